@@ -1,0 +1,104 @@
+"""The methods that are installed: one module each in models/methods.
+
+It knows what a method asks for, not how it works. `python -m models.catalogue` prints it.
+"""
+
+import importlib
+import json
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from pydantic import BaseModel, ValidationError
+
+import models.methods
+from models.errors import InjectionError
+from models.head import Head
+from models.progress import Progress
+from models.task import Task
+
+
+class Method(Protocol):
+    """The interface every module in models/methods has."""
+
+    NEEDS: frozenset[str]
+    Settings: type[BaseModel]
+
+    def synthesize(
+        self, task: Task, settings: Any, *, device: str | torch.device, progress: Progress
+    ) -> Head:
+        """Return one row per unseen class, in order: float32, on the CPU."""
+
+
+def names() -> tuple[str, ...]:
+    """List the installed methods, sorted."""
+    return tuple(sorted(found.name for found in pkgutil.iter_modules(models.methods.__path__)))
+
+
+def method(name: str) -> Method:
+    """Import a method by name; InjectionError naming the installed ones."""
+    if name not in names():
+        raise InjectionError(
+            f"method {name!r} is not one of {', '.join(names())}",
+            code="unknown_method",
+            pointer="/method",
+        )
+    return cast(Method, importlib.import_module(f"models.methods.{name}"))
+
+
+def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:
+    """Check the settings of a method; InjectionError pointing at the first bad field."""
+    settings = method(name).Settings
+    try:
+        return settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "/".join(str(part) for part in first["loc"])
+        raise InjectionError(
+            _explain(name, field, first["type"], first["msg"], first["input"], settings),
+            code="invalid_settings",
+            pointer=f"/settings/{field}".rstrip("/"),
+        ) from error
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """Tell of each method its summary, its needs and the JSON schema of its settings."""
+    return {name: _describe(method(name)) for name in names()}
+
+
+def as_json() -> str:
+    """Render the catalogue as the text of service/methods.json."""
+    return json.dumps(describe(), indent=2, sort_keys=True) + "\n"
+
+
+def _describe(module: Method) -> dict[str, Any]:
+    return {
+        "summary": (module.__doc__ or "").strip().splitlines()[0],
+        "needs": sorted(module.NEEDS),
+        "settings": module.Settings.model_json_schema(),
+    }
+
+
+def _explain(
+    name: str, field: str, kind: str, message: str, value: object, settings: type[BaseModel]
+) -> str:
+    if kind == "extra_forbidden":
+        legal = ", ".join(sorted(settings.model_fields)) or "none"
+        return f"method {name!r} has no setting {field!r}; it has: {legal}"
+    return f"setting {field!r} of method {name!r} cannot be {value!r}: {message}"
+
+
+def main(arguments: list[str]) -> None:
+    """Print the catalogue, or write it with `--write PATH`."""
+    if arguments[:1] == ["--write"] and len(arguments) == 2:
+        Path(arguments[1]).write_text(as_json(), encoding="utf-8")
+    elif arguments:
+        raise SystemExit("usage: python -m models.catalogue [--write PATH]")
+    else:
+        sys.stdout.write(as_json())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,71 @@
+"""Accuracy of a head on labelled features; it does not know which method made the rows."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.head import Head
+
+
+@dataclass(frozen=True)
+class Gzsl:
+    """Accuracies in [0, 1].
+
+    Per-class means: T1 (unseen images among unseen classes), u and s (unseen and seen images
+    among all classes), H = 2us / (u + s). Per image, as the base-to-new literature counts:
+    base (seen among seen), new (unseen among unseen) and their harmonic mean.
+    """
+
+    T1: float
+    u: float
+    s: float
+    H: float
+    base: float
+    new: float
+    base_to_new: float
+
+
+def evaluate(head: Head, features_ND: Tensor, labels_N: Tensor, unseen_C: Tensor) -> Gzsl:
+    """Score a head of C classes on features (N, D); `unseen_C` is a boolean mask over classes.
+
+    A class without an image does not count. ValueError when a side has no image at all.
+    """
+    logits_NC = head.logits(features_ND)
+    is_unseen_N = unseen_C[labels_N]
+    if is_unseen_N.all() or not is_unseen_N.any():
+        raise ValueError("both seen and unseen classes need at least one image")
+    hits_N = logits_NC.argmax(dim=1) == labels_N
+    among_own_N = _argmax_within(logits_NC, is_unseen_N, unseen_C) == labels_N
+    u = _class_mean(hits_N, labels_N, is_unseen_N)
+    s = _class_mean(hits_N, labels_N, ~is_unseen_N)
+    base = float(among_own_N[~is_unseen_N].double().mean())
+    new = float(among_own_N[is_unseen_N].double().mean())
+    return Gzsl(
+        T1=_class_mean(among_own_N, labels_N, is_unseen_N),
+        u=u,
+        s=s,
+        H=harmonic_mean(u, s),
+        base=base,
+        new=new,
+        base_to_new=harmonic_mean(base, new),
+    )
+
+
+def harmonic_mean(first: float, second: float) -> float:
+    """2ab / (a + b), 0 where both are 0."""
+    total = first + second
+    return 2 * first * second / total if total else 0.0
+
+
+def _argmax_within(logits_NC: Tensor, is_unseen_N: Tensor, unseen_C: Tensor) -> Tensor:
+    foreign_NC = is_unseen_N[:, None] != unseen_C[None, :]
+    return logits_NC.masked_fill(foreign_NC, -torch.inf).argmax(dim=1)
+
+
+def _class_mean(hits_N: Tensor, labels_N: Tensor, chosen_N: Tensor) -> float:
+    labels, hits = labels_N[chosen_N], hits_N[chosen_N].double()
+    counts_C = torch.bincount(labels).double()
+    sums_C = torch.bincount(labels, weights=hits)
+    present_C = counts_C > 0
+    return float((sums_C[present_C] / counts_C[present_C]).mean())

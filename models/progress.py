@@ -1,0 +1,28 @@
+"""What a method calls at every step; it does not know who listens or who stops it."""
+
+import threading
+from collections.abc import Callable
+
+Report = Callable[[float, str, float | None], None]
+
+
+class Stopped(Exception):
+    """Not an error but an order obeyed: the method was told to stop; nothing it computed is to be used."""
+
+
+def ignore(_fraction: float, _stage: str, _loss: float | None) -> None:
+    """Report to nobody."""
+
+
+class Progress:
+    """Carries progress out of a method and the order to stop into it."""
+
+    def __init__(self, report: Report = ignore, should_stop: threading.Event | None = None) -> None:
+        self._report = report
+        self._should_stop = should_stop or threading.Event()
+
+    def __call__(self, fraction: float, stage: str, loss: float | None = None) -> None:
+        """Report a fraction in [0, 1] with stage and loss; raises Stopped when told to stop."""
+        if self._should_stop.is_set():
+            raise Stopped
+        self._report(fraction, stage, loss)

@@ -1,0 +1,24 @@
+"""Class embeddings made comparable; it does not know what the vectors stand for."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+def prepare(seen_SA: Tensor, unseen_UA: Tensor, *, centre: bool) -> tuple[Tensor, Tensor]:
+    """Scale every embedding to unit length; if `centre`, subtract the seen mean and rescale.
+
+    Only seen classes enter the mean, so that a class's row does not depend on the other
+    classes injected with it. A vector equal to the mean becomes zero.
+    """
+    seen_SA, unseen_UA = normalize(seen_SA), normalize(unseen_UA)
+    if not centre:
+        return seen_SA, unseen_UA
+    mean_A = seen_SA.mean(dim=0)
+    return normalize(_clean(seen_SA - mean_A)), normalize(_clean(unseen_UA - mean_A))
+
+
+def _clean(difference_CA: Tensor) -> Tensor:
+    # Rounding noise around zero would otherwise be blown up into a random direction.
+    noise = 8 * torch.finfo(difference_CA.dtype).eps
+    return torch.where(difference_CA.norm(dim=1, keepdim=True) > noise, difference_CA, 0.0)
