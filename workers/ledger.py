@@ -1,0 +1,325 @@
+"""The ledger: job records and the queue in Redis, moved together by scripts.
+
+It knows nothing of what a job computes. Every key it uses starts with the prefix (`headgraft:`):
+
+  queue            stream, one message per queued or running job; group `workers`   lasting
+  workers          sorted set of worker names by the time they last announced       lasting
+  jobs:OWNER       sorted set of the owner's job ids by creation time               lasting
+  heads:OWNER      sorted set of the owner's uploaded heads by creation time        lasting
+  head:ID          hash, an uploaded checkpoint                                     lasting
+  job:ID           hash, the record; expires `retention_seconds` after the job ended
+  events:ID        stream, what happened to the job; expires with the record
+  worker:NAME      string, what a worker announced; expires with its presence
+  wake             channel, the id of each job that has a new event (holds no data)
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import redis
+from pydantic import BaseModel, Field
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from workers.jobs import TERMINAL, Status
+
+GROUP = "workers"
+PREFIX = "headgraft:"
+ATTEMPTS_MAX = 3
+PRESENCE_SECONDS = 15.0
+SCRIPTS = Path(__file__).parent / "lua"
+
+Answer = Literal["ok", "cancelled", "lost"]
+Begun = Literal["begun", "lost", "gone", "exhausted"]
+
+
+class LedgerError(Exception):
+    """Redis did not answer in time; nothing is known about the call's effect."""
+
+
+class JobError(BaseModel):
+    """Why a job failed: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Record(BaseModel):
+    """A job as the ledger holds it; times are milliseconds since 1970 on Redis's clock."""
+
+    id: str
+    owner: str
+    status: Status
+    attempt: int
+    timeout_seconds: int
+    spec: str
+    summary: dict[str, Any]
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    message: str
+    token: str = ""
+    worker: str | None = None
+    progress: float = 0.0
+    stage: str | None = None
+    loss: float | None = None
+    error: JobError | None = None
+    manifest: dict[str, Any] | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+class HeadRecord(BaseModel):
+    """An uploaded head as the ledger holds it; `head` is a `jobs.StoredHead` as JSON."""
+
+    id: str
+    owner: str
+    created_at: int
+    head: dict[str, Any]
+
+
+class Presence(BaseModel):
+    """What a worker announces: device, versions, and its encoders' name -> dimension, digest."""
+
+    name: str
+    device: str
+    versions: dict[str, str] = Field(default_factory=dict)
+    encoders: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A message delivered to one consumer: the job is its to begin while the lease lasts."""
+
+    message: str
+    job: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of a job's event stream; `id` orders and resumes it."""
+
+    id: str
+    data: dict[str, Any]
+
+
+def connect(url: str, *, retries: int = 3) -> "redis.Redis":
+    """Return a client that repeats a call on connection errors; `retries` -1 means for ever."""
+    backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
+    retry = Retry(backoff, retries)
+    return redis.Redis.from_url(url, decode_responses=True, retry=retry, health_check_interval=0)
+
+
+class Ledger:
+    """Every transition of a job, each one script on the server, each safe to repeat."""
+
+    def __init__(
+        self, client: "redis.Redis", *, retention_seconds: float = 7 * 86_400, prefix: str = PREFIX
+    ) -> None:
+        self.client = client
+        self.prefix = prefix
+        self.retention_ms = int(retention_seconds * 1000)
+        shared = (SCRIPTS / "_shared.lua").read_text()
+        self._scripts = {
+            path.stem: client.register_script(shared + path.read_text())
+            for path in SCRIPTS.glob("*.lua")
+            if path.stem != "_shared"
+        }
+
+    def key(self, *parts: str) -> str:
+        """Return the full name of a key: prefix, then the parts joined by colons."""
+        return self.prefix + ":".join(parts)
+
+    def _run(self, script: str, keys: list[str], *arguments: str | float) -> str:
+        try:
+            return cast(str, self._scripts[script](keys=keys, args=arguments))
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerError(f"Redis does not answer: {error}") from error
+
+    def _job_keys(self, job: str) -> list[str]:
+        return [self.key("job", job), self.key("queue"), self.key("events", job)]
+
+    @property
+    def _ending(self) -> tuple[str, str, int]:
+        return GROUP, self.key("wake"), self.retention_ms
+
+    def open_queue(self) -> None:
+        """Create the queue and its consumer group where they do not exist yet."""
+        try:
+            self.client.xgroup_create(self.key("queue"), GROUP, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def create(
+        self, job: str, owner: str, *, spec: str, summary: dict[str, Any], timeout_seconds: int
+    ) -> None:
+        """Create the record and queue the job in one step; a repeat of the id does nothing."""
+        keys = [*self._job_keys(job), self.key("jobs", owner)]
+        said = (job, owner, timeout_seconds, json.dumps(summary), spec)
+        self._run("create", keys, GROUP, self.key("wake"), *said)
+
+    def claim(self, consumer: str, *, lease_seconds: float, block_seconds: float) -> Claim | None:
+        """Take over a message whose lease ran out, else wait for a new one; None if none came.
+
+        `block_seconds` must stay under the client's socket timeout of 5 s.
+        """
+        queue, lease_ms = self.key("queue"), int(lease_seconds * 1000)
+        try:
+            reply: Any = self.client.xautoclaim(queue, GROUP, consumer, lease_ms, count=1)
+            taken = reply[1]
+            if not taken:
+                block_ms = int(block_seconds * 1000)
+                new: Any = self.client.xreadgroup(
+                    GROUP, consumer, {queue: ">"}, count=1, block=block_ms
+                )
+                taken = new[0][1] if new else []
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerError(f"Redis does not answer: {error}") from error
+        except redis.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            self.open_queue()
+            return None
+        return Claim(taken[0][0], taken[0][1]["job"]) if taken else None
+
+    def begin(self, claim: Claim, consumer: str, token: str) -> Begun:
+        """Count an attempt and make `token` the run's; `exhausted` ended it as worker_lost."""
+        said = (consumer, claim.message, token, ATTEMPTS_MAX)
+        return cast(Begun, self._run("begin", self._job_keys(claim.job), *self._ending, *said))
+
+    def renew(self, job: str, consumer: str, token: str) -> Answer:
+        """Keep the message: `lost` when another worker has it, `cancelled` when nobody wants it."""
+        keys = self._job_keys(job)[:2]
+        return cast(Answer, self._run("renew", keys, GROUP, consumer, token))
+
+    def progress(
+        self, job: str, token: str, change: tuple[float, str, float | None] | None
+    ) -> Answer:
+        """Note (fraction 0-1, stage, loss); with None only ask whether the run is wanted."""
+        fraction, stage, loss = change or ("", "", None)
+        keys = [self.key("job", job), self.key("events", job)]
+        said = (self.key("wake"), token, fraction, stage, "" if loss is None else loss)
+        return cast(Answer, self._run("progress", keys, *said))
+
+    def succeed(self, job: str, token: str, manifest: dict[str, Any]) -> Answer:
+        """Publish a finished run; refused (`cancelled`, `lost`) unless the token still holds."""
+        return self._finish(job, token, "succeeded", "manifest", json.dumps(manifest))
+
+    def fail(self, job: str, token: str, error: JobError) -> Answer:
+        """End a run as failed; refused unless the token still holds."""
+        return self._finish(job, token, "failed", "error", error.model_dump_json(), error.code)
+
+    def _finish(self, job: str, token: str, *said: str) -> Answer:
+        keys = self._job_keys(job)
+        return cast(Answer, self._run("finish", keys, *self._ending, token, *said))
+
+    def release(self, job: str, token: str, *, counts: bool = False) -> Answer:
+        """Put a run back into the queue, its attempt given back unless `counts`."""
+        said = (GROUP, self.key("wake"), token, int(counts))
+        return cast(Answer, self._run("release", self._job_keys(job), *said))
+
+    def cancel(self, job: str) -> str:
+        """End a job at once: `ok`, `missing`, or the terminal status it already has."""
+        return self._run("cancel", self._job_keys(job), *self._ending)
+
+    def get(self, job: str) -> Record | None:
+        """Return the record, or None when there is none (any more)."""
+        fields = cast(dict[str, str], self._ask("hgetall", self.key("job", job)))
+        return _record(fields) if fields else None
+
+    def jobs(self, owner: str, *, after: str | None = None, limit: int = 20) -> list[Record]:
+        """Return up to `limit` of the owner's records older than job `after`, newest first."""
+        index = self.key("jobs", owner)
+        rank = self._ask("zrevrank", index, after) if after else None
+        start = rank + 1 if rank is not None else 0
+        records: list[Record] = []
+        while len(records) < limit and (ids := self._ask("zrevrange", index, start, start + 99)):
+            records += [record for job in ids if (record := self.get(job))]
+            start += len(ids)
+        return records[:limit]
+
+    def queue_position(self, record: Record) -> int | None:
+        """Return 1 for the next job to be delivered; None once a worker has it."""
+        if record.status != "queued":
+            return None
+        groups: Any = self._ask("xinfo_groups", self.key("queue"))
+        delivered = groups[0]["last-delivered-id"] if groups else "0-0"
+        ahead = self._ask("xrange", self.key("queue"), f"({delivered}", record.message)
+        return max(1, len(ahead))
+
+    def events(self, job: str, *, after: str = "-", count: int = 500) -> list[Event]:
+        """Return the job's events behind stream id `after`, oldest first."""
+        start = after if after == "-" else f"({after}"
+        entries: Any = self._ask("xrange", self.key("events", job), start, "+", count)
+        return [Event(entry, json.loads(fields["data"])) for entry, fields in entries]
+
+    def wakes(self) -> Iterator[str | None]:
+        """Yield ids of jobs with news, None about once a second; LedgerError when cut off."""
+        channel: Any = self.client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis leaves it untyped
+        try:
+            channel.subscribe(self.key("wake"))
+            while True:
+                message = channel.get_message(timeout=1.0)
+                yield message["data"] if message else None
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerError(f"Redis does not answer: {error}") from error
+        finally:
+            channel.close()
+
+    def announce(self, presence: Presence) -> None:
+        """Say that a worker lives; it counts as online for `PRESENCE_SECONDS`."""
+        keys = [self.key("workers"), self.key("worker", presence.name)]
+        ttl_ms = int(PRESENCE_SECONDS * 1000)
+        self._run("announce", keys, presence.name, presence.model_dump_json(), ttl_ms)
+
+    def withdraw(self, name: str) -> None:
+        """Take a worker's announcement back, as it leaves."""
+        self._ask("zrem", self.key("workers"), name)
+        self._ask("delete", self.key("worker", name))
+
+    def workers(self) -> list[Presence]:
+        """Return what the workers online announced."""
+        names = self._ask("zrange", self.key("workers"), 0, -1)
+        said = self._ask("mget", [self.key("worker", name) for name in names]) if names else []
+        return [Presence.model_validate_json(one) for one in said if one]
+
+    def put_head(self, record: HeadRecord) -> None:
+        """Keep an uploaded head."""
+        fields: dict[Any, Any] = record.model_dump(exclude={"head"})
+        fields["head"] = json.dumps(record.head)
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.hset(self.key("head", record.id), mapping=fields)
+            pipe.zadd(self.key("heads", record.owner), {record.id: record.created_at})
+            try:
+                pipe.execute()
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                raise LedgerError(f"Redis does not answer: {error}") from error
+
+    def get_head(self, head: str) -> HeadRecord | None:
+        """Return an uploaded head, or None."""
+        fields = cast(dict[str, Any], self._ask("hgetall", self.key("head", head)))
+        return HeadRecord(**{**fields, "head": json.loads(fields["head"])}) if fields else None
+
+    def ping(self) -> None:
+        """Return when Redis answers; LedgerError when it does not."""
+        self._ask("ping")
+
+    def _ask(self, command: str, *arguments: object) -> Any:
+        try:
+            return getattr(self.client, command)(*arguments)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerError(f"Redis does not answer: {error}") from error
+
+
+def _record(fields: dict[str, str]) -> Record:
+    document: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
+    for name in ("summary", "error", "manifest"):
+        if name in document:
+            document[name] = json.loads(document[name])
+    return Record.model_validate(document)

@@ -1,0 +1,40 @@
+-- Prepended to every script. Times are the server's, in milliseconds.
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function is_terminal(status)
+  return status == 'succeeded' or status == 'failed' or status == 'cancelled'
+end
+
+-- The stream is the truth; the message on the channel only tells readers to look.
+local function event(key, channel, id, body)
+  body.job = id
+  body.at = now()
+  redis.call('XADD', key, 'MAXLEN', 20000, '*', 'data', cjson.encode(body))
+  redis.call('PUBLISH', channel, id)
+end
+
+local function drop_message(queue, group, message)
+  if message and message ~= '' then
+    redis.call('XACK', queue, group, message)
+    redis.call('XDEL', queue, message)
+  end
+end
+
+-- Pending for this consumer: nobody has claimed the message away.
+local function is_mine(queue, group, consumer, message)
+  local pending = redis.call('XPENDING', queue, group, message, message, 1)
+  return #pending == 1 and pending[1][2] == consumer
+end
+
+-- The one way a job ends: record, message, event and expiry together.
+local function conclude(job, queue, events, group, channel, retention_ms, id, fields, body)
+  local message = redis.call('HGET', job, 'message')
+  redis.call('HSET', job, 'finished_at', now(), 'token', '', unpack(fields))
+  drop_message(queue, group, message)
+  event(events, channel, id, body)
+  redis.call('PEXPIRE', job, retention_ms)
+  redis.call('PEXPIRE', events, retention_ms)
+end

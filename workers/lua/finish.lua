@@ -1,0 +1,25 @@
+-- Publish a run's result, if its token still holds; the same token gets the same answer again.
+-- KEYS job, queue, events; ARGV group, channel, retention_ms, token, status, field, value, code
+local job, queue, events = unpack(KEYS)
+local group, channel, retention_ms, token, status, field, value, code = unpack(ARGV)
+local current, held, finished, id, attempt =
+  unpack(redis.call('HMGET', job, 'status', 'token', 'finished_token', 'id', 'attempt'))
+if finished == token then
+  return 'ok'
+end
+if current == 'cancelled' then
+  return 'cancelled'
+end
+if current ~= 'running' or held ~= token then
+  return 'lost'
+end
+local fields = {'status', status, 'finished_token', token, field, value}
+local body = {type = 'status', status = status, attempt = tonumber(attempt)}
+if status == 'succeeded' then
+  table.insert(fields, 'progress')
+  table.insert(fields, 1)
+else
+  body.code = code
+end
+conclude(job, queue, events, group, channel, retention_ms, id, fields, body)
+return 'ok'

@@ -1,0 +1,13 @@
+-- Keep the message ours: its idle time starts again.
+-- KEYS job, queue; ARGV group, consumer, token
+local job, queue = unpack(KEYS)
+local group, consumer, token = unpack(ARGV)
+local status, held, message = unpack(redis.call('HMGET', job, 'status', 'token', 'message'))
+if status == 'cancelled' then
+  return 'cancelled'
+end
+if status ~= 'running' or held ~= token or not is_mine(queue, group, consumer, message) then
+  return 'lost'
+end
+redis.call('XCLAIM', queue, group, consumer, 0, message, 'JUSTID')
+return 'ok'

@@ -1,0 +1,122 @@
+"""The artifact store: one URL, `file://` on one machine, `s3://bucket/prefix` where they differ.
+
+It knows nothing of jobs; what a path means is said by who writes it.
+"""
+
+import shutil
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import LocalStore, from_url
+
+CHUNK_BYTES = 5 * 1024 * 1024
+UPLOADS_AT_ONCE = 3
+
+
+class StoreError(Exception):
+    """The store refused or failed; the text is the store's own."""
+
+
+class Missing(StoreError):
+    """Nothing lies at that path."""
+
+
+class Store:
+    """Objects by path. A write is whole or not there; an aborted one leaves nothing."""
+
+    def __init__(self, url: str) -> None:
+        self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
+        if self._folder:
+            self._objects = LocalStore(self._folder, mkdir=True, automatic_cleanup=True)
+        else:
+            self._objects = from_url(url)  # type: ignore[assignment]  # any of obstore's stores
+
+    async def receive(self, path: str, chunks: AsyncIterable[bytes]) -> None:
+        """Write what an iterator yields; if it raises, nothing is written, its error passes on."""
+        try:
+            await obstore.put_async(
+                self._objects,
+                path,
+                chunks,
+                chunk_size=CHUNK_BYTES,
+                max_concurrency=UPLOADS_AT_ONCE,
+                use_multipart=True,
+            )
+        except BaseError as error:
+            raise StoreError(str(error)) from error
+
+    def write(self, path: str, content: bytes | Path) -> None:
+        """Write bytes, or a local file's content, over whatever lies there."""
+        try:
+            obstore.put(self._objects, path, content, chunk_size=CHUNK_BYTES)
+        except (BaseError, OSError) as error:
+            raise StoreError(str(error)) from error
+
+    def read(self, path: str) -> bytes:
+        """Return an object's bytes; Missing where there is none."""
+        try:
+            return bytes(obstore.get(self._objects, path).bytes())
+        except (NotFoundError, FileNotFoundError) as error:
+            raise Missing(path) from error
+        except BaseError as error:
+            raise StoreError(str(error)) from error
+
+    def fetch(self, path: str, folder: Path) -> Path:
+        """Return a local file with an object's bytes: the object itself, or a copy in `folder`."""
+        if self._folder and (self._folder / path).is_file():
+            return self._folder / path
+        target = folder / Path(path).name
+        try:
+            with target.open("wb") as file:
+                for chunk in obstore.get(self._objects, path).stream(min_chunk_size=CHUNK_BYTES):
+                    file.write(chunk)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise Missing(path) from error
+        except BaseError as error:
+            raise StoreError(str(error)) from error
+        return target
+
+    async def stream(self, path: str) -> AsyncIterator[bytes]:
+        """Open an object and return an iterator over its bytes; Missing where there is none."""
+        try:
+            found = await obstore.get_async(self._objects, path)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise Missing(path) from error
+        except BaseError as error:
+            raise StoreError(str(error)) from error
+        return _chunks(found)
+
+    def paths(self, prefix: str) -> Iterator[str]:
+        """List the paths under a prefix."""
+        try:
+            for batch in obstore.list(self._objects, prefix):
+                yield from (entry["path"] for entry in batch)
+        except BaseError as error:
+            raise StoreError(str(error)) from error
+
+    def delete(self, prefix: str) -> None:
+        """Delete everything under a prefix; deleting nothing is no error."""
+        found = list(self.paths(prefix))
+        try:
+            if found:
+                obstore.delete(self._objects, found)
+        except (NotFoundError, FileNotFoundError):
+            return
+        except BaseError as error:
+            raise StoreError(str(error)) from error
+
+    def check(self) -> None:
+        """Return when the store answers; StoreError when it does not."""
+        next(self.paths("readyz"), None)
+
+    def free_bytes(self) -> int | None:
+        """Return the free space of a local store's disk; None where the store is elsewhere."""
+        return shutil.disk_usage(self._folder).free if self._folder else None
+
+
+async def _chunks(found: obstore.GetResult) -> AsyncIterator[bytes]:
+    async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
+        yield bytes(chunk)
