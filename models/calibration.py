@@ -16,7 +16,8 @@ def equal_distance(rows_UK: Tensor, seen_rows_SK: Tensor, scale: float) -> Tenso
     mean_K = seen_rows_SK.mean(dim=0)
     distance = (seen_rows_SK - mean_K).norm(dim=1).mean()
     direction_UK: Tensor = normalize(rows_UK - mean_K)
-    return mean_K + direction_UK * (scale * distance)
+    placed_UK: Tensor = mean_K + direction_UK * (scale * distance)
+    return placed_UK
 
 
 def regression_rows(head: Head, device: str | torch.device) -> Tensor:

@@ -87,7 +87,7 @@ def _explain(
     if kind == "extra_forbidden":
         legal = ", ".join(sorted(settings.model_fields)) or "none"
         return f"method {name!r} has no setting {field!r}; it has: {legal}"
-    return f"setting {field!r} of method {name!r} cannot be {value!r}: {message}"
+    return f"setting {field!r} of method {name!r} cannot be {value!r:.80}: {message}"
 
 
 def main(arguments: list[str]) -> None:

@@ -59,13 +59,14 @@ class Head:
         return torch.cat([self.weight, self.bias[:, None]], dim=1)
 
     def logits(self, features_ND: Tensor) -> Tensor:
-        """Score features (N, D), in the head's dtype: (N, C)."""
-        x_ND = features_ND.to(self.weight.dtype)
+        """Score features (N, D): (N, C), in float32 or wider whatever the head is stored in."""
+        dtype = torch.promote_types(self.weight.dtype, torch.float32)
+        x_ND, weight_CD = features_ND.to(dtype), self.weight.to(dtype)
         if self.metric == "cosine":
-            logits_NC = self.scale * normalize(x_ND) @ normalize(self.weight).T
+            logits_NC = self.scale * normalize(x_ND) @ normalize(weight_CD).T
         else:
-            logits_NC = x_ND @ self.weight.T
-        return logits_NC if self.bias is None else logits_NC + self.bias
+            logits_NC = x_ND @ weight_CD.T
+        return logits_NC if self.bias is None else logits_NC + self.bias.to(dtype)
 
     def with_rows(self, rows_UK: Tensor, class_names: tuple[str, ...]) -> "Head":
         """Make a head of this kind from rows (U, K): float32, on the CPU, bias iff this has one."""

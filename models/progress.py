@@ -7,7 +7,7 @@ Report = Callable[[float, str, float | None], None]
 
 
 class Stopped(Exception):
-    """Not an error but an order obeyed: the method was told to stop; nothing it computed is to be used."""
+    """An order obeyed, not an error: nothing the stopped method computed is to be used."""
 
 
 def ignore(_fraction: float, _stage: str, _loss: float | None) -> None:

@@ -30,7 +30,7 @@ class Settings(BaseModel):
     )
     ridge: float = Field(
         default=0.1,
-        gt=0,
+        ge=1e-6,
         le=100,
         description="l, added to the kernel's diagonal: more is smoother.",
     )

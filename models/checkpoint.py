@@ -1,0 +1,171 @@
+"""Reads a head out of a safetensors file, and writes the file with the head extended.
+
+It does not know where the file came from, nor what the other tensors mean.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from models.errors import InjectionError
+from models.head import Head, Metric
+from models.inject import cast_rows
+
+DTYPES = {
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+CHUNK_BYTES = 1 << 20
+LENGTH_BYTES = 8
+
+Entry = dict[str, Any]
+
+
+def read_head(
+    path: Path,
+    *,
+    weight: str,
+    bias: str | None,
+    class_names: Sequence[str],
+    metric: Metric = "linear",
+    scale: float = 1.0,
+) -> Head:
+    """Read weight (C, D) and bias (C,) in their stored dtype; `class_names` are the C rows'.
+
+    Raises InjectionError for a file, a tensor name or a dtype that does not fit, naming what does.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = set(file.keys())
+            read = [
+                _tensor(file, name, field, tensors)
+                for name, field in ((weight, "weight"), (bias, "bias"))
+                if name is not None
+            ]
+    except SafetensorError as error:
+        raise InjectionError(
+            f"the checkpoint is not a readable safetensors file: {error}",
+            code="invalid_checkpoint",
+            pointer="/checkpoint",
+        ) from error
+    bias_C = read[1] if bias is not None else None
+    return Head(read[0], bias_C, tuple(class_names), metric, scale)
+
+
+def write_extended(
+    source: Path,
+    target: Path,
+    *,
+    weight: str,
+    bias: str | None,
+    unseen: Head,
+    class_names: Sequence[str],
+) -> None:
+    """Copy a checkpoint with its head grown by the unseen rows; `class_names` are the source's C.
+
+    Names, dtypes, other tensors and the first C rows keep their bytes; metadata is kept and gets
+    `class_names`, a JSON list of all C + U. Needs no more memory than the new rows. Raises
+    InjectionError naming the class whose row overflows the dtype.
+    """
+    with source.open("rb") as reader:
+        entries, metadata, data_start = _read_header(reader)
+        added = {weight: _row_bytes(unseen.weight, entries[weight], unseen.class_names)}
+        if bias is not None and unseen.bias is not None:
+            added[bias] = _row_bytes(unseen.bias, entries[bias], unseen.class_names)
+        names = json.dumps([*class_names, *unseen.class_names], ensure_ascii=False)
+        # Wider types first: a head that grows by an odd count must not misalign what follows it.
+        order = sorted(entries, key=lambda name: (-_bits(entries[name]), _start(entries[name])))
+        header = _extended_header(entries, order, added, unseen.class_count)
+        header["__metadata__"] = {**metadata, "class_names": names}
+        with target.open("wb") as writer:
+            _write_header(writer, header)
+            for name in order:
+                start, end = entries[name]["data_offsets"]
+                reader.seek(data_start + start)
+                _copy(reader, writer, end - start)
+                writer.write(added.get(name, b""))
+
+
+def _tensor(file: Any, name: str, field: str, tensors: set[str]) -> Tensor:
+    pointer = f"/head/{field}"
+    if name not in tensors:
+        raise InjectionError(
+            f"the checkpoint has no tensor {name!r}; it has: {', '.join(sorted(tensors)):.2000}",
+            code="invalid_head",
+            pointer=pointer,
+        )
+    dtype = file.get_slice(name).get_dtype()
+    if dtype not in DTYPES:
+        raise InjectionError(
+            f"tensor {name!r} has dtype {dtype}; a head has one of {', '.join(DTYPES)}",
+            code="invalid_head",
+            pointer=pointer,
+        )
+    tensor: Tensor = file.get_tensor(name)
+    return tensor
+
+
+def _read_header(reader: BinaryIO) -> tuple[dict[str, Entry], dict[str, str], int]:
+    length = int.from_bytes(reader.read(LENGTH_BYTES), "little")
+    entries = json.loads(reader.read(length))
+    return entries, entries.pop("__metadata__", {}), LENGTH_BYTES + length
+
+
+def _row_bytes(rows: Tensor, entry: Entry, class_names: tuple[str, ...]) -> bytes:
+    like = torch.empty(0, dtype=DTYPES[entry["dtype"]])
+    cast = cast_rows(rows, like, class_names).contiguous()
+    return cast.view(torch.uint8).numpy().tobytes()
+
+
+def _extended_header(
+    entries: Mapping[str, Entry], order: Sequence[str], added: Mapping[str, bytes], count: int
+) -> dict[str, Any]:
+    header: dict[str, Any] = {}
+    position = 0
+    for name in order:
+        shape, (start, end) = list(entries[name]["shape"]), entries[name]["data_offsets"]
+        if name in added:
+            shape[0] += count
+        size = end - start + len(added.get(name, b""))
+        assert not prod(shape) or size * 8 == prod(shape) * _bits(entries[name]), name
+        header[name] = {
+            "dtype": entries[name]["dtype"],
+            "shape": shape,
+            "data_offsets": [position, position + size],
+        }
+        position += size
+    return header
+
+
+def _write_header(writer: BinaryIO, header: Mapping[str, Any]) -> None:
+    raw = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)
+    writer.write(len(raw).to_bytes(LENGTH_BYTES, "little") + raw)
+
+
+def _copy(reader: BinaryIO, writer: BinaryIO, size: int) -> None:
+    while size > 0:
+        chunk = reader.read(min(size, CHUNK_BYTES))
+        if not chunk:
+            raise InjectionError("the checkpoint ends too early", code="invalid_checkpoint")
+        writer.write(chunk)
+        size -= len(chunk)
+
+
+def _bits(entry: Entry) -> int:
+    width = re.search(r"\d+", entry["dtype"])
+    return int(width[0]) if width else 8
+
+
+def _start(entry: Entry) -> int:
+    start: int = entry["data_offsets"][0]
+    return start
