@@ -1,0 +1,49 @@
+"""The class embeddings themselves as rows, for heads on features of the same joint encoder.
+
+Where features and class embeddings come from one model (CLIP), a class's text vector is its row.
+It is scaled to the seen rows' mean norm; every injected class gets the seen mean bias.
+"""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch.nn.functional import normalize
+
+from models.errors import InjectionError
+from models.head import Head
+from models.progress import Progress
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
+
+
+class Settings(BaseModel):
+    """The constants of the scaling."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scale: float = Field(
+        1.0, gt=0, le=100, description="Row norm, as a multiple of the seen rows' mean norm."
+    )
+
+
+def synthesize(
+    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+) -> Head:
+    """Return one row per unseen class, in order: float32, on the CPU.
+
+    InjectionError where class embeddings and features have unlike sizes.
+    """
+    progress(0.0, "scaling")
+    head, texts_UA = task.head, task.unseen_class_embeddings_UA.to(device, torch.float64)
+    if texts_UA.shape[1] != head.feature_size:
+        raise InjectionError(
+            f"method 'clip_text' uses the class embeddings themselves as rows: they have "
+            f"{texts_UA.shape[1]} numbers, the head's rows have {head.feature_size}",
+            pointer="/class_embeddings",
+        )
+    norm = head.weight.to(device, torch.float64).norm(dim=1).mean()
+    rows_UK = normalize(texts_UA) * norm * settings.scale
+    if head.bias is not None:
+        bias_U1 = head.bias.to(device, torch.float64).mean().expand(len(rows_UK), 1)
+        rows_UK = torch.cat([rows_UK, bias_U1], dim=1)
+    return head.with_rows(rows_UK, task.unseen_class_names)
