@@ -1,0 +1,44 @@
+"""Publishes a run's files under its own prefix, the manifest last.
+
+It knows nothing of jobs: whether the prefix counts is the ledger's to say.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+from workers.store import Store
+
+MANIFEST_FILE = "manifest.json"
+VERSIONED = ("headgraft", "torch", "safetensors", "open_clip_torch", "sentence-transformers")
+
+
+def publish(
+    store: Store, folder: Path, prefix: str, *, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Write every file of a folder under `prefix`, then manifest.json; return the manifest."""
+    files = {}
+    for path in sorted(folder.iterdir()):
+        store.write(prefix + path.name, path)
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    manifest = {
+        "prefix": prefix,
+        "files": files,
+        "versions": versions(),
+        "seconds": seconds,
+    }
+    store.write(prefix + MANIFEST_FILE, json.dumps(manifest).encode())
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """Hash a file's bytes, without holding them."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide what a run computes."""
+    return {name: importlib.metadata.version(name) for name in VERSIONED}

@@ -1,0 +1,24 @@
+"""What a worker reads from its environment; it does not know what the operator meant by it."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WorkerSettings(BaseSettings):
+    """`HEADGRAFT_*` variables; see the README's table."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADGRAFT_", extra="ignore")
+
+    redis_url: str = Field(description="redis://, rediss:// or unix:// URL of the ledger's Redis")
+    store_url: str = Field(description="file:// or s3:// URL of the artifact store")
+    encoders: Path | None = Field(default=None, description="folder of open_clip local-dir models")
+    cache: Path | None = Field(default=None, description="folder of cached text features")
+    devices: str | None = Field(
+        default=None, description="comma-separated torch devices, one child each; default: all GPUs"
+    )
+    lease_seconds: float = Field(default=15.0, ge=0.4, description="after this silence a job moves")
+    grace_seconds: float = Field(default=60.0, ge=0, description="time a job gets on SIGTERM")
+    retention_seconds: float = Field(default=7 * 86_400, gt=0, description="life of ended jobs")
+    log_level: str = Field(default="INFO", description="least level that is logged")

@@ -1,0 +1,145 @@
+"""A worker's parent process: one child per device, started again when it ends.
+
+It knows nothing of jobs, and does not import torch.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from workers import logs
+from workers.config import WorkerSettings
+
+POLL_SECONDS = 0.1
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
+STEADY_SECONDS = 60.0
+KILL_AFTER_SECONDS = 20.0
+PR_SET_PDEATHSIG = 1
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Slot:
+    """A device and the child that serves it."""
+
+    device: str
+    process: subprocess.Popen[bytes] | None = None
+    scratch: str = ""
+    started: float = 0.0
+    start_at: float = 0.0
+    ended_early: int = 0
+
+    def start(self) -> None:
+        """Start the child; it dies with this process, and its scratch folder dies with it."""
+        self.scratch = tempfile.mkdtemp(prefix="headgraft-child-")
+        device, environment = _visible(self.device, {**os.environ, "TMPDIR": self.scratch})
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "workers.child", device],
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        self.started = time.monotonic()
+        log.info("child_started", device=self.device, pid=self.process.pid)
+
+    def reap(self) -> None:
+        """Notice that the child ended, and say when the next one starts."""
+        if self.process is None or self.process.poll() is None:
+            return
+        steady = time.monotonic() - self.started > STEADY_SECONDS
+        self.ended_early = 0 if steady else self.ended_early + 1
+        pause = 0.0 if steady else BACKOFF_SECONDS[min(self.ended_early, 6) - 1]
+        log.warning("child_ended", device=self.device, code=self.process.returncode, pause=pause)
+        self.process = None
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.start_at = time.monotonic() + pause
+
+
+@dataclass
+class Parent:
+    """Keeps every slot served until stopped."""
+
+    settings: WorkerSettings
+    slots: list[Slot]
+    stopping: bool = field(default=False)
+
+    def stop(self, *_signal: object) -> None:
+        """Begin to stop; `serve` does it."""
+        self.stopping = True
+
+    def serve(self) -> None:
+        """Start children and replace those that end; on stop, drain them, at last kill them."""
+        while not self.stopping:
+            for slot in self.slots:
+                slot.reap()
+                if slot.process is None and time.monotonic() >= slot.start_at:
+                    slot.start()
+            time.sleep(POLL_SECONDS)
+        self._finish(signal.SIGTERM, self.settings.grace_seconds + KILL_AFTER_SECONDS)
+        self._finish(signal.SIGKILL, KILL_AFTER_SECONDS)
+
+    def _finish(self, order: signal.Signals, patience_seconds: float) -> None:
+        running = [slot for slot in self.slots if slot.process]
+        for slot in running:
+            if slot.process:
+                slot.process.send_signal(order)
+        deadline = time.monotonic() + patience_seconds
+        while any(slot.process for slot in running) and time.monotonic() < deadline:
+            for slot in running:
+                slot.reap()
+            time.sleep(POLL_SECONDS)
+
+
+def devices(named: str | None) -> list[str]:
+    """Return the devices to serve: those named, else every visible GPU, else the CPU."""
+    if named:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        indices = [name for name in visible.split(",") if name.strip()]
+    else:
+        indices = [str(index) for index in range(_gpu_count())]
+    return [f"cuda:{index}" for index in indices] or ["cpu"]
+
+
+def _gpu_count() -> int:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return 0
+    listed = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def _visible(device: str, environment: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Show a child its own GPU only, which it then calls cuda:0."""
+    if not device.startswith("cuda:"):
+        return device, environment
+    return "cuda:0", {**environment, "CUDA_VISIBLE_DEVICES": device.removeprefix("cuda:")}
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> int:
+    """Run a worker until SIGTERM or Ctrl-C; 0 when every child was drained."""
+    settings = WorkerSettings()
+    logs.configure(settings.log_level)
+    parent = Parent(settings, [Slot(device) for device in devices(settings.devices)])
+    signal.signal(signal.SIGTERM, parent.stop)
+    signal.signal(signal.SIGINT, parent.stop)
+    parent.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,108 @@
+"""The report of a run, as data: what was done, and the proof that old rows are untouched.
+
+It knows nothing of how it is shown.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from models.head import Head
+from models.task import Task
+from workers import header, jobs
+
+NEAREST = 5
+
+
+def describe(
+    spec: jobs.JobSpec,
+    settings: BaseModel,
+    task: Task,
+    unseen: Head,
+    source: Path,
+    target: Path,
+) -> dict[str, Any]:
+    """Gather the report of a finished injection; sizes of norms are those of rows without bias."""
+    tensors = spec.head.tensors
+    return {
+        "schema": 1,
+        "method": spec.method,
+        "settings": settings.model_dump(mode="json"),
+        "seen_count": task.head.class_count,
+        "unseen_count": unseen.class_count,
+        "seen_rows": _proof(tensors, source, target),
+        "class_sized_tensors": _class_sized(tensors, source),
+        "norms": _norms(task.head, unseen),
+        "nearest_seen_classes": _nearest(task.head, unseen),
+    }
+
+
+def as_json(document: dict[str, Any]) -> str:
+    """Render a report; its numbers are finite."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _proof(tensors: header.HeadTensors, source: Path, target: Path) -> dict[str, Any]:
+    names = [tensors.weight, *([tensors.bias] if tensors.bias else [])]
+    before = {name: _digest(source, name, tensors.class_count) for name in names}
+    after = {name: _digest(target, name, tensors.class_count) for name in names}
+    return {"sha256_before": before, "sha256_after": after, "bit_identical": before == after}
+
+
+def _digest(path: Path, name: str, rows: int) -> str:
+    """Hash the bytes of a tensor's first rows, read from the file itself."""
+    with path.open("rb") as file:
+        length = header.header_length(file.read(header.LENGTH_BYTES))
+        entry = header.parse_header(file.read(length)).tensors[name]
+        file.seek(header.LENGTH_BYTES + length + entry.start)
+        return hashlib.sha256(
+            file.read((entry.end - entry.start) // entry.shape[0] * rows)
+        ).hexdigest()
+
+
+def _class_sized(tensors: header.HeadTensors, source: Path) -> list[str]:
+    """Name the other tensors with one row per class: they were not grown."""
+    with source.open("rb") as file:
+        length = header.header_length(file.read(header.LENGTH_BYTES))
+        found = header.parse_header(file.read(length)).tensors
+    return [
+        entry.name
+        for entry in found.values()
+        if entry.shape[:1] == (tensors.class_count,)
+        and entry.name not in (tensors.weight, tensors.bias)
+    ]
+
+
+def _norms(seen: Head, unseen: Head) -> dict[str, Any]:
+    seen_S, unseen_U = seen.weight.float().norm(dim=1), unseen.weight.norm(dim=1)
+    return {
+        "seen_mean": float(seen_S.mean()),
+        "seen_min": float(seen_S.min()),
+        "seen_max": float(seen_S.max()),
+        "unseen": dict(zip(unseen.class_names, unseen_U.tolist(), strict=True)),
+    }
+
+
+def _nearest(seen: Head, unseen: Head) -> dict[str, list[dict[str, Any]]]:
+    """Per unseen class the seen classes whose rows, centred on the mean row, point its way."""
+    mean_D = seen.weight.float().mean(dim=0)
+    cosine_US = _unit(unseen.weight - mean_D) @ _unit(seen.weight.float() - mean_D).T
+    best = cosine_US.topk(min(NEAREST, seen.class_count), dim=1)
+    return {
+        name: [
+            {"class": seen.class_names[index], "cosine": round(cosine, 4)}
+            for cosine, index in zip(cosines, indices, strict=True)
+        ]
+        for name, cosines, indices in zip(
+            unseen.class_names, best.values.tolist(), best.indices.tolist(), strict=True
+        )
+    }
+
+
+def _unit(rows_CD: Tensor) -> Tensor:
+    return normalize(rows_CD, dim=1)

@@ -1,0 +1,131 @@
+"""Runs one injection: files in, files out. It knows neither Redis nor HTTP nor the store."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import catalogue, checkpoint, encoders
+from models.head import Head
+from models.progress import Progress
+from models.task import Task
+from workers import jobs, report
+
+HEAD_FILE = "head.safetensors"
+REPORT_FILE = "report.json"
+
+
+class Shelf:
+    """The encoders of one process: each loaded once, on first use or by `warm`."""
+
+    def __init__(self, folder: Path | None, cache: Path | None, device: str) -> None:
+        self._folder = folder
+        self._device = device
+        self._lock = threading.Lock()
+        self._loaded: dict[str, encoders.TextEncoder] = {}
+        self.cache = cache
+
+    def get(self, name: str) -> encoders.TextEncoder:
+        """Return an encoder by its short name; InjectionError names the installed ones."""
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = encoders.load(name, self._folder, self._device)
+            return self._loaded[name]
+
+    def installed(self) -> dict[str, encoders.EncoderInfo]:
+        """Say what could be loaded."""
+        return encoders.installed(self._folder)
+
+
+class Stages:
+    """Seconds spent in each named stage of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Count the block's wall time under `stage`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 4)
+
+
+def run_job(
+    spec: jobs.JobSpec,
+    source: Path,
+    folder: Path,
+    *,
+    shelf: Shelf,
+    device: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Inject `spec.add` into the checkpoint `source`; write head and report into `folder`.
+
+    Returns the report. Raises InjectionError for what the user caused, Stopped when told to stop.
+    """
+    stages = Stages()
+    progress(0.0, "load")
+    settings = catalogue.parse_settings(spec.method, spec.settings)
+    with stages.time("load"):
+        head = _read_head(spec.head, source)
+    progress(0.0, "embed")
+    with stages.time("embed"):
+        task = _task(spec, head, shelf)
+    progress(0.0, "synthesize")
+    with stages.time("synthesize"):
+        method = catalogue.method(spec.method)
+        unseen = method.synthesize(task, settings, device=device, progress=progress)
+    progress(1.0, "write")
+    with stages.time("write"):
+        target = folder / HEAD_FILE
+        _write(spec, source, target, unseen)
+        document = report.describe(spec, settings, task, unseen, source, target)
+    document["seconds"] = stages.seconds
+    (folder / REPORT_FILE).write_text(report.as_json(document), encoding="utf-8")
+    return document
+
+
+def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
+    return checkpoint.read_head(
+        source,
+        weight=stored.tensors.weight,
+        bias=stored.tensors.bias,
+        class_names=jobs.names(stored.class_names),
+        metric=stored.metric,
+        scale=stored.scale,
+    )
+
+
+def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
+    given = spec.class_embeddings
+    if isinstance(given, jobs.NameEmbeddings):
+        classes = [*spec.head.class_names, *spec.add]
+        embeddings_CA = encoders.encode_classes(
+            shelf.get(given.encoder),
+            jobs.names(classes),
+            [entry.description for entry in classes],
+            given.templates,
+            shelf.cache,
+        )
+        seen_SA, unseen_UA = embeddings_CA.split([head.class_count, len(spec.add)])
+    else:
+        seen_SA, unseen_UA = torch.tensor(given.seen), torch.tensor(given.unseen)
+    return Task(head, seen_SA, unseen_UA, jobs.names(spec.add))
+
+
+def _write(spec: jobs.JobSpec, source: Path, target: Path, unseen: Head) -> None:
+    tensors = spec.head.tensors
+    names = jobs.names([*spec.head.class_names, *spec.add])
+    checkpoint.write_extended(
+        source,
+        target,
+        weight=tensors.weight,
+        bias=tensors.bias,
+        unseen=unseen,
+        class_names=names,
+    )
