@@ -70,10 +70,10 @@ def write_extended(
     unseen: Head,
     class_names: Sequence[str],
 ) -> None:
-    """Copy a checkpoint with its head grown by the unseen rows; `class_names` are the source's C.
+    """Copy a checkpoint with its head grown by the unseen rows; `class_names` are all C + U.
 
     Names, dtypes, other tensors and the first C rows keep their bytes; metadata is kept and gets
-    `class_names`, a JSON list of all C + U. Needs no more memory than the new rows. Raises
+    `class_names`, a JSON list. Needs no more memory than the new rows. Raises
     InjectionError naming the class whose row overflows the dtype.
     """
     with source.open("rb") as reader:
@@ -81,7 +81,9 @@ def write_extended(
         added = {weight: _row_bytes(unseen.weight, entries[weight], unseen.class_names)}
         if bias is not None and unseen.bias is not None:
             added[bias] = _row_bytes(unseen.bias, entries[bias], unseen.class_names)
-        names = json.dumps([*class_names, *unseen.class_names], ensure_ascii=False)
+        count = entries[weight]["shape"][0] + unseen.class_count
+        assert len(class_names) == count, f"{len(class_names)} names for {count} rows"
+        names = json.dumps(list(class_names), ensure_ascii=False)
         # Wider types first: a head that grows by an odd count must not misalign what follows it.
         order = sorted(entries, key=lambda name: (-_bits(entries[name]), _start(entries[name])))
         header = _extended_header(entries, order, added, unseen.class_count)
@@ -122,8 +124,9 @@ def _read_header(reader: BinaryIO) -> tuple[dict[str, Entry], dict[str, str], in
 
 def _row_bytes(rows: Tensor, entry: Entry, class_names: tuple[str, ...]) -> bytes:
     like = torch.empty(0, dtype=DTYPES[entry["dtype"]])
-    cast = cast_rows(rows, like, class_names).contiguous()
-    return cast.view(torch.uint8).numpy().tobytes()
+    # A single row's bias is a strided view that calls itself contiguous: copy it to be sure.
+    dense = torch.empty(rows.shape, dtype=like.dtype).copy_(cast_rows(rows, like, class_names))
+    return dense.view(torch.uint8).numpy().tobytes()
 
 
 def _extended_header(

@@ -1,0 +1,155 @@
+"""Accuracy of a method on EfficientNet-Lite0's real ImageNet head: 900 seen, 100 unseen classes.
+
+It does not know how a method works. Needs HEADGRAFT_BENCH_DATA; two cores, ridge 0.2 s a fold:
+    python -m tests.benchmarks.lite0 --method ridge --embedding clip_vit_b32_text
+    expect T1 79.0 u 67.4 s 79.7 H 72.9
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models import catalogue
+from models.calibration import equal_distance
+from models.head import Head
+from models.inject import inject
+from models.metrics import Gzsl, evaluate
+from models.progress import Progress
+from models.task import Task
+from tests.benchmarks.data import Lite0, bench_folder, read_embeddings, read_lite0
+from tests.benchmarks.texts import encode_texts
+
+CALIBRATED_SCALE = 1.3
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method on one fold: as it comes, and with its rows at equal distance from the mean."""
+
+    raw: Gzsl
+    calibrated: Gzsl
+    seconds: float
+
+
+def run_fold(
+    data: Lite0, unseen_C: Tensor, embeddings_CA: Tensor, method: str, settings: dict[str, Any]
+) -> Run:
+    """Inject one fold's unseen classes and score the extended head on the real pictures."""
+    task = make_task(data, unseen_C, embeddings_CA)
+    module, parsed = catalogue.method(method), catalogue.parse_settings(method, settings)
+    began = time.perf_counter()
+    unseen = module.synthesize(task, parsed, device="cpu", progress=Progress())
+    seconds = time.perf_counter() - began
+    rows_UK = equal_distance(unseen.rows, task.head.rows, CALIBRATED_SCALE)
+    calibrated = task.head.with_rows(rows_UK, unseen.class_names)
+    return Run(
+        _score(data, unseen_C, task.head, unseen),
+        _score(data, unseen_C, task.head, calibrated),
+        seconds,
+    )
+
+
+def make_task(data: Lite0, unseen_C: Tensor, embeddings_CA: Tensor) -> Task:
+    """Hide the unseen classes of a fold from the head."""
+    # Two ImageNet names stand twice, so a class is known by its number too.
+    names = [f"{index} {name}" for index, name in enumerate(data.class_names)]
+    seen_names = tuple(name for name, hidden in zip(names, unseen_C, strict=True) if not hidden)
+    unseen_names = tuple(name for name, hidden in zip(names, unseen_C, strict=True) if hidden)
+    head = Head(data.weight_CD[~unseen_C], data.bias_C[~unseen_C], seen_names)
+    return Task(head, embeddings_CA[~unseen_C], embeddings_CA[unseen_C], unseen_names)
+
+
+def _score(data: Lite0, unseen_C: Tensor, seen: Head, unseen: Head) -> Gzsl:
+    seen_count = seen.class_count
+    new_number_C = torch.empty(len(unseen_C), dtype=torch.long)
+    new_number_C[~unseen_C] = torch.arange(seen_count)
+    new_number_C[unseen_C] = torch.arange(seen_count, len(unseen_C))
+    is_new_C = torch.arange(len(unseen_C)) >= seen_count
+    return evaluate(inject(seen, unseen), data.features_ND, new_number_C[data.labels_N], is_new_C)
+
+
+def run_folds(
+    folder: Path,
+    embeddings_CA: Tensor,
+    method: str,
+    settings: dict[str, Any],
+    folds: int,
+    seeds: int,
+) -> list[Run]:
+    """Run a method over the first folds, and over seeds where the method has one."""
+    data = read_lite0(folder)
+    seeded = "seed" in catalogue.method(method).Settings.model_fields
+    return [
+        run_fold(
+            data, unseen_C, embeddings_CA, method, {**settings, **({"seed": s} if seeded else {})}
+        )
+        for unseen_C in data.folds[:folds]
+        for s in range(seeds if seeded else 1)
+    ]
+
+
+def report_line(scores: Sequence[Gzsl], seconds: float) -> str:
+    """Write the means in per cent, e.g. `T1 79.1 u 67.4 s 79.7 H 72.9, 0.13 s a fold`."""
+    parts = (
+        f"{key} {100 * mean(getattr(one, key) for one in scores):.1f}"
+        for key in ("T1", "u", "s", "H")
+    )
+    return f"{' '.join(parts)}, {seconds:.2f} s a fold"
+
+
+def _print_method(method: str, runs: Sequence[Run]) -> None:
+    raw = [run.raw for run in runs]
+    seconds = mean(run.seconds for run in runs)
+    if len(runs) > 1:
+        spread = (
+            f"{key} {100 * stdev(getattr(one, key) for one in raw):.1f}"
+            for key in ("T1", "u", "s", "H", "base_to_new")
+        )
+        print(f"{method}: {len(runs)} runs, standard deviation {' '.join(spread)}")
+    print(f"{method}: base-to-new per image {100 * mean(one.base_to_new for one in raw):.1f}")
+    scaled = report_line([run.calibrated for run in runs], seconds)
+    print(f"{method} with rows at {CALIBRATED_SCALE} of the mean distance: {scaled}")
+    print(f"{method}: {report_line(raw, seconds)}")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.lite0")
+    parser.add_argument("--method", default="ridge", help="one or more, joined by a comma")
+    parser.add_argument("--embedding", default="clip_vit_b32_text", help="joined by +")
+    parser.add_argument("--encoder", help="encode --texts instead of reading --embedding")
+    parser.add_argument("--texts", choices=("names", "gloss", "kinds"), default="names")
+    parser.add_argument("--folds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure the methods of the command line, one result line each."""
+    options, folder = parse(arguments), bench_folder()
+    if folder is None:
+        print("skipped: HEADGRAFT_BENCH_DATA is not set")
+        return
+    if options.encoder:
+        embeddings_CA = encode_texts(folder, options.encoder, options.texts)
+    else:
+        embeddings_CA = read_embeddings(folder, options.embedding)
+    for method in options.method.split(","):
+        runs = run_folds(
+            folder, embeddings_CA, method, options.settings, options.folds, options.seeds
+        )
+        _print_method(method, runs)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
