@@ -117,7 +117,7 @@ class Child:
             log.warning("redis_away", error=str(error))
 
     def _warm(self) -> None:
-        """Load the encoders before a job asks for them; a broken one fails the jobs that name it."""
+        """Load the encoders before a job asks; a broken one fails the jobs that name it."""
         for name in self.means.shelf.installed():
             try:
                 self.means.shelf.get(name)

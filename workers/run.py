@@ -112,7 +112,7 @@ def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
             given.templates,
             shelf.cache,
         )
-        seen_SA, unseen_UA = embeddings_CA.split([head.class_count, len(spec.add)])
+        seen_SA, unseen_UA = embeddings_CA[: head.class_count], embeddings_CA[head.class_count :]
     else:
         seen_SA, unseen_UA = torch.tensor(given.seen), torch.tensor(given.unseen)
     return Task(head, seen_SA, unseen_UA, jobs.names(spec.add))

@@ -1,0 +1,100 @@
+"""One injection from files to files: no Redis, no HTTP."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.errors import InjectionError
+from models.progress import Progress, Stopped
+from tests import checkpoints
+from workers import jobs
+from workers.header import HeadTensors
+from workers.run import HEAD_FILE, REPORT_FILE, Shelf, run_job
+
+TENSORS = HeadTensors(
+    weight="fc.weight", bias="fc.bias", class_count=20, feature_size=16, dtype="F32"
+)
+
+
+def spec(**fields: Any) -> jobs.JobSpec:
+    document = {
+        "head": {
+            "path": "x",
+            "sha256": "0",
+            "bytes": 1,
+            "tensors": TENSORS,
+            "metric": "linear",
+            "scale": 1.0,
+            "class_names": checkpoints.class_names(20),
+        },
+        "add": checkpoints.class_names(3, "new"),
+        "class_embeddings": checkpoints.vectors(),
+        "method": "ridge",
+        "settings": {},
+        "timeout_seconds": 60,
+        **fields,
+    }
+    return jobs.JobSpec.model_validate(document)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return checkpoints.write(tmp_path / "in.safetensors")
+
+
+def run(task: jobs.JobSpec, source: Path, progress: Progress | None = None) -> dict[str, Any]:
+    shelf = Shelf(None, source.parent / "cache", "cpu")
+    return run_job(
+        task, source, source.parent, shelf=shelf, device="cpu", progress=progress or Progress()
+    )
+
+
+def test_a_job_should_extend_the_head_and_leave_the_rest(source: Path) -> None:
+    run(spec(), source)
+    old, new = load_file(source), load_file(source.parent / HEAD_FILE)
+    assert new["fc.weight"].shape == (23, 16)
+    assert new["fc.bias"].shape == (23,)
+    assert torch.equal(new["fc.weight"][:20], old["fc.weight"])
+    assert torch.isfinite(new["fc.weight"]).all()
+    for name in ("conv.weight", "bn.num_batches_tracked"):
+        assert torch.equal(new[name], old[name])
+
+
+def test_the_report_should_prove_that_old_rows_are_the_same_bytes(source: Path) -> None:
+    run(spec(), source)
+    report = json.loads((source.parent / REPORT_FILE).read_text())
+    assert report["seen_rows"]["bit_identical"] is True
+    assert set(report["seen_rows"]["sha256_before"]) == {"fc.weight", "fc.bias"}
+    assert report["settings"]["scale"] == 1.3
+    assert set(report["norms"]["unseen"]) == {"new 0", "new 1", "new 2"}
+    assert len(report["nearest_seen_classes"]["new 0"]) == 5
+    assert set(report["seconds"]) == {"load", "embed", "synthesize", "write"}
+
+
+def test_names_should_go_through_the_packaged_encoder(source: Path) -> None:
+    animals = ["cat", "dog", "horse", *checkpoints.class_names(17)]
+    head = {**spec().head.model_dump(), "class_names": animals}
+    report = run(spec(head=head, class_embeddings={"kind": "names"}, add=["kitten"]), source)
+    assert report["nearest_seen_classes"]["kitten"][0]["class"] == "cat"
+
+
+def test_an_unknown_method_encoder_or_setting_should_name_the_legal_ones(source: Path) -> None:
+    with pytest.raises(InjectionError, match=r"'magic' is not one of .*ridge"):
+        run(spec(method="magic"), source)
+    with pytest.raises(InjectionError, match="minilm"):
+        run(spec(class_embeddings={"kind": "names", "encoder": "clip"}), source)
+    with pytest.raises(InjectionError, match=r"no setting 'depth'"):
+        run(spec(settings={"depth": 3}), source)
+
+
+def test_a_stop_should_leave_no_file(source: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        run(spec(), source, Progress(should_stop=stop))
+    assert not (source.parent / HEAD_FILE).exists()
