@@ -29,10 +29,13 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
-        if self._folder:
-            self._objects = LocalStore(self._folder, mkdir=True, automatic_cleanup=True)
-        else:
-            self._objects = from_url(url)  # type: ignore[assignment]  # any of obstore's stores
+        try:
+            if self._folder:
+                self._objects = LocalStore(self._folder, mkdir=True, automatic_cleanup=True)
+            else:
+                self._objects = from_url(url)  # type: ignore[assignment]  # any of obstore's stores
+        except (BaseError, OSError, ValueError) as error:
+            raise StoreError(f"the store {url} cannot be opened: {error}") from error
 
     async def receive(self, path: str, chunks: AsyncIterable[bytes]) -> None:
         """Write what an iterator yields; if it raises, nothing is written, its error passes on."""
@@ -117,6 +120,6 @@ class Store:
         return shutil.disk_usage(self._folder).free if self._folder else None
 
 
-async def _chunks(found: obstore.GetResult) -> AsyncIterator[bytes]:
+async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
     async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
         yield bytes(chunk)
