@@ -1,0 +1,57 @@
+"""Puts the service together: parts, endpoints, middleware. It opens no port."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service import catalogue, heads, health, injections, openapi, problems
+from service.config import ServiceSettings
+from service.context import Context
+from service.events import EventHub
+from service.metrics import Metrics
+from service.middleware import Frame, Gate
+from service.submission import read_methods
+from workers.ledger import Ledger, connect
+from workers.store import Store
+
+
+def create_app(settings: ServiceSettings) -> FastAPI:
+    """Build the application; Redis and the store need not answer yet."""
+    ledger = Ledger(connect(settings.redis_url), retention_seconds=settings.retention_seconds)
+    context = Context(
+        settings=settings,
+        ledger=ledger,
+        store=Store(settings.store_url),
+        methods=read_methods(),
+        hub=EventHub(ledger),
+        metrics=Metrics(ledger),
+    )
+    app = FastAPI(
+        title="Headgraft",
+        version=version("headgraft"),
+        description="Grafts new classes onto a trained image classifier, without images.",
+        lifespan=_lifespan,
+        redoc_url=None,
+    )
+    app.state.context = context
+    for part in (injections, heads, catalogue, health):
+        app.include_router(part.router)
+    problems.install(app)
+    openapi.install(app)
+    # The last one added stands outermost.
+    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Frame, metrics=context.metrics)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context: Context = app.state.context
+    context.hub.start()
+    try:
+        yield
+    finally:
+        context.hub.close()
+        context.ledger.client.close()

@@ -1,0 +1,105 @@
+"""Checks a safetensors file while it goes by: size, hash, header, finite head.
+
+It does not know where the bytes come from or go to.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from service.finiteness import FinitenessScan
+from workers.header import (
+    LENGTH_BYTES,
+    Header,
+    HeaderError,
+    HeadTensors,
+    header_length,
+    parse_header,
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that was received whole; `bad_rows` maps scanned tensors to their first NaN or Inf."""
+
+    header: Header
+    sha256: str
+    bytes: int
+    bad_rows: dict[str, int]
+
+    def check_finite(self, tensors: HeadTensors) -> None:
+        """Return when the head holds finite numbers only; HeaderError naming tensor and row."""
+        for name in filter(None, (tensors.weight, tensors.bias)):
+            if name in self.bad_rows:
+                row = self.bad_rows[name]
+                raise HeaderError(f"head tensor {name!r:.80} holds NaN or infinity in row {row}")
+
+
+class CheckpointReader:
+    """Feed it a file's bytes in order; `header` is there as soon as it has passed."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._start = bytearray()
+        self._scan: FinitenessScan | None = None
+        self._data_start = 0
+        self.bytes = 0
+        self.header: Header | None = None
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next bytes; True when the header has just become known, with bytes waiting.
+
+        After True, `scan` must be called before the next feed. HeaderError on a bad header or
+        on bytes behind the last tensor.
+        """
+        self._hash.update(chunk)
+        self.bytes += len(chunk)
+        if self._scan is None:
+            self._start += chunk
+            return self._read_header()
+        self._check_trailing()
+        self._scan.feed(chunk)
+        return False
+
+    def _read_header(self) -> bool:
+        if len(self._start) < LENGTH_BYTES:
+            return False
+        self._data_start = LENGTH_BYTES + header_length(bytes(self._start[:LENGTH_BYTES]))
+        if len(self._start) < self._data_start:
+            return False
+        self.header = parse_header(bytes(self._start[LENGTH_BYTES : self._data_start]))
+        self._check_trailing()
+        return True
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes as the header promises it."""
+        assert self.header is not None
+        return self._data_start + self.header.data_bytes
+
+    def _check_trailing(self) -> None:
+        if self.bytes > self.size:
+            raise HeaderError(
+                f"the checkpoint has bytes behind its last tensor: its header describes "
+                f"{self.size} bytes, and more came"
+            )
+
+    def scan(self, names: Collection[str] | None) -> None:
+        """Say which tensors to look for NaN and Inf in; None means all that could be a head."""
+        assert self.header is not None
+        self._scan = FinitenessScan(self.header, names)
+        self._scan.feed(bytes(self._start[self._data_start :]))
+        self._start.clear()
+
+    def finish(self) -> Checkpoint:
+        """Return the checked file; HeaderError when it was cut short."""
+        if self.header is None or self._scan is None:
+            raise HeaderError(
+                f"the checkpoint ends within its header, after {self.bytes} bytes: it is truncated"
+            )
+        if self.bytes != self.size:
+            raise HeaderError(
+                f"the checkpoint is truncated: its header describes {self.size} bytes, "
+                f"{self.bytes} came"
+            )
+        return Checkpoint(self.header, self._hash.hexdigest(), self.bytes, self._scan.bad)

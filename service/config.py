@@ -1,0 +1,103 @@
+"""What the HTTP front end reads from its environment; it opens nothing that it names."""
+
+import ipaddress
+import re
+from functools import cached_property
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 1024**3
+MIB = 1024**2
+KEY_CHARACTERS_MIN = 16
+LOCAL_OWNER = "local"
+OWNER_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class ConfigError(Exception):
+    """The environment does not describe a service; the text names the variable and the defect."""
+
+
+class ServiceSettings(BaseSettings):
+    """`HEADGRAFT_*` variables; see the README's table."""
+
+    # Errors must never print a value: the API keys are among them.
+    model_config = SettingsConfigDict(
+        env_prefix="HEADGRAFT_", extra="ignore", hide_input_in_errors=True, frozen=True
+    )
+
+    redis_url: str = Field(description="redis://, rediss:// or unix:// URL of the ledger's Redis")
+    store_url: str = Field(description="file:// or s3:// URL of the artifact store")
+    api_keys: SecretStr = Field(
+        default=SecretStr(""), description="owner:key pairs, comma-separated; without: loopback"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=1, le=65_535, description="port to listen on")
+    upload_bytes_max: int = Field(default=8 * GIB, gt=0, description="largest checkpoint")
+    request_bytes_max: int = Field(default=32 * MIB, gt=0, description="largest JSON request")
+    retention_seconds: float = Field(default=7 * 86_400, gt=0, description="life of ended jobs")
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="port of /metrics; without: no metrics"
+    )
+    log_level: str = Field(default="INFO", description="least level that is logged")
+
+    @field_validator("store_url")
+    @classmethod
+    def _check_store(cls, value: str) -> str:
+        if not value.startswith(("file:///", "s3://")):
+            raise ValueError("must begin with file:/// or s3://")
+        return value
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if not self.keys and not is_loopback(self.host):
+            raise ValueError(
+                f"without HEADGRAFT_API_KEYS the service listens on loopback only, not on "
+                f"{self.host!r}: set keys, or HEADGRAFT_HOST to 127.0.0.1, ::1 or localhost"
+            )
+        return self
+
+    @cached_property
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        """The (owner, key) pairs; none means that everybody is the owner `local`."""
+        listed = self.api_keys.get_secret_value().split(",")
+        return tuple(_parse_key(number, text) for number, text in enumerate(listed, 1) if text)
+
+
+def _parse_key(number: int, text: str) -> tuple[str, str]:
+    owner, colon, key = text.strip().partition(":")
+    if not colon or not OWNER_PATTERN.fullmatch(owner):
+        raise ValueError(
+            f"entry {number} of HEADGRAFT_API_KEYS must be owner:key, the owner of at most 63 "
+            "characters a-z, 0-9, _ and -"
+        )
+    if len(key) < KEY_CHARACTERS_MIN or not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError(
+            f"the key of {owner!r} in HEADGRAFT_API_KEYS needs at least {KEY_CHARACTERS_MIN} "
+            "printable ASCII characters without spaces"
+        )
+    return owner, key
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address or name can only be reached from this machine."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def load() -> ServiceSettings:
+    """Read the environment; ConfigError with one line for each defect, never with a value."""
+    try:
+        return ServiceSettings()
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(dict(one)) for one in error.errors())) from None
+
+
+def _explain(defect: dict[str, object]) -> str:
+    place = defect["loc"]
+    assert isinstance(place, tuple)
+    message = str(defect["msg"]).removeprefix("Value error, ")
+    return f"HEADGRAFT_{str(place[0]).upper()}: {message}" if place else message

@@ -1,0 +1,39 @@
+"""What every endpoint works with, and how one gets at it; it does nothing of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+from service.config import ServiceSettings
+from service.events import EventHub
+from service.metrics import Metrics
+from workers.ledger import Ledger
+from workers.store import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of one running service."""
+
+    settings: ServiceSettings
+    ledger: Ledger
+    store: Store
+    methods: Mapping[str, Mapping[str, Any]]
+    hub: EventHub
+    metrics: Metrics
+
+
+def context_of(request: Request) -> Context:
+    """Return the running service's parts."""
+    return cast(Context, request.app.state.context)
+
+
+def owner_of(request: Request) -> str:
+    """Return whose key the request carried; the gate has set it."""
+    return cast(str, request.state.owner)
+
+
+InContext = Annotated[Context, Depends(context_of)]
+Owner = Annotated[str, Depends(owner_of)]

@@ -1,0 +1,193 @@
+"""Takes submissions in: from the body on the wire to files in the store and a record.
+
+A refused or broken submission leaves nothing behind. It does not know how answers look.
+"""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+import structlog
+from anyio import CancelScope, to_thread
+from fastapi import Request
+
+from service.context import Context
+from service.problems import invalid_at
+from service.submission import Found, Rules, find, stored_head, summarize
+from service.uploads import Limits, Receiver, Submission
+from workers.header import Header
+from workers.jobs import HeadRequest, InjectionRequest, JobSpec, StoredHead
+from workers.ledger import HeadRecord, Ledger, Record
+from workers.store import Store, StoreError
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+REQUEST_FILE = "request.json"
+log = structlog.get_logger("headgraft.intake")
+
+
+def fresh_id(kind: str) -> str:
+    """Return an id that nobody can guess: kind, underscore, 24 hexadecimal digits."""
+    return f"{kind}_{secrets.token_hex(12)}"
+
+
+def limits_of(context: Context) -> Limits:
+    """Return the sizes the operator allows."""
+    settings = context.settings
+    return Limits(upload=settings.upload_bytes_max, request=settings.request_bytes_max)
+
+
+async def take_injection(context: Context, owner: str, request: Request) -> Record:
+    """Receive, check, store and queue one injection; return its record as it was queued."""
+    # First of all, so that with Redis away nobody uploads gigabytes for a 503.
+    workers = await to_thread.run_sync(context.ledger.workers)
+    rules = Rules(context.methods, workers)
+    job = fresh_id("inj")
+    upload = f"{owner}/uploads/{job}/"
+
+    def examine(asked: InjectionRequest, header: Header) -> Collection[str]:
+        _refuse_both(asked)
+        found = find(asked, header)
+        rules.check(asked, found)
+        return head_names(found)
+
+    receiver = Receiver(
+        InjectionRequest,
+        store=context.store,
+        path=upload + CHECKPOINT_FILE,
+        limits=limits_of(context),
+        examine=examine,
+    )
+    async with nothing_left(context.store, [upload, f"{owner}/{job}/"]):
+        submission = await receiver.receive(request)
+        intake = _Intake(context, owner, rules)
+        return await to_thread.run_sync(intake.queue, job, submission, upload + CHECKPOINT_FILE)
+
+
+class _Intake:
+    """The part of an intake behind the upload; it blocks, so it runs in a thread."""
+
+    def __init__(self, context: Context, owner: str, rules: Rules) -> None:
+        self._context = context
+        self._ledger: Ledger = context.ledger
+        self._owner = owner
+        self._rules = rules
+
+    def queue(self, job: str, submission: Submission[InjectionRequest], path: str) -> Record:
+        asked = submission.request
+        if asked is None:
+            raise invalid_at("", "the part request is missing: it holds the injection as JSON")
+        head = self._head(asked, submission, path)
+        self._rules.check(asked, Found(head.tensors, head.class_names))
+        spec = JobSpec(head=head, **asked.model_dump(include=set(JobSpec.model_fields) - {"head"}))
+        queued = Record(
+            id=job,
+            owner=self._owner,
+            status="queued",
+            attempt=0,
+            timeout_seconds=asked.timeout_seconds,
+            spec=f"{self._owner}/{job}/{REQUEST_FILE}",
+            summary=summarize(asked, head, asked.head_id),
+            created_at=int(time.time() * 1000),
+            message="",
+        )
+        self._context.store.write(queued.spec, spec.model_dump_json().encode())
+        self._ledger.create(
+            job,
+            self._owner,
+            spec=queued.spec,
+            summary=queued.summary,
+            timeout_seconds=queued.timeout_seconds,
+        )
+        self._context.metrics.note_injection()
+        return queued
+
+    def _head(
+        self, asked: InjectionRequest, submission: Submission[InjectionRequest], path: str
+    ) -> StoredHead:
+        if submission.checkpoint is None:
+            return self._kept_head(asked)
+        _refuse_both(asked)
+        return received_head(asked, submission, path)
+
+    def _kept_head(self, asked: InjectionRequest) -> StoredHead:
+        if asked.head_id is None:
+            detail = "no head to extend: send the part checkpoint, or a head_id from POST /v1/heads"
+            raise invalid_at("/head_id", detail)
+        for field in ("class_names", "head"):
+            if field in asked.model_fields_set:
+                raise invalid_at(f"/{field}", f"{field} was said with the head of head_id already")
+        record = self._ledger.get_head(asked.head_id)
+        if record is None or record.owner != self._owner:
+            raise invalid_at("/head_id", f"there is no head {asked.head_id!r}")
+        return StoredHead.model_validate(record.head)
+
+
+def _refuse_both(asked: InjectionRequest) -> None:
+    if asked.head_id is not None:
+        raise invalid_at("/head_id", "head_id and a checkpoint part: give one of them")
+
+
+async def take_head(context: Context, owner: str, request: Request) -> HeadRecord:
+    """Receive, check and keep one head; return its record."""
+    await to_thread.run_sync(context.ledger.ping)
+    head = fresh_id("head")
+    folder = f"{owner}/uploads/{head}/"
+    receiver = Receiver(
+        HeadRequest,
+        store=context.store,
+        path=folder + CHECKPOINT_FILE,
+        limits=limits_of(context),
+        examine=lambda asked, header: head_names(find(asked, header)),
+    )
+    async with nothing_left(context.store, [folder]):
+        submission = await receiver.receive(request)
+        asked = submission.request or HeadRequest()
+        stored = received_head(asked, submission, folder + CHECKPOINT_FILE)
+        record = HeadRecord(
+            id=head,
+            owner=owner,
+            created_at=int(time.time() * 1000),
+            head=stored.model_dump(mode="json"),
+        )
+        await to_thread.run_sync(context.ledger.put_head, record)
+    return record
+
+
+def head_names(found: Found) -> Collection[str]:
+    """Return the names of a head's tensors."""
+    return [name for name in (found.tensors.weight, found.tensors.bias) if name]
+
+
+def received_head(
+    asked: HeadRequest,
+    submission: Submission[InjectionRequest] | Submission[HeadRequest],
+    path: str,
+) -> StoredHead:
+    """Describe the head of a received file; refuse it when it is not there or not finite."""
+    checkpoint = submission.checkpoint
+    if checkpoint is None:
+        raise invalid_at("", "the part checkpoint is missing: it holds the safetensors file")
+    found = find(asked, checkpoint.header)
+    checkpoint.check_finite(found.tensors)
+    return stored_head(asked, found, path=path, sha256=checkpoint.sha256, size=checkpoint.bytes)
+
+
+@asynccontextmanager
+async def nothing_left(store: Store, prefixes: Collection[str]) -> AsyncIterator[None]:
+    """Delete what lies under the prefixes when the block fails, whatever ends it."""
+    try:
+        yield
+    except BaseException:
+        # A client that goes away cancels us; the cleaning must not be cancelled with us.
+        with CancelScope(shield=True):
+            for prefix in prefixes:
+                await _clean(store, prefix)
+        raise
+
+
+async def _clean(store: Store, prefix: str) -> None:
+    try:
+        await to_thread.run_sync(store.delete, prefix)
+    except StoreError as error:
+        log.warning("refused_upload_not_deleted", prefix=prefix, error=str(error))

@@ -1,0 +1,104 @@
+"""What the OpenAPI document says beyond what the framework sees: bodies read by hand, errors."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from service.problems import MEDIA_TYPE, ProblemDocument
+from workers.jobs import HeadRequest, InjectionRequest
+
+SCHEMAS = "#/components/schemas/"
+DESCRIPTIONS = {
+    401: "No key, or an unknown one",
+    404: "Not there, or another owner's",
+    409: "It has ended already; the body's `injection` shows it",
+    413: "Larger than this service accepts",
+    415: "Another content type or encoding than the documented ones",
+    422: "Refused; `errors` points at what is wrong",
+    503: "Redis or the artifact store does not answer",
+}
+ALWAYS = (401, 503)
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document error answers, with those that every endpoint may give."""
+    return {status: _error(DESCRIPTIONS[status]) for status in sorted({*statuses, *ALWAYS})}
+
+
+def _error(description: str) -> dict[str, Any]:
+    schema = {"$ref": SCHEMAS + ProblemDocument.__name__}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    409: _error("Not succeeded: `not_ready`, or the failure's own code")
+}
+
+
+def _parts(request: str, required: list[str]) -> dict[str, Any]:
+    return {
+        "schema": {
+            "type": "object",
+            "required": required,
+            "properties": {
+                "request": {"$ref": SCHEMAS + request},
+                "checkpoint": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "A safetensors file.",
+                },
+            },
+        },
+        "encoding": {
+            "request": {"contentType": "application/json"},
+            "checkpoint": {"contentType": "application/octet-stream"},
+        },
+    }
+
+
+INJECTION_BODY = {
+    "required": True,
+    "description": "The parts may come in either order. With `head_id`, JSON alone.",
+    "content": {
+        "multipart/form-data": _parts("InjectionRequest", ["request", "checkpoint"]),
+        "application/json": {"schema": {"$ref": SCHEMAS + "InjectionRequest"}},
+    },
+}
+HEAD_BODY = {
+    "required": True,
+    "description": "The parts may come in either order.",
+    "content": {"multipart/form-data": _parts("HeadRequest", ["checkpoint"])},
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make the application's document complete; it is built once, when first asked for."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _build(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # the framework's own way to extend it
+
+
+def _build(app: FastAPI) -> dict[str, Any]:
+    built = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    _, ours = models_json_schema(
+        [
+            (InjectionRequest, "validation"),
+            (HeadRequest, "validation"),
+            (ProblemDocument, "serialization"),
+        ],
+        ref_template=SCHEMAS + "{model}",
+    )
+    components = built.setdefault("components", {})
+    components.setdefault("schemas", {}).update(ours["$defs"])
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    # Without keys configured no key is asked for: either is legal.
+    built["security"] = [{"key": []}, {}]
+    return built

@@ -1,0 +1,131 @@
+"""Turns what pydantic and JSON schema find into JSON pointers and plain sentences.
+
+It does not know what the documents mean.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError as SchemaError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from workers.jobs import Problem
+
+Model = TypeVar("Model", bound=BaseModel)
+BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+    "minLength": "no shorter than",
+    "maxLength": "no longer than",
+    "minItems": "of no fewer items than",
+    "maxItems": "of no more items than",
+}
+
+
+def parse(model: type[Model], raw: bytes) -> Model | list[Problem]:
+    """Read a JSON document as a model, or return its defects."""
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        defects = error.errors(include_url=False)
+        if defects[0]["type"] == "json_invalid":
+            return [Problem("", f"the request is not JSON: {defects[0]['msg']}")]
+        document = from_json(raw)
+        return [locate(dict(one), document) for one in defects]
+
+
+def locate(defect: Mapping[str, Any], document: object) -> Problem:
+    """Point at one pydantic error; its location also holds union tags, which the document lacks.
+
+    Without a document (query, path, header) the location's last part is the pointer.
+    """
+    place = tuple(defect["loc"])
+    if document is None:
+        return Problem(_pointer(place[-1:]), _sentence(defect))
+    at: object = document
+    parts: list[object] = []
+    for position, part in enumerate(place):
+        found, below = _descend(at, part)
+        is_missing = defect["type"] == "missing" and position == len(place) - 1
+        if found or is_missing:
+            parts.append(part)
+            at = below
+    return Problem(_pointer(parts), _sentence(defect))
+
+
+def _descend(at: object, part: object) -> tuple[bool, object]:
+    if isinstance(at, dict) and part in at:
+        return True, at[part]
+    if isinstance(at, list) and isinstance(part, int) and part < len(at):
+        return True, at[part]
+    return False, at
+
+
+def _pointer(parts: Any) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _sentence(defect: Mapping[str, Any]) -> str:
+    message = str(defect["msg"]).removeprefix("Value error, ")
+    if defect["type"] in ("missing", "extra_forbidden"):
+        return f"{message}: {str(defect['loc'][-1])!r:.80}"
+    return f"{message}; it is {defect['input']!r:.80}"
+
+
+def setting_problems(
+    method: str, settings: Mapping[str, Any], schema: Mapping[str, Any]
+) -> list[Problem]:
+    """Check a method's settings against its JSON schema; each problem names value and choices."""
+    found = [
+        Problem(_pointer(("settings", field)), f"setting {field!r} must not be NaN or infinite")
+        for field, value in settings.items()
+        if not _is_finite(value)
+    ]
+    for error in Draft202012Validator(schema).iter_errors(settings):
+        found += _setting_problems(method, error, schema)
+    return found
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list) or all(map(_is_finite, value))
+
+
+def _setting_problems(
+    method: str, error: SchemaError, schema: Mapping[str, Any]
+) -> Iterator[Problem]:
+    path = list(error.absolute_path)
+    properties = schema.get("properties", {})
+    given: Any = error.instance
+    if not path and error.validator == "additionalProperties":
+        legal = ", ".join(sorted(properties)) or "none"
+        for field in sorted(set(given) - set(properties)):
+            detail = f"method {method!r} has no setting {field!r:.80}; it has: {legal}"
+            yield Problem(_pointer(("settings", field)), detail)
+        return
+    name = ".".join(str(part) for part in path)
+    wanted = _legal(properties.get(path[0], {}) if path else {}, schema) or error.message
+    detail = f"setting {name!r} of method {method!r} cannot be {given!r:.80}; "
+    yield Problem(_pointer(["settings", *path]), f"{detail}it must be {wanted}")
+
+
+def _legal(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    if "$ref" in field:
+        name = str(field["$ref"]).removeprefix("#/$defs/")
+        field = schema.get("$defs", {}).get(name, {})
+    if "enum" in field:
+        return "one of " + ", ".join(map(repr, field["enum"]))
+    if "const" in field:
+        return repr(field["const"])
+    if "anyOf" in field:
+        return " or ".join(filter(None, (_legal(one, schema) for one in field["anyOf"])))
+    bounds = [f"{words} {field[key]}" for key, words in BOUNDS.items() if key in field]
+    return " ".join(filter(None, [str(field.get("type", "")), " and ".join(bounds)]))

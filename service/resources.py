@@ -1,0 +1,185 @@
+"""The objects the API shows, and how each is made from what ledger and store hold.
+
+It asks nobody: everything an object says is an argument here.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from workers.jobs import Status, StoredHead
+from workers.ledger import HeadRecord, JobError, Record
+
+
+class HeadSummary(BaseModel):
+    """The head an injection extends."""
+
+    id: str | None
+    sha256: str
+    bytes: int
+    feature_size: int
+    dtype: str
+    weight: str
+    bias: str | None
+
+
+class EmbeddingsSummary(BaseModel):
+    """Where the class embeddings come from."""
+
+    kind: Literal["names", "attributes", "embeddings"]
+    encoder: str | None
+
+
+class Artifact(BaseModel):
+    """A file that a succeeded injection left."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Links(BaseModel):
+    """Where the rest of an injection is."""
+
+    self: str
+    events: str
+    head: str
+    report: str
+    cancel: str
+
+
+class InjectionResource(BaseModel):
+    """A job as its owner sees it."""
+
+    object: Literal["injection"] = "injection"
+    id: str
+    status: Status
+    attempt: int
+    progress: float
+    stage: str | None
+    loss: float | None
+    method: str
+    settings: dict[str, Any]
+    class_embeddings: EmbeddingsSummary
+    seen_count: int
+    unseen_count: int
+    head: HeadSummary
+    queue_position: int | None
+    workers_online: int
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    timeout_seconds: int
+    error: JobError | None
+    artifacts: list[Artifact]
+    seconds: dict[str, float] | None
+    links: Links
+
+
+class InjectionList(BaseModel):
+    """A page of injections, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[InjectionResource]
+    has_more: bool
+
+
+class HeadResource(BaseModel):
+    """An uploaded head."""
+
+    object: Literal["head"] = "head"
+    id: str
+    sha256: str
+    bytes: int
+    weight: str
+    bias: str | None
+    class_count: int
+    feature_size: int
+    dtype: str
+    metric: Literal["linear", "cosine"]
+    scale: float
+    created_at: str
+    class_names: list[str]
+
+
+class MethodResource(BaseModel):
+    """An installed method."""
+
+    name: str
+    summary: str
+    needs: list[str]
+    settings: dict[str, Any]
+
+
+class MethodList(BaseModel):
+    """The installed methods."""
+
+    object: Literal["list"] = "list"
+    data: list[MethodResource]
+
+
+class EncoderResource(BaseModel):
+    """A text encoder, and how many of the workers online have it."""
+
+    name: str
+    dimension: int
+    digest: str
+    workers: int
+
+
+class EncoderList(BaseModel):
+    """The encoders of the workers online."""
+
+    object: Literal["list"] = "list"
+    data: list[EncoderResource]
+
+
+def injection_resource(
+    record: Record, *, queue_position: int | None, workers_online: int
+) -> InjectionResource:
+    """Show a job."""
+    manifest = record.manifest or {}
+    shown = record.model_dump(
+        include={"id", "status", "attempt", "progress", "stage", "loss", "timeout_seconds"}
+    )
+    return InjectionResource(
+        **shown,
+        **record.summary,
+        queue_position=queue_position,
+        workers_online=workers_online,
+        created_at=timestamp(record.created_at),
+        started_at=timestamp(record.started_at) if record.started_at else None,
+        finished_at=timestamp(record.finished_at) if record.finished_at else None,
+        error=record.error,
+        artifacts=[
+            Artifact(name=name, **about) for name, about in manifest.get("files", {}).items()
+        ],
+        seconds=manifest.get("seconds"),
+        links=links(record.id),
+    )
+
+
+def links(job: str) -> Links:
+    """Say where the parts of an injection are."""
+    own = f"/v1/injections/{job}"
+    parts = {part: f"{own}/{part}" for part in ("events", "head", "report", "cancel")}
+    return Links(self=own, **parts)
+
+
+def head_resource(record: HeadRecord) -> HeadResource:
+    """Show an uploaded head."""
+    head = StoredHead.model_validate(record.head)
+    return HeadResource(
+        id=record.id,
+        created_at=timestamp(record.created_at),
+        class_names=[entry.name for entry in head.class_names],
+        **head.tensors.model_dump(),
+        **head.model_dump(include={"sha256", "bytes", "metric", "scale"}),
+    )
+
+
+def timestamp(milliseconds: int) -> str:
+    """Write a time of the ledger in ISO 8601, UTC."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

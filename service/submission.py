@@ -1,0 +1,167 @@
+"""Decides whether an injection can run, from the request, the head's header and what is online.
+
+It reads nothing and writes nothing: every check is a function of its arguments.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from service.pointers import setting_problems
+from service.problems import invalid, invalid_at, invalid_checkpoint
+from workers.header import Header, HeadTensors, find_head
+from workers.jobs import (
+    ClassEntry,
+    HeadRequest,
+    InjectionRequest,
+    NameEmbeddings,
+    Problem,
+    StoredHead,
+    class_problems,
+    injection_problems,
+    joint_problem,
+)
+from workers.ledger import Presence
+
+METHODS_FILE = Path(__file__).with_name("methods.json")
+CLASS_NAMES = "class_names"
+_ENTRIES = TypeAdapter(list[ClassEntry])
+
+
+@dataclass(frozen=True)
+class Found:
+    """The head in a checkpoint: its tensors, and its classes in row order."""
+
+    tensors: HeadTensors
+    class_names: list[ClassEntry]
+
+
+def read_methods(path: Path = METHODS_FILE) -> dict[str, dict[str, Any]]:
+    """Return name -> summary, needs and settings schema of the installed methods."""
+    methods: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return methods
+
+
+def find(request: HeadRequest, header: Header) -> Found:
+    """Find the head a request speaks of; HeaderError or a 422 problem when there is none."""
+    entries = request.class_names or _names_in(header)
+    problems = class_problems(entries, f"/{CLASS_NAMES}")
+    if problems:
+        raise invalid(problems)
+    wanted = request.head
+    tensors = find_head(header, class_count=len(entries), weight=wanted.weight, bias=wanted.bias)
+    return Found(tensors, entries)
+
+
+def _names_in(header: Header) -> list[ClassEntry]:
+    text = header.metadata.get(CLASS_NAMES)
+    if text is None:
+        raise invalid_at(
+            f"/{CLASS_NAMES}",
+            "the classes of the head are not known: give class_names, in row order, or keep them "
+            "in the file's metadata as class_names, a JSON list of strings",
+        )
+    try:
+        names = _ENTRIES.validate_json(text)
+    except ValidationError:
+        names = []
+    if len(names) < 2:
+        raise invalid_checkpoint(
+            "the metadata entry class_names must be a JSON list of at least two class names, "
+            f"each of 1 to 200 characters; it is {text!r:.80}"
+        )
+    return names
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a request is held against: the installed methods and the workers online."""
+
+    methods: Mapping[str, Mapping[str, Any]]
+    workers: Sequence[Presence]
+
+    @cached_property
+    def encoders(self) -> dict[str, int]:
+        """The encoders announced by the workers online: name -> dimension."""
+        return {
+            name: int(about["dimension"])
+            for worker in self.workers
+            for name, about in worker.encoders.items()
+        }
+
+    def check(self, request: InjectionRequest, found: Found) -> None:
+        """Return when this injection can run; else a 422 problem with every defect found."""
+        problems = [
+            *injection_problems(request, found.class_names),
+            *self._method_problems(request, found.tensors),
+            *self._encoder_problems(request),
+        ]
+        if problems:
+            raise invalid(problems)
+
+    def _method_problems(self, request: InjectionRequest, tensors: HeadTensors) -> list[Problem]:
+        method = self.methods.get(request.method)
+        if method is None:
+            legal = ", ".join(sorted(self.methods))
+            return [Problem("/method", f"method {request.method!r} is not one of {legal}")]
+        problems = setting_problems(request.method, request.settings, method["settings"])
+        if "joint_embeddings" in method["needs"]:
+            joint = joint_problem(request, tensors, self._encoder_size(request))
+            problems += [joint] if joint else []
+        return problems
+
+    def _encoder_size(self, request: InjectionRequest) -> int | None:
+        wanted = request.class_embeddings
+        return self.encoders.get(wanted.encoder) if isinstance(wanted, NameEmbeddings) else None
+
+    def _encoder_problems(self, request: InjectionRequest) -> list[Problem]:
+        wanted = request.class_embeddings
+        if not isinstance(wanted, NameEmbeddings) or not self.encoders:
+            return []
+        if wanted.encoder in self.encoders:
+            return []
+        legal = ", ".join(sorted(self.encoders))
+        detail = f"encoder {wanted.encoder!r} is not one of those online: {legal}"
+        return [Problem("/class_embeddings/encoder", detail)]
+
+
+def stored_head(
+    request: HeadRequest, found: Found, *, path: str, sha256: str, size: int
+) -> StoredHead:
+    """Describe an uploaded checkpoint of `size` bytes for the worker."""
+    return StoredHead(
+        path=path,
+        sha256=sha256,
+        bytes=size,
+        tensors=found.tensors,
+        metric=request.head.metric,
+        scale=request.head.scale,
+        class_names=found.class_names,
+    )
+
+
+def summarize(request: InjectionRequest, head: StoredHead, head_id: str | None) -> dict[str, Any]:
+    """Return what the record says of the request, without its vectors and names."""
+    wanted = request.class_embeddings
+    encoder = wanted.encoder if isinstance(wanted, NameEmbeddings) else None
+    return {
+        "method": request.method,
+        "settings": request.settings,
+        "class_embeddings": {"kind": wanted.kind, "encoder": encoder},
+        "seen_count": len(head.class_names),
+        "unseen_count": len(request.add),
+        "head": {
+            "id": head_id,
+            "sha256": head.sha256,
+            "bytes": head.bytes,
+            "feature_size": head.tensors.feature_size,
+            "dtype": head.tensors.dtype,
+            "weight": head.tensors.weight,
+            "bias": head.tensors.bias,
+        },
+    }

@@ -1,0 +1,145 @@
+"""Takes one submission off the wire: the `request` document and the `checkpoint` file, any order.
+
+The file streams into the store as it arrives and is checked on the way. It does not know what the
+request means; whoever calls it deletes the file when the submission is refused later.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel
+
+from service.checkpoints import Checkpoint, CheckpointReader
+from service.multipart import MultipartBody, boundary_of
+from service.pointers import parse
+from service.problems import ProblemError, invalid, invalid_at
+from workers.header import Header
+from workers.store import Store
+
+BLOCK_BYTES = 1024 * 1024
+PARTS = ("request", "checkpoint")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass
+class Submission(Generic[Model]):
+    """What came with the body; a part that did not come is None."""
+
+    request: Model | None = None
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest file and the largest request document, in bytes."""
+
+    upload: int
+    request: int
+
+
+# Looks at a header while the file is still coming; returns the tensors whose numbers matter.
+Examine = Callable[[Model, Header], Collection[str]]
+
+
+class Receiver(Generic[Model]):
+    """Receives one submission; the file lands at `path`."""
+
+    def __init__(
+        self,
+        model: type[Model],
+        *,
+        store: Store,
+        path: str,
+        limits: Limits,
+        examine: Examine[Model],
+    ) -> None:
+        self._model = model
+        self._store = store
+        self._path = path
+        self._limits = limits
+        self._examine = examine
+        self._submission: Submission[Model] = Submission()
+
+    async def receive(self, request: Request) -> Submission[Model]:
+        """Read the whole body; ProblemError or HeaderError at the first defect in it."""
+        content_type = request.headers.get("content-type", "")
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind == "application/json":
+            await self._take_request(request.stream())
+        elif kind == "multipart/form-data":
+            await self._take_parts(MultipartBody(request.stream(), boundary_of(content_type)))
+        else:
+            raise ProblemError(
+                415,
+                "unsupported_media_type",
+                f"Content-Type is {kind!r:.80}; legal are multipart/form-data with the parts "
+                "request and checkpoint, and application/json",
+            )
+        return self._submission
+
+    async def _take_parts(self, body: MultipartBody) -> None:
+        came: set[str] = set()
+        while (name := await body.next_part()) is not None:
+            if name not in PARTS or name in came:
+                defect = "comes twice" if name in came else "is not known"
+                detail = f"part {name!r:.80} {defect}; legal are one request and one checkpoint"
+                raise invalid_at("", detail)
+            came.add(name)
+            if name == "request":
+                await self._take_request(body.data())
+            else:
+                await self._take_checkpoint(body.data())
+
+    async def _take_request(self, chunks: AsyncIterator[bytes]) -> None:
+        raw = bytearray()
+        async for chunk in chunks:
+            raw += chunk
+            if len(raw) > self._limits.request:
+                raise too_large("the request document", self._limits.request)
+        found = await asyncio.to_thread(parse, self._model, bytes(raw))
+        if isinstance(found, list):
+            raise invalid(found)
+        self._submission.request = found
+
+    async def _take_checkpoint(self, chunks: AsyncIterator[bytes]) -> None:
+        reader = CheckpointReader()
+        await self._store.receive(self._path, self._checked(reader, in_blocks(chunks)))
+        self._submission.checkpoint = reader.finish()
+
+    async def _checked(
+        self, reader: CheckpointReader, blocks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        async for block in blocks:
+            if reader.feed(block):
+                reader.scan(await self._tensors(reader))
+            yield block
+        # Within the generator, so that a truncated file is never stored.
+        reader.finish()
+
+    async def _tensors(self, reader: CheckpointReader) -> Collection[str] | None:
+        assert reader.header is not None
+        if reader.size > self._limits.upload:
+            raise too_large("the checkpoint", self._limits.upload)
+        if self._submission.request is None:
+            return None
+        return await asyncio.to_thread(self._examine, self._submission.request, reader.header)
+
+
+def too_large(what: str, limit: int) -> ProblemError:
+    """Refuse what passes a limit in bytes."""
+    return ProblemError(413, "too_large", f"{what} has more than the {limit} bytes accepted")
+
+
+async def in_blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join network chunks to blocks of about a MiB: each costs a trip through the store."""
+    held = bytearray()
+    async for chunk in chunks:
+        held += chunk
+        if len(held) >= BLOCK_BYTES:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
