@@ -36,6 +36,7 @@ class RedisServer:
 
     def __init__(self, data_folder: Path, inherit: tuple[int, ...]) -> None:
         self._data = data_folder
+        self.log = data_folder / "server.log"
         self._inherit = inherit
         self._binary, self._version = find_binary()
         _claim_version(data_folder, self._version)
@@ -73,17 +74,9 @@ class RedisServer:
         if self._is_temporary:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
 
-    def kill(self) -> None:
-        """End the server at once; what it acknowledged in the last moment may be lost."""
-        self._process.kill()
-        self.stop()
-
-    @property
-    def _log(self) -> Path:
-        return self._data / "server.log"
-
     def _launch(self) -> subprocess.Popen[bytes]:
-        with self._log.open("wb") as log:
+        self._socket_folder.mkdir(mode=0o700, exist_ok=True)
+        with self.log.open("wb") as log:
             return subprocess.Popen(
                 [str(self._binary), *_options(self._data, self.socket)],
                 stdin=subprocess.DEVNULL,
@@ -112,8 +105,8 @@ class RedisServer:
                 time.sleep(0.01)
 
     def _last_words(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        return "\n  ".join([f"the end of {self._log}:", *lines])
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        return "\n  ".join([f"the end of {self.log}:", *lines])
 
 
 def start(data_folder: Path, *, inherit: tuple[int, ...] = ()) -> RedisServer:
@@ -200,7 +193,6 @@ def _socket_folder(data_folder: Path) -> tuple[Path, bool]:
     """Return a private folder for the socket, and whether it must be removed at the end."""
     folder = data_folder / "socket"
     if len(os.fsencode(folder / "redis.sock")) <= SOCKET_PATH_BYTES_MAX:
-        folder.mkdir(mode=0o700, exist_ok=True)
         return folder, False
     return Path(
         tempfile.mkdtemp(prefix="headgraft-", dir="/tmp")
