@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from workers import faults
 from workers.store import Store
 
 MANIFEST_FILE = "manifest.json"
@@ -29,6 +30,7 @@ def publish(
         "versions": versions(),
         "seconds": seconds,
     }
+    faults.point("before_manifest")
     store.write(prefix + MANIFEST_FILE, json.dumps(manifest).encode())
     return manifest
 

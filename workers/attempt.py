@@ -16,6 +16,7 @@ import torch
 
 from models.errors import InjectionError
 from models.progress import Progress, Stopped
+from workers import faults
 from workers.artifacts import publish
 from workers.jobs import JobSpec
 from workers.keeper import Keeper
@@ -138,6 +139,7 @@ class Attempt:
         ledger, job, token = self.means.ledger, self.record.id, self.token
         manifest, error = self.outcome.manifest, self.outcome.error
         if manifest and not hung:
+            faults.point("before_commit")
             return self.means.insist(lambda: ledger.succeed(job, token, manifest))
         if reason == "timeout":
             late = JobError(code="timeout", message=_timeout_text(self.record.timeout_seconds))

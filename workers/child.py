@@ -13,7 +13,7 @@ import time
 
 import structlog
 
-from workers import logs
+from workers import faults, logs
 from workers.artifacts import versions
 from workers.attempt import Attempt, Means, MustExitError
 from workers.config import WorkerSettings
@@ -82,6 +82,7 @@ class Child:
     def _attempt(self, claim: Claim) -> None:
         token = secrets.token_hex(16)
         means = self.means
+        faults.point("before_begin")
         begun = means.insist(lambda: means.ledger.begin(claim, means.consumer, token))
         record = means.insist(lambda: means.ledger.get(claim.job))
         if begun != "begun" or record is None:
@@ -91,6 +92,7 @@ class Child:
             job=record.id, owner=record.owner, attempt=record.attempt, token=token[:8]
         ):
             log.info("job_begun", worker=means.consumer)
+            faults.point("after_begin")
             Attempt(means, record, token).run()
 
     def _announce(self) -> None:

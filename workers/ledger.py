@@ -24,6 +24,7 @@ from pydantic import BaseModel, Field
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from workers import faults
 from workers.jobs import TERMINAL, Status
 
 GROUP = "workers"
@@ -162,7 +163,9 @@ class Ledger:
         """Create the record and queue the job in one step; a repeat of the id does nothing."""
         keys = [*self._job_keys(job), self.key("jobs", owner)]
         said = (job, owner, timeout_seconds, json.dumps(summary), spec)
+        faults.point("before_create")
         self._run("create", keys, GROUP, self.key("wake"), *said)
+        faults.point("after_create")
 
     def claim(self, consumer: str, *, lease_seconds: float, block_seconds: float) -> Claim | None:
         """Take over a message whose lease ran out, else wait for a new one; None if none came.

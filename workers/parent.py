@@ -4,6 +4,7 @@ It knows nothing of jobs, and does not import torch.
 """
 
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -49,7 +50,7 @@ class Slot:
             [sys.executable, "-m", "workers.child", device],
             env=environment,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=functools.partial(_die_with_parent, os.getpid()),
         )
         self.started = time.monotonic()
         log.info("child_started", device=self.device, pid=self.process.pid)
@@ -129,8 +130,12 @@ def _visible(device: str, environment: dict[str, str]) -> tuple[str, dict[str, s
     return "cuda:0", {**environment, "CUDA_VISIBLE_DEVICES": device.removeprefix("cuda:")}
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
+    if sys.platform != "linux":
+        return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the order was in force
+        os._exit(1)
 
 
 def main() -> int:

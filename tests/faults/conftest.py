@@ -1,0 +1,120 @@
+"""A Redis server, a store and processes of their own for every test that breaks them."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import redis_server
+from service.redis_server import RedisServer
+from tests import checkpoints
+from tests.processes import Processes, eventually
+from workers.ledger import Ledger, Record, connect
+from workers.store import Store
+
+SITE = Path(__file__).parent / "site"
+OWNER = "local"
+
+
+@dataclass
+class Bench:
+    """What a fault test works with: `run` queues a job past the API, for methods it lacks."""
+
+    folder: Path
+    server: RedisServer
+    processes: Processes
+    ledger: Ledger
+    store: Store
+
+    def run(self, method: str, *, timeout_seconds: int = 120, **settings: Any) -> str:
+        """Queue a job that runs a method of tests/faults/methods; return its id."""
+        job = f"inj_{secrets.token_hex(12)}"
+        checkpoint = checkpoints.write(self.folder / "in.safetensors")
+        self.store.write(f"{OWNER}/uploads/{job}/checkpoint.safetensors", checkpoint)
+        head = {
+            "path": f"{OWNER}/uploads/{job}/checkpoint.safetensors",
+            "sha256": "0",
+            "bytes": checkpoint.stat().st_size,
+            "tensors": {
+                "weight": "fc.weight",
+                "bias": "fc.bias",
+                "class_count": 20,
+                "feature_size": 16,
+                "dtype": "F32",
+            },
+            "metric": "linear",
+            "scale": 1.0,
+            "class_names": [{"name": name} for name in checkpoints.class_names(20)],
+        }
+        spec = {
+            "schema_version": 1,
+            "head": head,
+            "add": [{"name": name} for name in checkpoints.class_names(3, "new")],
+            "class_embeddings": checkpoints.vectors(),
+            "method": method,
+            "settings": settings,
+            "timeout_seconds": timeout_seconds,
+        }
+        path = f"{OWNER}/{job}/request.json"
+        self.store.write(path, json.dumps(spec).encode())
+        summary = {"method": method, "settings": settings}
+        self.ledger.create(job, OWNER, spec=path, summary=summary, timeout_seconds=timeout_seconds)
+        return job
+
+    def read(self, job: str) -> Record:
+        """Return the job's record."""
+        record = self.ledger.get(job)
+        assert record is not None
+        return record
+
+    def until(self, job: str, wanted: Callable[[Record], object], seconds: float) -> Record:
+        """Wait until the record is as wanted."""
+        eventually(lambda: wanted(self.read(job)), seconds, f"the record is {self.read(job)}")
+        return self.read(job)
+
+    def ended(self, job: str, seconds: float = 60) -> Record:
+        """Wait until the job has ended."""
+        return self.until(job, lambda record: record.is_terminal, seconds)
+
+    def running(self, job: str, seconds: float = 60) -> Record:
+        """Wait until the job makes progress."""
+        return self.until(job, lambda record: record.progress > 0, seconds)
+
+    def results(self, job: str) -> list[Path]:
+        """Return the extended heads in the store for a job: one per attempt that left any."""
+        return list(self.processes.store_folder.glob(f"{OWNER}/{job}/*/head.safetensors"))
+
+    def starts(self, job: str) -> int:
+        """Return how often the job was begun, after its events."""
+        return [event.data.get("status") for event in self.ledger.events(job)].count("running")
+
+    def fault(self, point: str, action: str) -> tuple[dict[str, str], Path]:
+        """Return the environment that breaks a process at a point, and the flag it raises there."""
+        flag = self.folder / f"{point}-{action}"
+        return {"HEADGRAFT_FAULT": f"{point}:{action}:{flag}"}, flag
+
+    def log(self, module: str = "workers.parent") -> list[dict[str, Any]]:
+        """Return what a module's processes logged."""
+        lines = self.processes.log(module).read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Start a Redis server; workers and API are for the test to start."""
+    server = redis_server.start(tmp_path / "redis")
+    path = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH")]))
+    processes = Processes(tmp_path, server.url, {"PYTHONPATH": path})
+    ledger = Ledger(connect(server.url))
+    ledger.open_queue()
+    try:
+        yield Bench(tmp_path, server, processes, ledger, Store(f"file://{processes.store_folder}"))
+    finally:
+        processes.stop()
+        ledger.client.close()
+        server.stop()

@@ -1,0 +1,27 @@
+"""A method that kills its process."""
+
+import os
+import signal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.head import Head
+from models.progress import Progress
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset()
+
+
+class Settings(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=1.0, ge=0, description="Wall time of the run.")
+
+
+def synthesize(task: Task, settings: Settings, *, device: str, progress: Progress) -> Head:
+    """Die as a crash of native code would."""
+    progress(0.5, "dying")
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("it lives")

@@ -1,0 +1,26 @@
+"""A method that never looks whether it should stop."""
+
+import time
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.head import Head
+from models.progress import Progress
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset()
+
+
+class Settings(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=1.0, ge=0, description="Wall time of the run.")
+
+
+def synthesize(task: Task, settings: Settings, *, device: str, progress: Progress) -> Head:
+    """Sleep and report to nobody."""
+    progress(0.5, "deaf")
+    time.sleep(settings.seconds)
+    raise AssertionError("it was not ended")

@@ -1,0 +1,25 @@
+"""A method that asks for more memory than there is."""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.head import Head
+from models.progress import Progress
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset()
+
+
+class Settings(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=1.0, ge=0, description="Wall time of the run.")
+
+
+def synthesize(task: Task, settings: Settings, *, device: str, progress: Progress) -> Head:
+    """Run out of memory."""
+    progress(0.5, "eating")
+    torch.empty(2**60, dtype=torch.uint8)
+    raise AssertionError("it was given an exabyte")

@@ -1,0 +1,24 @@
+"""A method whose device dies under it."""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.head import Head
+from models.progress import Progress
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset()
+
+
+class Settings(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=1.0, ge=0, description="Wall time of the run.")
+
+
+def synthesize(task: Task, settings: Settings, *, device: str, progress: Progress) -> Head:
+    """Fail as every call does once a CUDA context is dead."""
+    progress(0.5, "poisoning")
+    raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
