@@ -176,7 +176,7 @@ def _sentence_transformer(device: str | torch.device) -> Callable[[list[str]], T
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call] # transformers'
     model = SentenceTransformer(str(_packaged_folder()), device=str(device), local_files_only=True)
     model.eval()
 

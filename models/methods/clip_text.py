@@ -46,4 +46,5 @@ def synthesize(
     if head.bias is not None:
         bias_U1 = head.bias.to(device, torch.float64).mean().expand(len(rows_UK), 1)
         rows_UK = torch.cat([rows_UK, bias_U1], dim=1)
+    progress(0.9, "scaling")
     return head.with_rows(rows_UK, task.unseen_class_names)

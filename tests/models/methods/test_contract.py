@@ -1,0 +1,190 @@
+"""What every method in the catalogue must keep to."""
+
+import dataclasses
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
+
+from models import catalogue
+from models.errors import InjectionError
+from models.head import Head
+from models.progress import Progress, Stopped
+from models.task import Task
+from tests.models.builders import make_head, make_task
+
+# A training method at full size would take minutes; its constants are settings, so shrink them.
+SMALL: dict[str, dict[str, Any]] = {"icis": {"hidden_size": 16, "epochs": 3}}
+HEADS = {
+    "linear with bias": lambda: make_head(),
+    "linear without bias": lambda: make_head(bias=False),
+    "cosine": lambda: make_head(bias=False, metric="cosine"),
+    "float16": lambda: make_head(dtype=torch.float16),
+    "float64": lambda: make_head(dtype=torch.float64),
+}
+
+
+@pytest.fixture(params=catalogue.names())
+def name(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture(params=HEADS)
+def task(request: pytest.FixtureRequest) -> Task:
+    return make_task(HEADS[request.param](), size=6)
+
+
+def run(name: str, task: Task, progress: Progress | None = None) -> Head:
+    settings = catalogue.parse_settings(name, SMALL.get(name, {}))
+    method = catalogue.method(name)
+    return method.synthesize(task, settings, device="cpu", progress=progress or Progress())
+
+
+def test_it_should_return_one_finite_row_per_unseen_class_in_order(name: str, task: Task) -> None:
+    head = run(name, task)
+
+    assert head.class_names == task.unseen_class_names
+    assert head.weight.shape == (4, 6)
+    assert head.rows.dtype == torch.float32
+    assert head.rows.device.type == "cpu"
+    assert torch.isfinite(head.rows).all()
+
+
+def test_it_should_return_a_head_of_the_seen_heads_kind(name: str, task: Task) -> None:
+    head = run(name, task)
+
+    assert (head.bias is None) == (task.head.bias is None)
+    assert (head.metric, head.scale) == (task.head.metric, task.head.scale)
+
+
+def test_it_should_do_the_same_twice(name: str, task: Task) -> None:
+    first, second = run(name, task), run(name, task)
+
+    assert torch.equal(first.rows, second.rows)
+
+
+def test_it_should_leave_its_inputs_untouched(name: str, task: Task) -> None:
+    before = [tensor.clone() for tensor in tensors_of(task)]
+
+    run(name, task)
+
+    assert all(map(torch.equal, before, tensors_of(task)))
+
+
+def test_it_should_draw_nothing_from_the_process_wide_generator(name: str) -> None:
+    before = torch.get_rng_state()
+
+    run(name, make_task(size=6))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_should_stop_within_one_step(name: str) -> None:
+    should_stop, calls = threading.Event(), 0
+
+    def stop_at_once(_fraction: float, _stage: str, _loss: float | None) -> None:
+        nonlocal calls
+        calls += 1
+        should_stop.set()
+
+    with pytest.raises(Stopped):
+        run(name, make_task(size=6), Progress(stop_at_once, should_stop))
+
+    assert calls == 1
+
+
+def test_it_should_report_fractions_that_never_fall(name: str) -> None:
+    fractions: list[float] = []
+
+    run(
+        name,
+        make_task(size=6),
+        Progress(lambda fraction, _stage, _loss: fractions.append(fraction)),
+    )
+
+    assert fractions == sorted(fractions)
+    assert 0 <= fractions[0] <= fractions[-1] <= 1
+
+
+@pytest.mark.parametrize("method", ["ridge", "clip_text"])
+def test_a_row_should_not_depend_on_the_other_unseen_classes(method: str, task: Task) -> None:
+    alone = dataclasses.replace(
+        task,
+        unseen_class_embeddings_UA=task.unseen_class_embeddings_UA[2:3],
+        unseen_class_names=task.unseen_class_names[2:3],
+    )
+
+    torch.testing.assert_close(run(method, alone).rows[0], run(method, task).rows[2])
+
+
+@pytest.mark.parametrize("method", ["ridge", "clip_text"])
+def test_permuted_unseen_classes_should_get_permuted_rows(method: str, task: Task) -> None:
+    torch.testing.assert_close(run(method, permuted(task)).rows, run(method, task).rows.flip(0))
+
+
+def test_icis_should_be_equivariant_when_one_batch_holds_every_class(task: Task) -> None:
+    # With smaller batches the order decides which classes share a step, so only the
+    # distribution over seeds is the same.
+    module = catalogue.method("icis")
+    settings = catalogue.parse_settings("icis", {"hidden_size": 16, "epochs": 5, "batch_size": 99})
+
+    rows = [
+        module.synthesize(one, settings, device="cpu", progress=Progress()).rows
+        for one in (task, permuted(task))
+    ]
+
+    torch.testing.assert_close(rows[1], rows[0].flip(0), rtol=1e-3, atol=1e-5)
+
+
+def test_it_should_refuse_a_setting_it_does_not_have(name: str) -> None:
+    with pytest.raises(InjectionError, match="no setting 'sparkle'") as caught:
+        catalogue.parse_settings(name, {"sparkle": 1})
+
+    assert caught.value.pointer == "/settings/sparkle"
+
+
+def test_every_setting_should_have_a_default_a_description_and_bounds(name: str) -> None:
+    schema = settings_of(name).model_json_schema()
+
+    Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+    for field, described in schema["properties"].items():
+        assert "default" in described, field
+        assert described.get("description"), field
+        for kind in described.get("anyOf", [described]):
+            if kind.get("type") in ("number", "integer"):
+                assert {"minimum", "exclusiveMinimum"} & set(kind), field
+                assert {"maximum", "exclusiveMaximum"} & set(kind), field
+
+
+def test_the_defaults_should_satisfy_the_schema(name: str) -> None:
+    settings = settings_of(name)
+
+    Draft202012Validator(settings.model_json_schema()).validate(settings().model_dump())
+
+
+def test_its_file_should_stay_short(name: str) -> None:
+    path = catalogue.method(name).__file__  # type: ignore[attr-defined] # every module has one
+
+    assert len(Path(path).read_text(encoding="utf-8").splitlines()) < 100
+
+
+def settings_of(name: str) -> type[BaseModel]:
+    return catalogue.method(name).Settings
+
+
+def tensors_of(task: Task) -> list[torch.Tensor]:
+    return [task.head.rows, task.class_embeddings_SA, task.unseen_class_embeddings_UA]
+
+
+def permuted(task: Task) -> Task:
+    return dataclasses.replace(
+        task,
+        unseen_class_embeddings_UA=task.unseen_class_embeddings_UA.flip(0),
+        unseen_class_names=task.unseen_class_names[::-1],
+    )

@@ -1,0 +1,69 @@
+"""The catalogue: what is installed, and service/methods.json, which is made from it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models import catalogue
+from models.errors import InjectionError
+from models.methods import ridge
+
+METHODS_JSON = Path(__file__).parents[2] / "service" / "methods.json"
+
+
+def test_every_module_in_the_methods_folder_should_be_a_method() -> None:
+    files = {path.stem for path in Path(ridge.__file__).parent.glob("*.py")} - {"__init__"}
+
+    assert set(catalogue.names()) == files
+
+
+def test_methods_json_should_be_fresh() -> None:
+    assert METHODS_JSON.read_text(encoding="utf-8") == catalogue.as_json(), (
+        "run: python -m models.catalogue --write service/methods.json"
+    )
+
+
+def test_the_command_should_write_the_same_text(tmp_path: Path) -> None:
+    target = tmp_path / "methods.json"
+
+    subprocess.run(
+        [sys.executable, "-m", "models.catalogue", "--write", str(target)],
+        check=True,
+        cwd=METHODS_JSON.parents[1],
+    )
+
+    assert json.loads(target.read_text()) == catalogue.describe()
+
+
+def test_a_method_should_be_found_by_its_file_name() -> None:
+    assert catalogue.method("ridge").Settings is ridge.Settings
+
+
+@pytest.mark.parametrize("name", ["magic", "", "../ridge", "__init__", "ridge.Settings"])
+def test_an_unknown_method_should_be_refused_with_the_legal_ones(name: str) -> None:
+    with pytest.raises(InjectionError, match="clip_text, icis, ridge") as caught:
+        catalogue.method(name)
+
+    assert caught.value.pointer == "/method"
+
+
+def test_a_bad_value_should_be_refused_with_a_pointer() -> None:
+    with pytest.raises(InjectionError, match=r"'scale' .* cannot be -3") as caught:
+        catalogue.parse_settings("ridge", {"scale": -3})
+
+    assert (caught.value.code, caught.value.pointer) == ("invalid_settings", "/settings/scale")
+
+
+def test_a_huge_value_should_not_be_echoed_whole() -> None:
+    with pytest.raises(InjectionError) as caught:
+        catalogue.parse_settings("icis", {"loss": "x" * 10_000})
+
+    assert len(str(caught.value)) < 400
+    assert "'cosine' or 'mse'" in str(caught.value)
+
+
+def test_no_settings_should_be_the_defaults() -> None:
+    assert catalogue.parse_settings("ridge", {}) == ridge.Settings()
