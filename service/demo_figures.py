@@ -27,12 +27,39 @@ class HeadFile:
         return chosen
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run of the demo leaves: heads, pictures, and the seconds of each step by part."""
+
+    folder: Path
+    unseen: tuple[str, ...]
+    full: HeadFile
+    seen: HeadFile
+    by_name: HeadFile
+    described: HeadFile
+    pictures: dict[str, Floats]
+    seconds: dict[str, dict[str, float]]
+
+
 @dataclass(frozen=True)
 class Guess:
     """A class and the probability a head gives it."""
 
     name: str
     probability: float
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A picture: the class it shows, its top five, and that class's place before and after."""
+
+    picture: str
+    shows: str
+    is_new: bool
+    before: list[Guess]
+    after: list[Guess]
+    place_by_name: int
+    place_described: int
 
 
 def read_head(path: Path) -> HeadFile:
@@ -57,10 +84,29 @@ def ranking(head: HeadFile, features_D: Floats) -> list[Guess]:
     return [Guess(head.class_names[index], float(probabilities_C[index])) for index in order]
 
 
-def rank(guesses: list[Guess], name: str) -> int | None:
-    """Return the place of a class, 1 for the first; None where the head lacks the class."""
-    places = (place for place, guess in enumerate(guesses, start=1) if guess.name == name)
-    return next(places, None)
+def sights(outcome: Outcome) -> list[Sight]:
+    """Look at every picture; it shows the class that the untouched head of all classes sees."""
+    return [_look(outcome, name, x_D) for name, x_D in outcome.pictures.items()]
+
+
+def _look(outcome: Outcome, picture: str, features_D: Floats) -> Sight:
+    shows = ranking(outcome.full, features_D)[0].name
+    by_name = ranking(outcome.by_name, features_D)
+    described = ranking(outcome.described, features_D)
+    return Sight(
+        picture=picture,
+        shows=shows,
+        is_new=shows in outcome.unseen,
+        before=ranking(outcome.seen, features_D)[:TOP],
+        after=described[:TOP],
+        place_by_name=place(by_name, shows),
+        place_described=place(described, shows),
+    )
+
+
+def place(guesses: list[Guess], name: str) -> int:
+    """Return the place of a class, 1 for the first; ValueError where the head lacks the class."""
+    return [guess.name for guess in guesses].index(name) + 1
 
 
 def nearest_rows(extended: HeadFile, full: HeadFile, unseen: tuple[str, ...]) -> int:

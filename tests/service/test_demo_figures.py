@@ -1,6 +1,7 @@
 """The demo's arithmetic, on heads small enough to check by eye."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from service.demo_figures import (
     Guess,
     HeadFile,
+    Outcome,
     nearest_rows,
     old_rows_unchanged,
-    rank,
+    place,
     ranking,
+    sights,
 )
 
 SEEN = HeadFile(
@@ -39,10 +42,25 @@ def test_a_ranking_should_be_the_softmax_in_order() -> None:
     assert [guess.probability for guess in guesses] == pytest.approx([0.75, 0.25])
 
 
-def test_a_rank_should_count_from_one_and_be_none_for_a_class_the_head_lacks() -> None:
+def test_a_place_should_count_from_one() -> None:
     guesses = [Guess("left", 0.7), Guess("right", 0.3)]
 
-    assert [rank(guesses, name) for name in ("left", "right", "up")] == [1, 2, None]
+    assert [place(guesses, name) for name in ("left", "right")] == [1, 2]
+    with pytest.raises(ValueError, match="up"):
+        place(guesses, "up")
+
+
+def test_a_picture_should_show_what_the_untouched_head_sees(tmp_path: Path) -> None:
+    swapped = with_rows((0, 0, 2), (0, 2, 0), names=("up", "front"))
+    x_D = np.array([0.1, 1, 0], dtype=np.float32)
+    outcome = Outcome(tmp_path, ("up", "front"), FULL, SEEN, swapped, FULL, {"sky.png": x_D}, {})
+
+    (sight,) = sights(outcome)
+
+    assert (sight.picture, sight.shows, sight.is_new) == ("sky.png", "up", True)
+    assert [guess.name for guess in sight.before] == ["left", "right"]
+    assert [guess.name for guess in sight.after] == ["up", "left", "front", "right"]
+    assert (sight.place_by_name, sight.place_described) == (3, 1)
 
 
 def test_a_row_should_count_as_nearest_by_direction_whatever_its_length() -> None:
