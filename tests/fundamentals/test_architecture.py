@@ -3,15 +3,18 @@
 import ast
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import readme
+
 ROOT = Path(__file__).parents[2]
 OURS = ("service", "workers", "models")
 SERVICE_MAY_USE = {"jobs", "ledger", "store", "header", "logs"}
-NO_TORCH = ("torch", "torchvision", "safetensors", "open_clip", "sentence_transformers")
+NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")
 FORBIDDEN_FILES = {"utils.py", "common.py", "helpers.py", "base.py"}
 LINES_MAX = 320
 
@@ -75,25 +78,19 @@ def file_problems(root: Path) -> list[str]:
     return problems
 
 
-def readme_tree(root: Path) -> set[str]:
-    """Return the paths in the README's file tree: the block behind the line `## The files`."""
+def readme_is_current(root: Path) -> bool:
+    """Tell whether the README's generated parts, the file tree first, are the code's."""
     text = (root / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"## The files\n.*?```\n(.*?)```", text, re.DOTALL)
-    assert block, "README.md has no file tree behind '## The files'"
-    return {line.split()[0] for line in block[1].splitlines() if line.strip()}
+    return readme.renewed(text, root) == text
 
 
-def tree_problems(root: Path) -> list[str]:
-    there = {
-        str(path.relative_to(root))
-        for package in OURS
-        for path in modules(root, package)
-        if path.name != "__init__.py"
-    }
-    shown = {path for path in readme_tree(root) if path.endswith(".py")}
-    return [f"README's tree lacks {path}" for path in sorted(there - shown)] + [
-        f"README's tree shows {path}, which is not there" for path in sorted(shown - there)
-    ]
+def unexplained_dependencies(root: Path) -> list[str]:
+    """Return the declared dependencies that the README's table does not name."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = [re.split(r"[<>=;\[ ]", line)[0] for group in groups for line in group]
+    table = (root / "README.md").read_text(encoding="utf-8").split("## Why each dependency")[1]
+    return [name for name in declared if name not in table and not name.startswith("types-")]
 
 
 def test_imports_should_point_one_way() -> None:
@@ -104,15 +101,20 @@ def test_files_should_have_one_subject_and_say_it() -> None:
     assert file_problems(ROOT) == []
 
 
-def test_the_readmes_file_tree_should_be_the_tree() -> None:
-    assert tree_problems(ROOT) == []
+def test_the_readmes_generated_parts_should_be_current() -> None:
+    assert readme_is_current(ROOT), "run python -m tests.readme"
+
+
+def test_the_readme_should_say_why_each_dependency_is_there() -> None:
+    assert unexplained_dependencies(ROOT) == []
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for package in OURS:
         shutil.copytree(ROOT / package, tmp_path / package)
-    shutil.copy(ROOT / "README.md", tmp_path)
+    for name in ("README.md", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
 
@@ -138,13 +140,26 @@ def test_a_planted_shared_module_should_be_no_complaint(copy: Path) -> None:
     assert import_problems(copy) == []
 
 
-def test_a_wrong_file_tree_should_be_seen(copy: Path) -> None:
-    readme = copy / "README.md"
-    readme.write_text(readme.read_text().replace("workers/ledger.py", "workers/ledgers.py"))
-    assert tree_problems(copy) == [
-        "README's tree lacks workers/ledger.py",
-        "README's tree shows workers/ledgers.py, which is not there",
-    ]
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("workers/ledger.py ", "workers/ledgers.py"), ("`HEADGRAFT_PORT`", "`HEADGRAFT_DOOR`")],
+)
+def test_a_wrong_file_tree_or_table_should_be_seen(copy: Path, old: str, new: str) -> None:
+    written = copy / "README.md"
+    assert readme_is_current(copy)
+    written.write_text(written.read_text().replace(old, new))
+    assert not readme_is_current(copy)
+
+
+def test_a_file_that_the_tree_lacks_should_be_seen(copy: Path) -> None:
+    (copy / "workers" / "planted.py").write_text('"""Planted."""\n')
+    assert not readme_is_current(copy)
+
+
+def test_a_dependency_without_a_reason_should_be_seen(copy: Path) -> None:
+    project = copy / "pyproject.toml"
+    project.write_text(project.read_text().replace('"redis>=8"', '"redis>=8", "leftpad>=1"'))
+    assert unexplained_dependencies(copy) == ["leftpad"]
 
 
 def test_a_catch_all_file_should_be_seen(copy: Path) -> None:
