@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+from anyio import to_thread
 from fastapi import FastAPI
 
 from service import catalogue, heads, health, injections, openapi, problems
@@ -25,7 +26,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         ledger=ledger,
         store=Store(settings.store_url),
         methods=read_methods(),
-        hub=EventHub(ledger),
+        # A client that repeated calls would hide that it was cut off, and with it lost wakes.
+        hub=EventHub(Ledger(connect(settings.redis_url, retries=0))),
         metrics=Metrics(ledger),
     )
     app = FastAPI(
@@ -54,4 +56,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         context.hub.close()
+        await to_thread.run_sync(context.hub.join)
         context.ledger.client.close()

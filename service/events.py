@@ -47,6 +47,11 @@ class EventHub:
         self._stop.set()
         self._wake_all()
 
+    def join(self) -> None:
+        """Wait for the reader, a second or two at most."""
+        if self._thread:
+            self._thread.join(2.0)
+
     @contextmanager
     def listen(self, job: str) -> Iterator[asyncio.Event]:
         """Return an event that is set whenever the job has news."""

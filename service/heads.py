@@ -30,7 +30,7 @@ async def create_head(
     return head_resource(record)
 
 
-@router.get("/{id}", operation_id="getHead", summary="Read one head", responses=errors(404))
+@router.get("/{id}", operation_id="getHead", summary="Read one head", responses=errors(404, 422))
 def get_head(
     id: Annotated[str, Path(max_length=64)],  # noqa: A002  # the template's name
     context: InContext,

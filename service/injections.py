@@ -92,7 +92,7 @@ def list_injections(
 
 
 @router.get(
-    "/{id}", operation_id="getInjection", summary="Read one injection", responses=errors(404)
+    "/{id}", operation_id="getInjection", summary="Read one injection", responses=errors(404, 422)
 )
 def get_injection(context: InContext, record: Own) -> InjectionResource:
     """Return status, progress, place in the queue, error and artifacts."""
@@ -103,7 +103,7 @@ def get_injection(context: InContext, record: Own) -> InjectionResource:
     "/{id}/cancel",
     operation_id="cancelInjection",
     summary="Cancel a queued or running injection",
-    responses=errors(404, 409),
+    responses=errors(404, 409, 422),
 )
 def cancel_injection(context: InContext, record: Own) -> InjectionResource:
     """End the job at once; one that has ended already is a 409 that shows it."""
@@ -140,7 +140,7 @@ async def follow_injection(
     operation_id="downloadHead",
     summary="Download the extended checkpoint",
     response_class=StreamingResponse,
-    responses={**errors(404), **NOT_READY},
+    responses={**errors(404, 422), **NOT_READY},
 )
 async def download_head(
     context: InContext, record: Own, if_none_match: Annotated[str | None, Header()] = None
@@ -161,7 +161,7 @@ async def download_head(
     operation_id="readReport",
     summary="Read the report of a finished injection",
     response_class=StreamingResponse,
-    responses={**errors(404), **NOT_READY},
+    responses={**errors(404, 422), **NOT_READY},
 )
 async def read_report(context: InContext, record: Own) -> Response:
     """Return the report as JSON."""

@@ -136,7 +136,7 @@ def _check_host(host: str, names: Iterable[str]) -> None:
 # A web page of elsewhere must not drive a service that asks for no key: not even by a form.
 def _check_origin(origins: list[str], host: str) -> None:
     for origin in origins:
-        if urlsplit(origin).netloc.lower() != host.lower():
+        if origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
             detail = f"Origin {origin!r:.80} is not this service's own, {host!r:.80}"
             raise ProblemError(403, "forbidden_origin", detail)
 

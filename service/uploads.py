@@ -106,16 +106,16 @@ class Receiver(Generic[Model]):
 
     async def _take_checkpoint(self, chunks: AsyncIterator[bytes]) -> None:
         reader = CheckpointReader()
-        await self._store.receive(self._path, self._checked(reader, in_blocks(chunks)))
+        await self._store.receive(self._path, in_blocks(self._checked(reader, chunks)))
         self._submission.checkpoint = reader.finish()
 
     async def _checked(
-        self, reader: CheckpointReader, blocks: AsyncIterator[bytes]
+        self, reader: CheckpointReader, chunks: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        async for block in blocks:
-            if reader.feed(block):
+        async for chunk in chunks:
+            if reader.feed(chunk):
                 reader.scan(await self._tensors(reader))
-            yield block
+            yield chunk
         # Within the generator, so that a truncated file is never stored.
         reader.finish()
 

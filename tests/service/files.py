@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import numpy as np
 SEEN = 20
 FEATURES = 16
 Tensors = Mapping[str, tuple[str, Sequence[int], bytes]]
-NUMPY = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
+NUMPY: dict[str, type[np.floating[Any]]] = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 
 def numbers(
@@ -112,3 +113,8 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
 def pointers(document: Mapping[str, Any]) -> list[str]:
     """Return where an error's document points."""
     return [one["pointer"] for one in document["errors"]]
+
+
+def stored(folder: Path) -> list[Path]:
+    """Return the files in a store's folder, finished or not."""
+    return [path for path in folder.rglob("*") if path.is_file()]

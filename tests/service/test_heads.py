@@ -1,0 +1,70 @@
+"""Heads over HTTP: uploaded once, read back, found in the file or named."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import httpx
+
+from tests.service.files import (
+    FEATURES,
+    SEEN,
+    checkpoint,
+    class_names,
+    head_tensors,
+    parts,
+    pointers,
+    problem,
+    stored,
+    submit,
+)
+
+
+def test_an_uploaded_head_should_be_described_and_kept(api: httpx.Client, kept: Path) -> None:
+    asked = {"class_names": class_names(), "head": {"metric": "cosine", "scale": 20}}
+
+    response = submit(api, asked, to="/v1/heads")
+
+    assert response.status_code == 201, response.text
+    resource = response.json()
+    own = f"/v1/heads/{resource['id']}"
+    assert response.headers["location"] == own
+    assert resource["created_at"].endswith("Z")
+    assert resource == {
+        "object": "head",
+        "id": resource["id"],
+        "sha256": hashlib.sha256(checkpoint()).hexdigest(),
+        "bytes": len(checkpoint()),
+        "weight": "fc.weight",
+        "bias": "fc.bias",
+        "class_count": SEEN,
+        "feature_size": FEATURES,
+        "dtype": "F32",
+        "metric": "cosine",
+        "scale": 20.0,
+        "created_at": resource["created_at"],
+        "class_names": class_names(),
+    }
+    assert api.get(own).json() == resource
+    assert [path.read_bytes() for path in stored(kept)] == [checkpoint()]
+
+
+def test_a_file_that_names_its_classes_should_need_no_request(api: httpx.Client) -> None:
+    file = checkpoint(metadata={"class_names": json.dumps(class_names())})
+
+    response = api.post("/v1/heads", files=parts(None, file))
+
+    assert response.status_code == 201, response.text
+    assert response.json()["class_names"] == class_names()
+
+
+def test_a_refused_head_should_leave_nothing(api: httpx.Client, kept: Path) -> None:
+    nan = checkpoint(head_tensors(bad_weight=(0, float("nan"))))
+    sound = {"class_names": class_names()}
+
+    problem(submit(api, sound, nan, to="/v1/heads"), 422, "invalid_checkpoint")
+    no_file = api.post("/v1/heads", files=parts(sound, None))
+    assert "checkpoint" in problem(no_file, 422, "invalid_request")["detail"]
+    twice = submit(api, {"class_names": ["a"] * SEEN}, to="/v1/heads", file_first=True)
+    assert pointers(problem(twice, 422, "invalid_request"))[0] == "/class_names/1/name"
+    assert stored(kept) == []

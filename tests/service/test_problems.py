@@ -1,0 +1,101 @@
+"""Every error is a problem document, whatever raised it."""
+
+import httpx
+import pytest
+
+from service import redis_server
+from tests.processes import Processes, eventually
+from tests.service.files import problem, submit
+
+
+def test_an_unknown_path_should_be_a_problem(api: httpx.Client) -> None:
+    problem(api.get("/v1/nowhere"), 404, "not_found")
+
+
+def test_a_wrong_method_should_be_a_problem_that_names_the_right_ones(api: httpx.Client) -> None:
+    response = api.delete("/v1/injections")
+
+    problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"]
+
+
+def test_an_unknown_id_should_be_a_problem(api: httpx.Client) -> None:
+    for path in ("/v1/injections/inj_1", "/v1/heads/head_1"):
+        problem(api.get(path), 404, "not_found")
+
+
+def test_redis_away_should_be_a_503_that_says_when_to_come_back(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    redis = redis_server.start(tmp_path_factory.mktemp("away"))
+    processes = Processes(tmp_path_factory.mktemp("api"), redis.url)
+    try:
+        processes.start_api()
+        redis.stop()
+        with httpx.Client(base_url=processes.url, timeout=30) as client:
+            answers = [
+                client.get("/readyz"),
+                client.get("/v1/injections"),
+                client.get("/v1/injections/inj_1"),
+                client.get("/v1/encoders"),
+                submit(client),
+                submit(client, {"class_names": ["a", "b"]}, to="/v1/heads"),
+            ]
+            for answer in answers:
+                problem(answer, 503, "redis_unavailable")
+                assert answer.headers["retry-after"] == "1"
+            assert client.get("/healthz").status_code == 200
+            assert client.get("/v1/methods").status_code == 200
+        assert not [path for path in processes.store_folder.rglob("*") if path.is_file()]
+        assert "Traceback" not in processes.log("service.server").read_text()
+    finally:
+        processes.stop()
+        redis.stop()
+
+
+def test_a_store_away_should_be_a_503(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    environment = {
+        "HEADGRAFT_STORE_URL": "s3://bucket/prefix",
+        "AWS_ENDPOINT": "http://127.0.0.1:9",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "nowhere",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    processes = Processes(tmp_path_factory.mktemp("api"), redis_url, environment)
+    try:
+        processes.start("service.server")
+        with httpx.Client(base_url=processes.url, timeout=60) as client:
+            eventually(lambda: _answers(client), 30, "the server answers")
+            response = client.get("/readyz")
+            problem(response, 503, "store_unavailable")
+            assert response.headers["retry-after"] == "1"
+    finally:
+        processes.stop()
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_an_unexpected_error_should_show_its_request_id_and_log_its_traceback(
+    open_api: Processes, api: httpx.Client, redis_url: str
+) -> None:
+    from workers.ledger import connect
+
+    client = connect(redis_url)
+    client.set("headgraft:job:inj_broken", "not a hash")
+    client.close()
+
+    response = api.get("/v1/injections/inj_broken", headers={"X-Request-Id": "broken-one"})
+
+    document = problem(response, 500, "internal_error")
+    assert "broken-one" in document["detail"]
+    assert "WRONGTYPE" not in response.text
+    log = open_api.log("service.server").read_text()
+    assert [line for line in log.splitlines() if "broken-one" in line and "WRONGTYPE" in line]
