@@ -99,7 +99,7 @@ class StateLock:
 
     folder: StateFolder
     fd: int
-    names = ("url", "redis-url")
+    names = ("url", "redis-url", "store-url")
 
     def __post_init__(self) -> None:
         self._forget()

@@ -65,7 +65,7 @@ class Up:
         UpError, StateError or ServerError when something cannot start. No process is left.
         """
         if self._options.with_worker:
-            _require_torch()
+            require_torch()
         port = choose_port(self._options.host, self._options.port)
         lock = self._options.state.lock()
         handlers = {number: signal.signal(number, self._on_signal) for number in _STOPPERS}
@@ -106,6 +106,7 @@ class Up:
         url = f"http://{_bracketed(ANY_ADDRESS.get(self._options.host, self._options.host))}:{port}"
         if self._wait_until_ready(self._api, url):
             lock.publish("redis-url", redis_url)
+            lock.publish("store-url", environment["HEADGRAFT_STORE_URL"])
             lock.publish("url", url)
             self._say(f"Headgraft serves {url} (logs in {state.logs}; Ctrl-C stops it)")
 
@@ -195,7 +196,8 @@ def choose_port(host: str, port: int) -> int:
         ) from error
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Return where torch is installed (it is not imported); UpError where not."""
     if importlib.util.find_spec("torch") is None:
         raise UpError(
             "a worker needs torch, which is not installed: install headgraft[worker], or leave "

@@ -1,0 +1,223 @@
+"""The command line; it reads arguments and prints, and leaves the work to others."""
+
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service import cli_inject, cli_text, client, doctor, state, up
+from service.client_errors import HeadgraftError
+from service.redis_server import ServerError
+
+USER_ERRORS = (
+    HeadgraftError,
+    ServerError,
+    cli_text.TypedError,
+    state.StateError,
+    up.UpError,
+    OSError,
+)
+
+app = typer.Typer(
+    help="Graft new classes onto a trained classifier, without images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+encoders_app = typer.Typer(help="Text encoders.", no_args_is_help=True)
+app.add_typer(encoders_app, name="encoders")
+
+StateOption = Annotated[
+    Path | None, typer.Option("--state", help="State folder, instead of HEADGRAFT_STATE.")
+]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", envvar="HEADGRAFT_URL", help="URL of the service.")
+]
+
+
+@app.command("up")
+def run_up(
+    host: Annotated[str, typer.Option(envvar="HEADGRAFT_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="HEADGRAFT_PORT", help="0: any free one.")] = 8000,
+    folder: StateOption = None,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Start no worker.")] = False,
+) -> None:
+    """Run Redis (unless HEADGRAFT_REDIS_URL names one), API and worker on this machine."""
+    options = up.Options(_state(folder), host, port, with_worker=not no_worker)
+    if not up.Up(options, os.environ, _say).run():
+        _fail("killed at the second signal")
+
+
+@app.command("worker")
+def run_worker() -> None:
+    """Run a worker for HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or for the `up` here."""
+    up.require_torch()
+    home = _state(None)
+    redis_url = os.environ.get("HEADGRAFT_REDIS_URL") or home.running("redis-url")
+    store_url = os.environ.get("HEADGRAFT_STORE_URL") or home.running("store-url")
+    if not redis_url or not store_url:
+        _fail(
+            "a worker needs HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or a `headgraft up` that "
+            f"runs on {home.path}"
+        )
+    _become("workers.parent", HEADGRAFT_REDIS_URL=redis_url, HEADGRAFT_STORE_URL=store_url)
+
+
+@app.command()
+def inject(
+    checkpoint: Annotated[Path, typer.Argument(help="A safetensors file.")],
+    add: Annotated[
+        list[str] | None, typer.Option(help="A class to add: 'NAME' or 'NAME: description'.")
+    ] = None,
+    add_file: Annotated[Path | None, typer.Option(help="Classes to add, one a line.")] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="The head's classes in row order, one a line.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="See `headgraft methods`.")] = None,
+    setting: Annotated[list[str] | None, typer.Option(help="name=value of the method.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Text encoder of the workers.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the extended file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what lies there.")] = False,
+    url: UrlOption = None,
+) -> None:
+    """Add classes to a checkpoint; without a service, one is started for the occasion."""
+    entries = [cli_text.parse_entry(text) for text in add or []]
+    entries += cli_text.read_entries(add_file) if add_file else []
+    if not entries:
+        _fail("no class to add: say --add 'NAME: description', or --add-file FILE")
+    order = cli_inject.Order(
+        checkpoint=checkpoint,
+        add=entries,
+        names=cli_text.read_entries(names) if names else None,
+        method=method,
+        settings=cli_text.parse_settings(setting or []) or None,
+        encoder=encoder,
+        target=out,
+        may_overwrite=force,
+    )
+    _say(cli_inject.carry_out(order, url, _key(), Console(stderr=True)))
+
+
+@app.command()
+def jobs(url: UrlOption = None, limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
+    """List injections, newest first."""
+    table = Table("id", "status", "method", "classes", "progress", "created", box=None)
+    table.columns[0].no_wrap = True
+    with _client(url) as service:
+        for one in service.injections(limit=limit):
+            classes = f"{one['seen_count']}+{one['unseen_count']}"
+            progress = f"{one['progress']:.0%}"
+            table.add_row(
+                one["id"], one["status"], one["method"], classes, progress, one["created_at"]
+            )
+    Console().print(table)
+
+
+@app.command()
+def cancel(injection: Annotated[str, typer.Argument(metavar="ID")], url: UrlOption = None) -> None:
+    """Cancel a queued or running injection."""
+    with _client(url) as service:
+        _say(f"{injection} {service.cancel(injection)['status']}")
+
+
+@app.command()
+def methods(url: UrlOption = None) -> None:
+    """List the methods with their settings and defaults."""
+    with _client(url) as service:
+        for one in service.methods():
+            _say(f"{one['name']}: {one['summary']}")
+            for name, about in one["settings"].get("properties", {}).items():
+                _say(f"  {name}={about.get('default')}  {about.get('description', '')}")
+
+
+@app.command("doctor")
+def run_doctor(folder: StateOption = None) -> None:
+    """Ask every part whether it is there; exit 1 where one is missing."""
+    is_ok = True
+    for finding in doctor.examine(_state(folder), os.environ):
+        is_ok &= finding.is_ok
+        _say(f"{'ok' if finding.is_ok else 'MISSING':<8} {finding.part:<8} {finding.text}")
+    if not is_ok:
+        raise typer.Exit(1)
+
+
+@encoders_app.command("pull")
+def pull_encoder(
+    model: Annotated[str, typer.Argument(metavar="MODEL:TAG", help="An open_clip model.")],
+    name: Annotated[str | None, typer.Option(help="Short name in requests.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(envvar="HEADGRAFT_ENCODERS", help="The encoders' folder.")
+    ] = None,
+) -> None:
+    """Download a text encoder; the one command that uses the network."""
+    up.require_torch()
+    target = folder or _state(None).encoders
+    target.mkdir(parents=True, exist_ok=True)
+    named = ["--name", name] if name else []
+    _become("models.encoders", "pull", model, "--folder", str(target), *named)
+
+
+@app.command()
+def demo() -> None:
+    """Hide a hundred classes of a real head, inject them, and compare."""
+    from service import demo as demonstration
+
+    raise typer.Exit(demonstration.main())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _say(importlib.metadata.version("headgraft"))
+
+
+def main() -> int:
+    """Run a command; what the user did wrong is one line on stderr and exit code 1."""
+    try:
+        app()
+    except USER_ERRORS as error:
+        sys.stderr.write(f"headgraft: {_sentence(error)}\n")
+        return 1
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _state(folder: Path | None) -> state.StateFolder:
+    return state.StateFolder(folder.absolute()) if folder else state.locate(os.environ)
+
+
+def _client(url: str | None) -> client.Headgraft:
+    return client.Headgraft(url or _state(None).running() or client.DEFAULT_URL, _key())
+
+
+def _key() -> str | None:
+    return os.environ.get("HEADGRAFT_API_KEY")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _fail(sentence: str) -> NoReturn:
+    raise cli_text.TypedError(sentence)
+
+
+def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
+    """Replace this process by one that may import torch; ours may not."""
+    environment = {**os.environ, **variables, "PYTHONSAFEPATH": "1"}
+    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)  # noqa: S606  # no shell is wanted
+
+
+if __name__ == "__main__":
+    sys.exit(main())

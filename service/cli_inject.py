@@ -1,0 +1,143 @@
+"""`headgraft inject`: from a checkpoint file to the extended file beside it.
+
+It knows the client, not the service; where there is none, it starts one for the occasion.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.cli_text import Entry, TypedError
+from service.client import Headgraft, Injection
+from service.client_errors import HeadgraftError
+from service.state import locate
+from service.up_temporary import temporary_service
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be injected into which file; None leaves a choice to the service."""
+
+    checkpoint: Path
+    add: list[Entry]
+    names: list[Entry] | None = None
+    method: str | None = None
+    settings: Mapping[str, Any] | None = None
+    encoder: str | None = None
+    target: Path | None = None
+    may_overwrite: bool = False
+
+    def choose_target(self) -> Path:
+        """Return where the result goes; TypedError when something lies there already."""
+        named = f"{self.checkpoint.stem}+{len(self.add)}{self.checkpoint.suffix}"
+        target = self.target or self.checkpoint.with_name(named)
+        if target.is_dir():
+            target /= named
+        if target.exists() and not self.may_overwrite:
+            raise TypedError(f"{target} exists already; choose with --out, or overwrite by --force")
+        if not target.parent.is_dir():
+            raise TypedError(f"there is no folder {target.parent} to write {target.name} into")
+        return target
+
+
+def carry_out(order: Order, url: str | None, key: str | None, console: Console) -> str:
+    """Inject, wait and save; return one line that says what came out, and where."""
+    target = order.choose_target()
+    if not order.checkpoint.is_file():
+        raise TypedError(f"there is no checkpoint {order.checkpoint}")
+    with (
+        _progress(console) as progress,
+        _service(url, progress) as (address, is_ours),
+        Headgraft(address, key) as client,
+    ):
+        ended = _run(client, order, progress, is_ours=is_ours)
+        client.download(ended["id"], target)
+    seconds = sum((ended["seconds"] or {}).values())
+    return (
+        f"{target}: {ended['seen_count']} classes and {ended['unseen_count']} new ones, "
+        f"by {ended['method']} in {seconds:.1f} s ({ended['id']})"
+    )
+
+
+@contextmanager
+def _service(url: str | None, progress: Progress) -> Iterator[tuple[str, bool]]:
+    """Yield the URL of a service, and whether it was started here and ends here."""
+    home = locate(os.environ)
+    running = url or home.running()
+    if running:
+        yield running, False
+        return
+    task = progress.add_task("starting a service", total=None)
+    with temporary_service(home, os.environ) as started:
+        progress.remove_task(task)
+        yield started, True
+
+
+def _run(client: Headgraft, order: Order, progress: Progress, *, is_ours: bool) -> Injection:
+    upload = progress.add_task("upload", total=None)
+
+    def on_upload(sent: int, total: int) -> None:
+        progress.update(upload, completed=sent, total=total)
+
+    injection = client.inject(
+        order.checkpoint,
+        order.add,
+        class_names=order.names,
+        method=order.method,
+        settings=order.settings,
+        class_embeddings={"kind": "names", "encoder": order.encoder} if order.encoder else None,
+        on_upload=on_upload,
+    )
+    try:
+        ended = client.wait(injection["id"], _shown_by(progress))
+    except KeyboardInterrupt:
+        if not is_ours:
+            progress.console.print(_goes_on(injection["id"]), highlight=False)
+        raise
+    if ended["status"] != "succeeded":
+        error = ended["error"] or {"code": "cancelled", "message": "it was cancelled"}
+        detail = f"{injection['id']} {ended['status']}: {error['message']} ({error['code']})"
+        raise HeadgraftError(None, error["code"], detail)
+    return ended
+
+
+def _goes_on(injection: str) -> str:
+    return f"{injection} goes on without you; end it with `headgraft cancel {injection}`"
+
+
+def _shown_by(progress: Progress) -> Callable[[Injection], None]:
+    task = progress.add_task("queued", total=1.0)
+
+    def show(injection: Injection) -> None:
+        progress.update(task, completed=injection["progress"], description=describe(injection))
+
+    return show
+
+
+def describe(injection: Injection) -> str:
+    """Say in a few words what an injection is doing."""
+    if injection["status"] == "queued":
+        if not injection["workers_online"]:
+            return "queued, no worker online yet"
+        return f"queued, number {injection['queue_position'] or 1}"
+    if injection["status"] != "running":
+        return str(injection["status"])
+    loss = injection["loss"]
+    stage = injection["stage"] or "running"
+    return stage if loss is None else f"{stage}, loss {loss:.4g}"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        console=console,
+    )

@@ -1,0 +1,50 @@
+"""Reads what a person types or lists: classes and settings; it does not know what they are for."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+Entry = dict[str, str]
+
+
+class TypedError(Exception):
+    """What was typed cannot be meant; the text shows it and how it should look."""
+
+
+def parse_entry(text: str) -> Entry:
+    """Read `NAME` or `NAME: description`; the first colon with a space behind it divides."""
+    name, _, description = (part.strip() for part in text.partition(": "))
+    if not name:
+        raise TypedError(f"{text!r} names no class; write NAME or 'NAME: description'")
+    return {"name": name, "description": description} if description else {"name": name}
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """Read one class a line; empty lines do not count."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise TypedError(f"{path} is no UTF-8 text: {error}") from error
+    entries = [parse_entry(line) for line in lines if line.strip()]
+    if not entries:
+        raise TypedError(f"{path} lists no class; write one a line, NAME or 'NAME: description'")
+    return entries
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Read `name=value` pairs; a value is JSON where it can be, else the text itself."""
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise TypedError(f"{text!r} is no setting; write name=value, such as seed=1")
+        settings[name.strip()] = _value(value.strip())
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
