@@ -4,12 +4,15 @@ It imports no torch: `models.lite0` runs the network in a process of its own.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -17,8 +20,10 @@ from service import demo_screen
 from service.client import Headgraft
 from service.client_errors import HeadgraftError
 from service.demo_figures import Outcome, read_head, read_pictures
-from service.demo_injection import Entry, Injected, Texts, inject
-from service.demo_service import DemoError, ending_on_sigterm, running_service, scratch_folder
+from service.demo_injection import DemoError, Entry, Injected, Texts, inject
+from service.state import StateFolder
+from service.up import UpError
+from service.up_temporary import temporary_service
 
 FOLDER = Path("demo-out")
 WIDTH = 100
@@ -33,9 +38,9 @@ def main(folder: Path = FOLDER) -> int:
     if not console.is_terminal:
         console = Console(width=WIDTH)
     try:
-        with ending_on_sigterm(), console.status("starting") as status:
+        with console.status("starting") as status:
             outcome = run(folder, status.update)
-    except (DemoError, HeadgraftError) as error:
+    except (DemoError, HeadgraftError, UpError) as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -48,7 +53,7 @@ def main(folder: Path = FOLDER) -> int:
 def run(folder: Path, say: Say) -> Outcome:
     """Run every stage and leave the heads in `folder`; nothing that it starts outlives it.
 
-    `say` is told what is being done. DemoError or HeadgraftError: what failed, and why.
+    `say` is told what is being done. DemoError, HeadgraftError or UpError: what failed, and why.
     """
     start, add = time.perf_counter(), read_hidden()
     say("hiding 100 of the 1000 classes of EfficientNet-Lite0, and showing it a few pictures")
@@ -56,7 +61,7 @@ def run(folder: Path, say: Say) -> Outcome:
     prepared = time.perf_counter()
     texts = Texts(read_seen(folder), add)
     say("starting the service")
-    with scratch_folder() as scratch, running_service(scratch) as url:
+    with service_of_our_own() as url:
         started = time.perf_counter()
         by_name, described = inject_both(url, folder, texts, say)
     return Outcome(
@@ -75,11 +80,23 @@ def run(folder: Path, say: Say) -> Outcome:
     )
 
 
+@contextmanager
+def service_of_our_own() -> Iterator[str]:
+    """Run a service that takes nothing from the user's own: its URL, for as long as the block."""
+    # An empty home: nothing that an earlier run encoded makes the seconds look better.
+    given = {key: value for key, value in os.environ.items() if not key.startswith("HEADGRAFT_")}
+    with (
+        TemporaryDirectory(prefix="headgraft-demo-", ignore_cleanup_errors=True) as home,
+        temporary_service(StateFolder(Path(home)), given) as url,
+    ):
+        yield url
+
+
 def read_hidden() -> list[Entry]:
     """Return the hundred classes to hide, each with a description of our own.
 
-    What the full head sees first in the pictures (for the cat: every cat of the house), filled
-    up with an even spread over the thousand; fixed and described before any was injected.
+    What the full head sees first in five pictures (of the cat: the first three), filled up with
+    an even spread over the thousand; fixed and described before any was injected.
     """
     text = files("service").joinpath("demo_classes.json").read_text(encoding="utf-8")
     entries: list[Entry] = json.loads(text)

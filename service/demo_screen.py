@@ -13,7 +13,7 @@ from service.demo_figures import (
     old_rows_unchanged,
     sights,
 )
-from service.demo_injection import SETTINGS
+from service.demo_injection import ENCODER, METHOD
 
 NEW = "bold green"
 
@@ -97,13 +97,12 @@ def seconds_lines(outcome: Outcome) -> str:
 
 
 def files_lines(outcome: Outcome) -> str:
-    """Say what was set, where the heads are, and how to load one."""
-    settings = ", ".join(f"{name} {value}" for name, value in SETTINGS.items())
+    """Say what made the rows, where the heads are, and how to load one."""
     path = outcome.folder / "described.safetensors"
     return (
-        f"\nridge with {settings}, chosen on other pictures; encoder minilm. The heads: "
-        f"{outcome.folder}/\n  from safetensors.torch import load_file; "
-        f"network.load_state_dict(load_file({str(path)!r}), strict=False)"
+        f"\n{METHOD} with its defaults, encoder {ENCODER}. The heads are in {outcome.folder}; "
+        "to load one:\n  from safetensors.torch import load_file\n"
+        f"  network.load_state_dict(load_file({str(path)!r}), strict=False)"
     )
 
 
