@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import Processes
+from tests.processes import Processes, eventually
 from tests.service.files import (
     FEATURES,
     SEEN,
@@ -299,3 +299,24 @@ def test_a_repeated_part_should_be_refused(api: httpx.Client, kept: Path) -> Non
 
     assert "comes twice" in document["detail"]
     assert stored(kept) == []
+
+
+def test_a_download_that_is_cut_off_should_leave_no_traceback(
+    api: httpx.Client, ledger: Ledger, store_of_api: Store, open_api: Processes
+) -> None:
+    job = created(api)
+    begin(ledger, job)
+    big = b"x" * 64_000_000
+    store_of_api.write(f"local/{job}/{TOKEN}/head.safetensors", big)
+    about = {"bytes": len(big), "sha256": hashlib.sha256(big).hexdigest()}
+    manifest = {"prefix": f"local/{job}/{TOKEN}/", "files": {"head.safetensors": about}}
+    ledger.succeed(job, TOKEN, manifest)
+    log = open_api.log("service.server")
+    before = len(log.read_text())
+
+    with api.stream("GET", f"/v1/injections/{job}/head") as response:
+        next(response.iter_raw())
+
+    eventually(lambda: f"{job}/head" in log.read_text()[before:], 10, "the request is logged")
+    assert "Traceback" not in log.read_text()[before:]
+    assert api.get(f"/v1/injections/{job}/head").content == big
