@@ -2,7 +2,7 @@
 
 It does not know how a method works. Needs HEADGRAFT_BENCH_DATA; two cores, ridge 0.2 s a fold:
     python -m tests.benchmarks.lite0 --method ridge --embedding clip_vit_b32_text
-    expect T1 79.0 u 67.4 s 79.7 H 72.9
+    expect T1 80.1 u 76.1 s 69.0 H 72.3
 """
 
 import argparse
@@ -28,7 +28,7 @@ from models.task import Task
 from tests.benchmarks.data import Lite0, bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.texts import encode_texts
 
-CALIBRATED_SCALE = 1.3
+CALIBRATED_SCALE = 1.4
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def run_folds(
 
 
 def report_line(scores: Sequence[Gzsl], seconds: float) -> str:
-    """Write the means in per cent, e.g. `T1 79.1 u 67.4 s 79.7 H 72.9, 0.13 s a fold`."""
+    """Write the means in per cent, e.g. `T1 80.1 u 76.1 s 69.0 H 72.3, 0.11 s a fold`."""
     parts = (
         f"{key} {100 * mean(getattr(one, key) for one in scores):.1f}"
         for key in ("T1", "u", "s", "H")

@@ -1,11 +1,16 @@
 """pull: what it refuses, and that a failure leaves nothing behind."""
 
+import importlib
+import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from models.encoders import pull
+from models.encoders import load, pull
 from models.errors import InjectionError
+from models.torchvision_ops import import_torchvision
+from tests.models.conftest import TINY, save_local_dir
 
 
 def test_an_unknown_model_should_be_refused_with_the_known_ones(tmp_path: Path) -> None:
@@ -28,14 +33,45 @@ def test_a_text_tower_that_needs_the_network_at_every_load_should_be_refused(
 def test_a_failed_download_should_say_so_and_leave_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A proxy on a closed port: the download fails at once, with or without a network.
-    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
+    # A closed port refuses at once, with or without a network.
+    know(tmp_path, monkeypatch, {"url": "http://127.0.0.1:9/weights.pt"})
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     with pytest.raises(InjectionError, match="this command needs the network") as caught:
-        pull("RN50:yfcc15m", tmp_path)
+        pull("Tiny-Test:some", tmp_path / "installed")
 
     assert caught.value.code == "download_failed"
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "installed").iterdir()) == []
+
+
+@pytest.mark.parametrize("quick_gelu", [False, True])
+def test_a_pulled_model_should_load_offline_and_encode_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, quick_gelu: bool
+) -> None:
+    # The tag points at weights on disk, as some of open_clip's own do; all else is the real path.
+    save_local_dir(tmp_path / "source")
+    weights = str(tmp_path / "source" / "open_clip_model.safetensors")
+    know(tmp_path, monkeypatch, {"file": weights, "quick_gelu": quick_gelu})
+    open_clip = importlib.import_module("open_clip")
+
+    info = pull("Tiny-Test:some", tmp_path / "installed")
+
+    assert (info.name, info.dimension) == ("tiny-test-some", 16)
+    pulled = load(info.name, tmp_path / "installed", "cpu").encode(["a cat"])
+    network = open_clip.create_model(
+        "Tiny-Test", pretrained="some", force_quick_gelu=quick_gelu
+    ).eval()
+    with torch.no_grad():
+        expected = network.encode_text(open_clip.get_tokenizer("Tiny-Test")(["a cat"]))
+    torch.testing.assert_close(pulled, expected)
+    assert [path.name for path in (tmp_path / "installed").iterdir()] == ["tiny-test-some"]
+
+
+def know(folder: Path, monkeypatch: pytest.MonkeyPatch, tag: dict[str, object]) -> None:
+    """Tell open_clip of a model Tiny-Test with one tag, `some`."""
+    import_torchvision()
+    config = folder / "Tiny-Test.json"
+    config.write_text(json.dumps(TINY))
+    importlib.import_module("open_clip").add_model_config(config)
+    registry = importlib.import_module("open_clip.pretrained")._PRETRAINED
+    monkeypatch.setitem(registry, "Tiny-Test", {"some": tag})

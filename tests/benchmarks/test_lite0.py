@@ -1,0 +1,51 @@
+"""The accuracy every release must keep, on real pictures; skipped without the data."""
+
+from pathlib import Path
+from statistics import mean
+
+import pytest
+from torch import Tensor
+
+from tests.benchmarks.data import bench_folder, read_embeddings
+from tests.benchmarks.lite0 import main, run_folds
+from tests.benchmarks.texts import encode_texts
+
+
+@pytest.fixture
+def folder() -> Path:
+    found = bench_folder()
+    if found is None:
+        pytest.skip("HEADGRAFT_BENCH_DATA is not set")
+    return found
+
+
+def accuracy(folder: Path, embeddings_CA: Tensor) -> tuple[float, float]:
+    """Return T1 and H of ridge's defaults in per cent, over ten folds."""
+    scores = [run.raw for run in run_folds(folder, embeddings_CA, "ridge", {}, 10, 1)]
+    return 100 * mean(one.T1 for one in scores), 100 * mean(one.H for one in scores)
+
+
+def test_picture_text_embeddings_should_reach_t1_78_and_h_70(folder: Path) -> None:
+    T1, H = accuracy(folder, read_embeddings(folder, "clip_vit_b32_text"))
+
+    assert T1 >= 78
+    assert H >= 70
+
+
+def test_word_vectors_should_reach_t1_50(folder: Path) -> None:
+    assert accuracy(folder, read_embeddings(folder, "conceptnet+wiki2vec"))[0] >= 50
+
+
+@pytest.mark.parametrize(("texts", "bar"), [("names", 28), ("gloss", 45)])
+def test_the_packaged_encoder_should_reach_its_bar(folder: Path, texts: str, bar: float) -> None:
+    assert accuracy(folder, encode_texts(folder, "minilm", texts))[0] >= bar
+
+
+def test_without_data_the_command_should_say_that_it_skips(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HEADGRAFT_BENCH_DATA", raising=False)
+
+    main([])
+
+    assert capsys.readouterr().out == "skipped: HEADGRAFT_BENCH_DATA is not set\n"
