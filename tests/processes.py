@@ -95,7 +95,8 @@ class Processes:
 
     def children(self, parent: subprocess.Popen[bytes]) -> list[int]:
         """Return the pids of the worker children of a parent."""
-        return [child.pid for child in psutil.Process(parent.pid).children()]
+        family = psutil.Process(parent.pid).children()
+        return [member.pid for member in family if "workers.child" in member.cmdline()]
 
     def stop(self) -> None:
         """End everything that was started, children included."""

@@ -10,6 +10,7 @@ It knows nothing of what a job computes. Every key it uses starts with the prefi
   job:ID           hash, the record; expires `retention_seconds` after the job ended
   events:ID        stream, what happened to the job; expires with the record
   worker:NAME      string, what a worker announced; expires with its presence
+  janitor          string, set while a janitor has cleaned within the hour; expires
   wake             channel, the id of each job that has a new event (holds no data)
 """
 

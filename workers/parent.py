@@ -23,6 +23,7 @@ POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 STEADY_SECONDS = 60.0
 KILL_AFTER_SECONDS = 20.0
+PERIOD_SECONDS = 3600.0
 PR_SET_PDEATHSIG = 1
 # OpenMP's threads spin while they wait: beside any other busy process that cost a factor of 18.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive"}
@@ -46,12 +47,7 @@ class Slot:
         self.scratch = tempfile.mkdtemp(prefix="headgraft-child-")
         variables = {**QUIET_THREADS, **os.environ, "TMPDIR": self.scratch}
         device, environment = _visible(self.device, variables)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "workers.child", device],
-            env=environment,
-            start_new_session=True,
-            preexec_fn=functools.partial(_die_with_parent, os.getpid()),
-        )
+        self.process = _start_with_us(["-m", "workers.child", device], environment)
         self.started = time.monotonic()
         log.info("child_started", device=self.device, pid=self.process.pid)
 
@@ -75,6 +71,8 @@ class Parent:
     settings: WorkerSettings
     slots: list[Slot]
     stopping: bool = field(default=False)
+    janitor: subprocess.Popen[bytes] | None = None
+    janitor_at: float = 0.0
 
     def stop(self, *_signal: object) -> None:
         """Begin to stop; `serve` does it."""
@@ -87,9 +85,20 @@ class Parent:
                 slot.reap()
                 if slot.process is None and time.monotonic() >= slot.start_at:
                     slot.start()
+            self._tend_janitor()
             time.sleep(POLL_SECONDS)
+        if self.janitor:
+            self.janitor.kill()
+            self.janitor.wait()
         self._finish(signal.SIGTERM, self.settings.grace_seconds + KILL_AFTER_SECONDS)
         self._finish(signal.SIGKILL, KILL_AFTER_SECONDS)
+
+    def _tend_janitor(self) -> None:
+        if self.janitor is None and time.monotonic() >= self.janitor_at:
+            self.janitor = _start_with_us(["-m", "workers.janitor"], dict(os.environ))
+            self.janitor_at = time.monotonic() + PERIOD_SECONDS
+        elif self.janitor and self.janitor.poll() is not None:
+            self.janitor = None
 
     def _finish(self, order: signal.Signals, patience_seconds: float) -> None:
         running = [slot for slot in self.slots if slot.process]
@@ -128,6 +137,16 @@ def _visible(device: str, environment: dict[str, str]) -> tuple[str, dict[str, s
     if not device.startswith("cuda:"):
         return device, environment
     return "cuda:0", {**environment, "CUDA_VISIBLE_DEVICES": device.removeprefix("cuda:")}
+
+
+def _start_with_us(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a Python process in a session of its own that is killed when this one dies."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        env=environment,
+        start_new_session=True,
+        preexec_fn=functools.partial(_die_with_parent, os.getpid()),
+    )
 
 
 def _die_with_parent(parent: int) -> None:

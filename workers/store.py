@@ -100,9 +100,35 @@ class Store:
         except BaseError as error:
             raise StoreError(str(error)) from error
 
+    def older(self, before: float) -> Iterator[str]:
+        """List the paths last written before a time in seconds since 1970."""
+        try:
+            for batch in obstore.list(self._objects):
+                for entry in batch:
+                    if entry["last_modified"].timestamp() < before:
+                        yield entry["path"]
+        except BaseError as error:
+            raise StoreError(str(error)) from error
+
+    def delete_partial(self, before: float) -> int:
+        """Delete a local store's half-written files last touched before a time; count them.
+
+        obstore writes to NAME#1 and renames; a process killed in between leaves that file. S3
+        has a lifecycle rule for the same.
+        """
+        folder = self._folder
+        found = [
+            path
+            for path in (folder.rglob("*#*") if folder else ())
+            if path.is_file() and path.stat().st_mtime < before
+        ]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
+
     def delete(self, prefix: str) -> None:
-        """Delete everything under a prefix; deleting nothing is no error."""
-        found = list(self.paths(prefix))
+        """Delete an object, or all under a prefix; deleting nothing is no error."""
+        found = list(self.paths(prefix)) or [prefix.rstrip("/")]
         try:
             if found:
                 obstore.delete(self._objects, found)
