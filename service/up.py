@@ -66,11 +66,10 @@ class Up:
         """
         if self._options.with_worker:
             require_torch()
-        port = choose_port(self._options.host, self._options.port)
         lock = self._options.state.lock()
         handlers = {number: signal.signal(number, self._on_signal) for number in _STOPPERS}
         try:
-            self._start(lock, port)
+            self._start(lock, choose_port(self._options.host, self._options.port))
             self._serve()
             self._stop()
         except _Impatient:
