@@ -13,7 +13,8 @@ from service.intake import take_injection
 from service.openapi import INJECTION_BODY, NOT_READY, errors
 from service.problems import ProblemError, not_found
 from service.resources import InjectionList, InjectionResource, injection_resource, links
-from workers.ledger import LedgerError, Record
+from workers.jobs import Record
+from workers.ledger import LedgerError
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 HEAD_FILE = "head.safetensors"

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 from anyio import CancelScope, to_thread
@@ -17,8 +18,8 @@ from service.problems import invalid_at
 from service.submission import Found, Rules, find, stored_head, summarize
 from service.uploads import Limits, Receiver, Submission
 from workers.header import Header
-from workers.jobs import HeadRequest, InjectionRequest, JobSpec, StoredHead
-from workers.ledger import HeadRecord, Ledger, Record
+from workers.jobs import HeadRecord, HeadRequest, InjectionRequest, JobSpec, Record, StoredHead
+from workers.ledger import Ledger
 from workers.store import Store, StoreError
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -58,16 +59,17 @@ async def take_injection(context: Context, owner: str, request: Request) -> Reco
         limits=limits_of(context),
         examine=examine,
     )
-    async with nothing_left(context.store, [upload, f"{owner}/{job}/"]):
+    async with nothing_left(context.store, [upload, f"{owner}/{job}/"]) as files:
         submission = await receiver.receive(request)
-        intake = _Intake(context, owner, rules)
+        intake = _Intake(context, owner, rules, files)
         return await to_thread.run_sync(intake.queue, job, submission, upload + CHECKPOINT_FILE)
 
 
 class _Intake:
     """The part of an intake behind the upload; it blocks, so it runs in a thread."""
 
-    def __init__(self, context: Context, owner: str, rules: Rules) -> None:
+    def __init__(self, context: Context, owner: str, rules: Rules, files: "Files") -> None:
+        self._files = files
         self._context = context
         self._ledger: Ledger = context.ledger
         self._owner = owner
@@ -92,6 +94,9 @@ class _Intake:
             message="",
         )
         self._context.store.write(queued.spec, spec.model_dump_json().encode())
+        # From here on the job may exist even if we never hear so: its files are not ours to
+        # delete any more. If it does not, the janitor finds that no record names them.
+        self._files.stay = True
         self._ledger.create(
             job,
             self._owner,
@@ -173,12 +178,22 @@ def received_head(
     return stored_head(asked, found, path=path, sha256=checkpoint.sha256, size=checkpoint.bytes)
 
 
+@dataclass
+class Files:
+    """What a submission wrote; once `stay` is set, a failure no longer deletes it."""
+
+    stay: bool = False
+
+
 @asynccontextmanager
-async def nothing_left(store: Store, prefixes: Collection[str]) -> AsyncIterator[None]:
+async def nothing_left(store: Store, prefixes: Collection[str]) -> AsyncIterator[Files]:
     """Delete what lies under the prefixes when the block fails, whatever ends it."""
+    files = Files()
     try:
-        yield
+        yield files
     except BaseException:
+        if files.stay:
+            raise
         # A client that goes away cancels us; the cleaning must not be cancelled with us.
         with CancelScope(shield=True):
             for prefix in prefixes:

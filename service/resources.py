@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from workers.jobs import Status, StoredHead
-from workers.ledger import HeadRecord, JobError, Record
+from workers.jobs import HeadRecord, JobError, Record, Status, StoredHead
 
 
 class HeadSummary(BaseModel):

@@ -18,9 +18,9 @@ from models.errors import InjectionError
 from models.progress import Progress, Stopped
 from workers import faults
 from workers.artifacts import publish
-from workers.jobs import JobSpec
+from workers.jobs import JobError, JobSpec, Record
 from workers.keeper import Keeper
-from workers.ledger import Answer, JobError, Ledger, LedgerError, Record
+from workers.ledger import Answer, Ledger, LedgerError
 from workers.run import Shelf, run_job
 from workers.store import Store, StoreError
 

@@ -127,6 +127,49 @@ class JobSpec(Strict):
     timeout_seconds: int
 
 
+class JobError(BaseModel):
+    """Why a job failed: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Record(BaseModel):
+    """A job as the ledger holds it; times are milliseconds since 1970 on Redis's clock."""
+
+    id: str
+    owner: str
+    status: Status
+    attempt: int
+    timeout_seconds: int
+    spec: str
+    summary: dict[str, Any]
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    message: str
+    token: str = ""
+    worker: str | None = None
+    progress: float = 0.0
+    stage: str | None = None
+    loss: float | None = None
+    error: JobError | None = None
+    manifest: dict[str, Any] | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+class HeadRecord(BaseModel):
+    """An uploaded head as the ledger holds it; `head` is a `jobs.StoredHead` as JSON."""
+
+    id: str
+    owner: str
+    created_at: int
+    head: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Problem:
     """One defect of a request: a JSON pointer to the value, and what is wrong with it."""

@@ -5,6 +5,7 @@ It knows nothing of jobs; what a path means is said by who writes it.
 
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -49,14 +50,14 @@ class Store:
                 use_multipart=True,
             )
         except BaseError as error:
-            raise StoreError(str(error)) from error
+            raise _failure(error) from error
 
     def write(self, path: str, content: bytes | Path) -> None:
         """Write bytes, or a local file's content, over whatever lies there."""
         try:
             obstore.put(self._objects, path, content, chunk_size=CHUNK_BYTES)
         except (BaseError, OSError) as error:
-            raise StoreError(str(error)) from error
+            raise _failure(error) from error
 
     def read(self, path: str) -> bytes:
         """Return an object's bytes; Missing where there is none."""
@@ -65,7 +66,7 @@ class Store:
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:
-            raise StoreError(str(error)) from error
+            raise _failure(error) from error
 
     def fetch(self, path: str, folder: Path) -> Path:
         """Return a local file with an object's bytes: the object itself, or a copy in `folder`."""
@@ -79,7 +80,7 @@ class Store:
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:
-            raise StoreError(str(error)) from error
+            raise _failure(error) from error
         return target
 
     async def stream(self, path: str) -> AsyncIterator[bytes]:
@@ -89,7 +90,7 @@ class Store:
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:
-            raise StoreError(str(error)) from error
+            raise _failure(error) from error
         return _chunks(found)
 
     def paths(self, prefix: str) -> Iterator[str]:
@@ -98,7 +99,7 @@ class Store:
             for batch in obstore.list(self._objects, prefix):
                 yield from (entry["path"] for entry in batch)
         except BaseError as error:
-            raise StoreError(str(error)) from error
+            raise _failure(error) from error
 
     def older(self, before: float) -> Iterator[str]:
         """List the paths last written before a time in seconds since 1970."""
@@ -108,7 +109,7 @@ class Store:
                     if entry["last_modified"].timestamp() < before:
                         yield entry["path"]
         except BaseError as error:
-            raise StoreError(str(error)) from error
+            raise _failure(error) from error
 
     def delete_partial(self, before: float) -> int:
         """Delete a local store's half-written files last touched before a time; count them.
@@ -126,16 +127,24 @@ class Store:
             path.unlink(missing_ok=True)
         return len(found)
 
-    def delete(self, prefix: str) -> None:
-        """Delete an object, or all under a prefix; deleting nothing is no error."""
-        found = list(self.paths(prefix)) or [prefix.rstrip("/")]
+    def delete(self, path: str) -> None:
+        """Delete an object, or all under a path that ends in `/`; nothing there is no error."""
+        found = list(self.paths(path)) if path.endswith("/") else [path]
         try:
             if found:
                 obstore.delete(self._objects, found)
         except (NotFoundError, FileNotFoundError):
             return
         except BaseError as error:
-            raise StoreError(str(error)) from error
+            raise _failure(error) from error
+        if path.endswith("/"):
+            self._drop_empty(path)
+
+    def _drop_empty(self, prefix: str) -> None:
+        """Remove the empty folder that an aborted upload to a local store leaves."""
+        if self._folder and prefix.strip("/"):
+            with suppress(OSError):
+                (self._folder / prefix).rmdir()
 
     def check(self) -> None:
         """Return when the store answers; StoreError when it does not."""
@@ -144,6 +153,11 @@ class Store:
     def free_bytes(self) -> int | None:
         """Return the free space of a local store's disk; None where the store is elsewhere."""
         return shutil.disk_usage(self._folder).free if self._folder else None
+
+
+def _failure(error: Exception) -> StoreError:
+    """Keep the first line of obstore's error: the rest is its source."""
+    return StoreError(str(error).partition("\n")[0])
 
 
 async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:

@@ -14,7 +14,8 @@ from service import redis_server
 from service.redis_server import RedisServer
 from tests import checkpoints
 from tests.processes import Processes, eventually
-from workers.ledger import Ledger, Record, connect
+from workers.jobs import Record
+from workers.ledger import Ledger, connect
 from workers.store import Store
 
 SITE = Path(__file__).parent / "site"

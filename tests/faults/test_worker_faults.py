@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.conftest import Bench
 from tests.processes import eventually
-from workers.ledger import Record
+from workers.jobs import Record
 
 
 def test_a_method_that_kills_its_process_should_fail_after_three_attempts(bench: Bench) -> None:

@@ -13,7 +13,8 @@ from service import redis_server
 from tests.processes import Processes, eventually
 from tests.service.files import problem
 from tests.service.test_injections import TOKEN, begin, created
-from workers.ledger import JobError, Ledger, connect
+from workers.jobs import JobError
+from workers.ledger import Ledger, connect
 
 
 def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

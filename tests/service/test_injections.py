@@ -22,8 +22,8 @@ from tests.service.files import (
     submit,
     vectors,
 )
-from workers.jobs import JobSpec
-from workers.ledger import JobError, Ledger
+from workers.jobs import JobError, JobSpec
+from workers.ledger import Ledger
 from workers.store import Store
 
 TOKEN = "0123456789abcdef"

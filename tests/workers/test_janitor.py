@@ -8,7 +8,8 @@ import pytest
 
 from tests.workers.test_ledger import begin, create
 from workers.janitor import Janitor
-from workers.ledger import GROUP, HeadRecord, Ledger
+from workers.jobs import HeadRecord
+from workers.ledger import GROUP, Ledger
 from workers.store import Store
 
 DAY_SECONDS = 86_400

@@ -6,18 +6,8 @@ from typing import Any
 
 import pytest
 
-from workers.ledger import (
-    ATTEMPTS_MAX,
-    GROUP,
-    Claim,
-    HeadRecord,
-    JobError,
-    Ledger,
-    LedgerError,
-    Presence,
-    Record,
-    connect,
-)
+from workers.jobs import HeadRecord, JobError, Record
+from workers.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger, LedgerError, Presence, connect
 
 ERROR = JobError(code="internal_error", message="internal error in job inj_1")
 

@@ -42,6 +42,8 @@ def test_a_stream_that_breaks_should_leave_nothing(store: Store, tmp_path: Path)
         asyncio.run(store.receive("half/file", chunks(12, fail=True)))
     assert list(store.paths("half")) == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    store.delete("half/")
+    assert not (tmp_path / "store/half").exists()
 
 
 def test_what_is_missing_should_be_said(store: Store, tmp_path: Path) -> None:

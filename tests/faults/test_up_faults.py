@@ -1,0 +1,201 @@
+"""Everything killed at once, or `up` alone: no process is left, and no job and no event lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests import checkpoints
+from tests.fundamentals import client
+from tests.processes import eventually, free_port
+
+LONG_ICIS = {"hidden_size": 64, "epochs": 3000, "batch_size": 8, "stop_patience": 100_000}
+
+
+@dataclass
+class Product:
+    """One `headgraft up` after another on one state folder and port."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def up(self) -> None:
+        """Start it and wait until it is ready."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("HEADGRAFT_")}
+        command = ["up", "--state", str(self.folder / "state"), "--port", str(self.port)]
+        with (self.folder / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service.cli", *command],
+                env={**environment, "HEADGRAFT_LEASE_SECONDS": "2", "HEADGRAFT_DEVICES": "cpu"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        eventually(self.is_ready, 60, "the service is ready")
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def family(self) -> list[psutil.Process]:
+        """Return every process below `up`, without itself."""
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def kill_up(self) -> None:
+        """kill -9 of `up` alone."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """Stop it as Ctrl-C does."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            assert self.process.wait(60) == 0
+
+
+@dataclass
+class Follower:
+    """Follows one job's events over HTTP and comes back with Last-Event-ID whenever cut off."""
+
+    url: str
+    job: str
+    seen: list[str] = field(default_factory=list)
+    connections: int = 0
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+        self.thread.start()
+
+    def _follow(self) -> None:
+        while not self._read_until_cut_off():
+            time.sleep(0.1)
+
+    def _read_until_cut_off(self) -> bool:
+        headers = {"Last-Event-ID": self.seen[-1]} if self.seen else {}
+        address = f"{self.url}/v1/injections/{self.job}/events"
+        try:
+            with httpx.stream("GET", address, headers=headers, timeout=20) as reply:
+                self.connections += 1
+                return reply.status_code == 200 and self._take(reply.iter_lines())
+        except httpx.TransportError:
+            return False
+
+    def _take(self, lines: Iterator[str]) -> bool:
+        event: dict[str, str] = {}
+        for line in lines:
+            if line:
+                name, _, value = line.partition(": ")
+                event[name] = value
+            elif "data" in event:
+                self.seen.append(event["id"])
+                if json.loads(event["data"]).get("status") in client.TERMINAL:
+                    return True
+                event = {}
+        return False
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Iterator[Product]:
+    """Start `headgraft up`; whatever the test leaves of it is killed."""
+    running = Product(tmp_path)
+    running.up()
+    family: list[psutil.Process] = []
+    try:
+        yield running
+    finally:
+        if running.process and running.process.poll() is None:
+            family = running.family()
+            running.kill_up()
+        for member in family:
+            if member.is_running():
+                member.kill()
+
+
+def submit(product: Product, count: int, **fields: Any) -> list[str]:
+    uploaded = checkpoints.write(product.folder / "in.safetensors")
+    request = checkpoints.request(**fields)
+    return [client.post(product.url, uploaded, request)["id"] for _ in range(count)]
+
+
+def all_events(product: Product, job: str) -> list[str]:
+    """Return the ids of a finished job's events, read in one go."""
+    reader = Follower(product.url, job)
+    reader.thread.join(20)
+    assert reader.connections == 1
+    return reader.seen
+
+
+def check_nothing_lost(product: Product, jobs: list[str], followers: list[Follower]) -> None:
+    for job, follower in zip(jobs, followers, strict=True):
+        assert client.wait(product.url, job, 120)["status"] == "succeeded"
+        follower.thread.join(30)
+        assert not follower.thread.is_alive()
+        assert follower.connections > 1
+        assert follower.seen == all_events(product, job)
+        assert len(set(follower.seen)) == len(follower.seen) >= 3
+
+
+def test_a_kill_of_up_alone_should_end_all_and_lose_nothing(product: Product) -> None:
+    jobs = submit(product, 1, method="icis", settings=LONG_ICIS) + submit(product, 2)
+    followers = [Follower(product.url, job) for job in jobs]
+    client.wait_running(product.url, jobs[0])
+    eventually(lambda: all(follower.seen for follower in followers), 10, "all are followed")
+    family = product.family()
+    assert len(family) >= 4  # API, worker's parent, worker's child, Redis server
+    product.kill_up()
+    seconds = eventually(lambda: not any(p.is_running() for p in family), 5, "all have ended")
+    assert seconds < 5
+    product.up()
+    check_nothing_lost(product, jobs, followers)
+    assert client.look(product.url, jobs[0])["attempt"] == 2
+    product.stop()
+
+
+def test_a_kill_of_api_worker_and_server_together_should_lose_nothing(product: Product) -> None:
+    jobs = submit(product, 1, method="icis", settings=LONG_ICIS) + submit(product, 2)
+    followers = [Follower(product.url, job) for job in jobs]
+    client.wait_running(product.url, jobs[0])
+    eventually(lambda: all(follower.seen for follower in followers), 10, "all are followed")
+    victims = product.family()
+    for victim in victims:
+        victim.kill()
+    eventually(lambda: not any(p.is_running() for p in victims), 5, "all have ended")
+    eventually(product.is_ready, 60, "up has started them again")
+    check_nothing_lost(product, jobs, followers)
+    product.stop()
+
+
+def test_a_kill_of_everything_should_lose_nothing(product: Product) -> None:
+    jobs = submit(product, 1, method="icis", settings=LONG_ICIS) + submit(product, 2)
+    followers = [Follower(product.url, job) for job in jobs]
+    client.wait_running(product.url, jobs[0])
+    eventually(lambda: all(follower.seen for follower in followers), 10, "all are followed")
+    victims = product.family()
+    product.kill_up()
+    for victim in victims:
+        if victim.is_running():
+            victim.kill()
+    eventually(lambda: not any(p.is_running() for p in victims), 5, "all have ended")
+    product.up()
+    check_nothing_lost(product, jobs, followers)
+    product.stop()
