@@ -109,16 +109,17 @@ def report_line(scores: Sequence[Gzsl], seconds: float) -> str:
 def _print_method(method: str, runs: Sequence[Run]) -> None:
     raw = [run.raw for run in runs]
     seconds = mean(run.seconds for run in runs)
+    print(f"{method}: {len(runs)} runs")
     if len(runs) > 1:
         spread = (
             f"{key} {100 * stdev(getattr(one, key) for one in raw):.1f}"
             for key in ("T1", "u", "s", "H", "base_to_new")
         )
-        print(f"{method}: {len(runs)} runs, standard deviation {' '.join(spread)}")
-    print(f"{method}: base-to-new per image {100 * mean(one.base_to_new for one in raw):.1f}")
+        print(f"standard deviation {' '.join(spread)}")
+    print(f"base-to-new per image {100 * mean(one.base_to_new for one in raw):.1f}")
     scaled = report_line([run.calibrated for run in runs], seconds)
-    print(f"{method} with rows at {CALIBRATED_SCALE} of the mean distance: {scaled}")
-    print(f"{method}: {report_line(raw, seconds)}")
+    print(f"with rows at {CALIBRATED_SCALE} of the mean distance: {scaled}")
+    print(report_line(raw, seconds))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from models import catalogue
 from models.errors import InjectionError
 from models.progress import Progress, Stopped
 from tests import checkpoints
@@ -70,7 +71,7 @@ def test_the_report_should_prove_that_old_rows_are_the_same_bytes(source: Path) 
     report = json.loads((source.parent / REPORT_FILE).read_text())
     assert report["seen_rows"]["bit_identical"] is True
     assert set(report["seen_rows"]["sha256_before"]) == {"fc.weight", "fc.bias"}
-    assert report["settings"]["scale"] == 1.3
+    assert report["settings"] == catalogue.parse_settings("ridge", {}).model_dump()
     assert set(report["norms"]["unseen"]) == {"new 0", "new 1", "new 2"}
     assert len(report["nearest_seen_classes"]["new 0"]) == 5
     assert set(report["seconds"]) == {"load", "embed", "synthesize", "write"}
