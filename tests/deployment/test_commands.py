@@ -1,0 +1,149 @@
+"""Every command of the node's compose file and images, run outside a container."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests import checkpoints
+from tests.deployment import compose
+from tests.deployment.conftest import API_KEY, VARIABLES
+from tests.deployment.outside import Outside
+from tests.processes import eventually
+
+OURS = ("redis", "api", "worker-cpu")
+SIGTERM_EXIT = -15  # the HTTP server ends by the signal itself, once it has stopped
+REDIS_URL = "redis://headgraft:nodepassword@127.0.0.1:{port}/0"
+
+
+def inject(url: str, folder_of: Outside) -> dict[str, Any]:
+    """Upload a small checkpoint with an API key, wait, and return the ended injection."""
+    client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {API_KEY}"}, timeout=60)
+    checkpoint = checkpoints.write(folder_of.folder / "head.safetensors")
+    with client, checkpoint.open("rb") as file:
+        body = json.dumps(checkpoints.request())
+        files: Any = {"request": (None, body), "checkpoint": file}
+        reply = client.post("/v1/injections", files=files)
+        assert reply.status_code == 202, reply.text
+        place = f"/v1/injections/{reply.json()['id']}"
+        eventually(
+            lambda: client.get(place).json()["status"] in {"succeeded", "failed"}, 120, "it ends"
+        )
+        ended: dict[str, Any] = client.get(place).json()
+        head = client.get(f"{place}/head")
+        assert head.status_code == 200, head.text
+    return ended
+
+
+def test_the_whole_node_should_come_up_do_a_job_and_stop_in_time(
+    host: Outside, node: compose.Document
+) -> None:
+    parts = {name: host.start_healthy(node, name) for name in OURS}
+    url = f"http://127.0.0.1:{host.ports['8000']}"
+    assert httpx.get(f"{url}/v1/injections").status_code == 401
+    assert inject(url, host)["status"] == "succeeded"
+    assert (host.folder / "var/lib/headgraft/artifacts").is_dir()
+    for name in reversed(OURS):
+        seconds = parts[name].stop()
+        assert parts[name].process.returncode in (0, SIGTERM_EXIT), parts[name].log.read_text()
+        assert seconds < parts[name].grace_seconds
+        assert parts[name].check() != 0, f"{name}'s health check is content with nothing"
+
+
+def test_every_service_should_run_here_but_for_programs_that_only_their_images_have(
+    node: compose.Document,
+) -> None:
+    image_only = {"minio", "minio-bucket", "prometheus"}
+    on_gpu = {"worker"}  # the same command as worker-cpu; runs in test_remote, too
+    assert set(node["services"]) == {*OURS, *on_gpu, *image_only}
+    assert "command" not in compose.service(node, "prometheus")
+
+
+def test_the_commands_should_run_the_package_as_the_images_install_it(
+    host: Outside, node: compose.Document
+) -> None:
+    part = host.start(node, "redis")
+    words = [sys.executable, "-c", "import workers.ledger; print(workers.ledger.__file__)"]
+    said = subprocess.run(
+        words, env=part.environment, cwd="/", capture_output=True, text=True, check=True
+    )
+    assert Path(said.stdout.strip()).is_relative_to(host.site)
+
+
+def test_the_gpu_service_should_run_the_same_command_as_the_cpu_service(
+    node: compose.Document,
+) -> None:
+    on_gpu, on_cpu = (compose.service(node, name) for name in ("worker", "worker-cpu"))
+    assert on_gpu["build"] == on_cpu["build"]
+    assert "command" not in on_gpu
+    assert "command" not in on_cpu
+
+
+def test_an_api_without_keys_should_not_start(host: Outside, node: compose.Document) -> None:
+    compose.service(node, "api")["environment"]["HEADGRAFT_API_KEYS"] = ""
+    compose.service(node, "api")["environment"]["HEADGRAFT_HOST"] = "192.168.0.1"
+    part = host.start(node, "api")
+    assert part.process.wait(60) == 2
+    assert "without HEADGRAFT_API_KEYS" in part.log.read_text()
+
+
+def test_prometheus_should_find_the_metrics_where_it_looks(
+    host: Outside, node: compose.Document
+) -> None:
+    host.start_healthy(node, "redis")
+    host.start_healthy(node, "api")
+    configured = (compose.ROOT / "docker/prometheus/prometheus.yml").read_text()
+    targets = re.findall(r'targets: \["(\w+):(\d+)"\]', configured)
+    assert [service for service, _ in targets] == ["api"]
+    page = httpx.get(f"http://127.0.0.1:{host.ports[targets[0][1]]}/metrics").text
+    assert {"headgraft_redis_up"} <= {one.name for one in text_string_to_metric_families(page)}
+
+
+def test_redis_should_keep_its_data_over_a_restart(host: Outside, node: compose.Document) -> None:
+    part = host.start_healthy(node, "redis")
+    with redis.Redis.from_url(REDIS_URL.format(port=host.ports["6379"])) as client:
+        client.set("headgraft:kept", "yes")
+    part.stop()
+    host.start_healthy(node, "redis")
+    with redis.Redis.from_url(REDIS_URL.format(port=host.ports["6379"])) as client:
+        assert client.get("headgraft:kept") == b"yes"
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ("", ("PING",)),
+        ("headgraft:wrong@", ("PING",)),
+        ("headgraft:nodepassword@", ("SET", "others:key", "1")),
+        ("headgraft:nodepassword@", ("PUBLISH", "others", "1")),
+        ("headgraft:nodepassword@", ("FLUSHALL",)),
+        ("headgraft:nodepassword@", ("CONFIG", "GET", "*")),
+        ("headgraft:nodepassword@", ("ACL", "LIST")),
+        ("headgraft:nodepassword@", ("KEYS", "*")),
+    ],
+)
+def test_redis_should_refuse_strangers_and_what_is_not_ours(
+    host: Outside, node: compose.Document, user: str, words: tuple[str, ...]
+) -> None:
+    host.start_healthy(node, "redis")
+    url = f"redis://{user}127.0.0.1:{host.ports['6379']}/0"
+    with (
+        redis.Redis.from_url(url) as client,
+        pytest.raises((redis.AuthenticationError, redis.exceptions.NoPermissionError)),
+    ):
+        client.execute_command(*words)
+
+
+def test_no_password_should_stand_in_a_command(node: compose.Document) -> None:
+    remote = compose.load([compose.NODE, compose.REMOTE_ACCESS], VARIABLES)
+    for document in (node, remote):
+        for one in document["services"].values():
+            words = [*one.get("command", []), *one.get("healthcheck", {}).get("test", [])]
+            assert not [w for w in words if any(s in w for s in VARIABLES.values() if "pass" in s)]
