@@ -87,6 +87,7 @@ def test_remote_access_should_publish_tls_ports_on_the_private_address_only() ->
     assert "--certs-dir" in minio["command"]
     for name in ("api", *WORKERS):
         environment = compose.service(remote, name)["environment"]
+        assert environment["HEADGRAFT_STORE_URL"] == "s3://headgraft/artifacts"
         assert environment["AWS_ENDPOINT"] == "https://minio:9000"
         assert environment["HEADGRAFT_API_KEYS" if name == "api" else "HEADGRAFT_CACHE"]
 
