@@ -17,10 +17,14 @@ from service.submission import read_methods
 from workers.ledger import Ledger, connect
 from workers.store import Store
 
+# A client waits for three of these at most before it hears 503.
+ANSWER_SECONDS = 2.0
+
 
 def create_app(settings: ServiceSettings) -> FastAPI:
     """Build the application; Redis and the store need not answer yet."""
-    ledger = Ledger(connect(settings.redis_url), retention_seconds=settings.retention_seconds)
+    client = connect(settings.redis_url, retries=2, timeout_seconds=ANSWER_SECONDS)
+    ledger = Ledger(client, retention_seconds=settings.retention_seconds)
     context = Context(
         settings=settings,
         ledger=ledger,

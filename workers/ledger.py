@@ -67,11 +67,18 @@ class Event:
     data: dict[str, Any]
 
 
-def connect(url: str, *, retries: int = 3) -> "redis.Redis":
-    """Return a client that repeats a call on connection errors; `retries` -1 means for ever."""
+def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
+    """Return a client that repeats a call which fails or is not answered within the time."""
     backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
     retry = Retry(backoff, retries)
-    return redis.Redis.from_url(url, decode_responses=True, retry=retry, health_check_interval=0)
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        retry=retry,
+        health_check_interval=0,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+    )
 
 
 class Ledger:

@@ -20,6 +20,7 @@ from workers.store import Store
 
 SITE = Path(__file__).parent / "site"
 OWNER = "local"
+SHAPE = {"weight": "fc.weight", "bias": "fc.bias", "feature_size": 16, "dtype": "F32"}
 
 
 @dataclass
@@ -41,13 +42,7 @@ class Bench:
             "path": f"{OWNER}/uploads/{job}/checkpoint.safetensors",
             "sha256": "0",
             "bytes": checkpoint.stat().st_size,
-            "tensors": {
-                "weight": "fc.weight",
-                "bias": "fc.bias",
-                "class_count": 20,
-                "feature_size": 16,
-                "dtype": "F32",
-            },
+            "tensors": {**SHAPE, "class_count": 20},
             "metric": "linear",
             "scale": 1.0,
             "class_names": [{"name": name} for name in checkpoints.class_names(20)],
@@ -63,7 +58,14 @@ class Bench:
         }
         path = f"{OWNER}/{job}/request.json"
         self.store.write(path, json.dumps(spec).encode())
-        summary = {"method": method, "settings": settings}
+        summary = {
+            "method": method,
+            "settings": settings,
+            "class_embeddings": {"kind": "embeddings", "encoder": None},
+            "seen_count": 20,
+            "unseen_count": 3,
+            "head": {"id": None, "sha256": "0", "bytes": head["bytes"], **SHAPE},
+        }
         self.ledger.create(job, OWNER, spec=path, summary=summary, timeout_seconds=timeout_seconds)
         return job
 
