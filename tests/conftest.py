@@ -1,5 +1,6 @@
 """Real parts for every test: a server of our own, a ledger over it, a store in a folder."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,11 @@ from workers.ledger import Ledger, connect
 
 if TYPE_CHECKING:
     from workers.store import Store
+
+
+# A shell ignores Ctrl-C for what it starts in the background, and children inherit that: tests
+# that send it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,9 @@
 """Everything killed at once, or `up` alone: no process is left, and no job and no event lost."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +14,7 @@ import psutil
 import pytest
 
 from tests import checkpoints
+from tests.faults.follower import Follower
 from tests.fundamentals import client
 from tests.processes import eventually, free_port
 
@@ -71,47 +69,6 @@ class Product:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             assert self.process.wait(60) == 0
-
-
-@dataclass
-class Follower:
-    """Follows one job's events over HTTP and comes back with Last-Event-ID whenever cut off."""
-
-    url: str
-    job: str
-    seen: list[str] = field(default_factory=list)
-    connections: int = 0
-
-    def __post_init__(self) -> None:
-        self.thread = threading.Thread(target=self._follow, daemon=True)
-        self.thread.start()
-
-    def _follow(self) -> None:
-        while not self._read_until_cut_off():
-            time.sleep(0.1)
-
-    def _read_until_cut_off(self) -> bool:
-        headers = {"Last-Event-ID": self.seen[-1]} if self.seen else {}
-        address = f"{self.url}/v1/injections/{self.job}/events"
-        try:
-            with httpx.stream("GET", address, headers=headers, timeout=20) as reply:
-                self.connections += 1
-                return reply.status_code == 200 and self._take(reply.iter_lines())
-        except httpx.TransportError:
-            return False
-
-    def _take(self, lines: Iterator[str]) -> bool:
-        event: dict[str, str] = {}
-        for line in lines:
-            if line:
-                name, _, value = line.partition(": ")
-                event[name] = value
-            elif "data" in event:
-                self.seen.append(event["id"])
-                if json.loads(event["data"]).get("status") in client.TERMINAL:
-                    return True
-                event = {}
-        return False
 
 
 @pytest.fixture

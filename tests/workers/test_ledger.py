@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes import eventually
 from workers.jobs import HeadRecord, JobError, Record
 from workers.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger, LedgerError, Presence, connect
 
@@ -253,12 +254,13 @@ def test_a_wake_should_name_the_job_that_has_news(ledger: Ledger, redis_url: str
         if "inj_1" in (wake for wake in listener if wake):
             heard.set()
 
+    def listeners() -> int:
+        return int(ledger.client.pubsub_numsub(ledger.key("wake"))[0][1])
+
+    before = listeners()
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 5
-    while ledger.client.pubsub_numsub(ledger.key("wake"))[0][1] < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: listeners() > before, 5, "the listener has subscribed")
     create(ledger)
     assert heard.wait(5)
     thread.join(5)
