@@ -14,6 +14,7 @@ from service.events import EventHub
 from service.metrics import Metrics
 from service.middleware import Frame, Gate
 from service.submission import read_methods
+from service.unread import Unread
 from workers.ledger import Ledger, connect
 from workers.store import Store
 
@@ -49,6 +50,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     # The last one added stands outermost.
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(Frame, metrics=context.metrics)
+    app.add_middleware(Unread)
     return app
 
 
