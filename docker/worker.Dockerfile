@@ -19,7 +19,6 @@ RUN useradd --uid 10001 --home-dir /var/lib/headgraft --no-log-init headgraft \
     && install --directory --owner=headgraft --group=headgraft \
         /var/lib/headgraft /var/cache/headgraft
 COPY --from=build /opt/headgraft /opt/headgraft
-COPY docker/worker_health.py /opt/headgraft/worker_health.py
 # utility: without nvidia-smi the worker would count no GPU. The hub stays out of reach: a job must
 # not fetch what the operator did not install.
 ENV PATH=/opt/headgraft/bin:$PATH \
@@ -31,5 +30,5 @@ ENV PATH=/opt/headgraft/bin:$PATH \
 USER 10001
 WORKDIR /var/lib/headgraft
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --start-interval=5s \
-    CMD ["python", "/opt/headgraft/worker_health.py"]
+    CMD ["python", "-m", "workers.health"]
 CMD ["python", "-m", "workers.parent"]
