@@ -1,4 +1,4 @@
-"""Reads a head out of a safetensors file, and writes the file with the head extended.
+"""Reads a head out of a safetensors file, and writes such files: a head extended, or any tensors.
 
 It does not know where the file came from, nor what the other tensors mean.
 """
@@ -24,6 +24,25 @@ DTYPES = {
     "F32": torch.float32,
     "F64": torch.float64,
 }
+OTHER_DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "U16": torch.uint16,
+    "U32": torch.uint32,
+    "U64": torch.uint64,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "C64": torch.complex64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "F8_E8M0": torch.float8_e8m0fnu,
+    "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
+    "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+}
+NAMES = {dtype: name for name, dtype in {**DTYPES, **OTHER_DTYPES}.items()}
+METADATA = "__metadata__"
 CHUNK_BYTES = 1 << 20
 LENGTH_BYTES = 8
 
@@ -87,7 +106,7 @@ def write_extended(
         # Wider types first: a head that grows by an odd count must not misalign what follows it.
         order = sorted(entries, key=lambda name: (-_bits(entries[name]), _start(entries[name])))
         header = _extended_header(entries, order, added, unseen.class_count)
-        header["__metadata__"] = {**metadata, "class_names": names}
+        header[METADATA] = {**metadata, "class_names": names}
         with target.open("wb") as writer:
             _write_header(writer, header)
             for name in order:
@@ -95,6 +114,41 @@ def write_extended(
                 reader.seek(data_start + start)
                 _copy(reader, writer, end - start)
                 writer.write(added.get(name, b""))
+
+
+def write_tensors(target: Path, tensors: Mapping[str, Tensor], *, bytes_max: int) -> None:
+    """Write dense CPU tensors to a safetensors file, each whole even where two share memory.
+
+    Needs the memory of one tensor more. InjectionError for a dtype that such a file cannot hold,
+    and, before a byte is written, for tensors of more than `bytes_max` together.
+    """
+    entries = {name: _entry(name, tensor) for name, tensor in tensors.items()}
+    size = sum(entry["data_offsets"][1] for entry in entries.values())
+    if size > bytes_max:
+        raise _unfit(f"its tensors take {size} bytes when written out; {bytes_max} is the limit")
+    order = sorted(entries, key=lambda name: -_bits(entries[name]))
+    with target.open("wb") as writer:
+        _write_header(writer, _extended_header(entries, order, {}, 0))
+        for name in order:
+            # Never a view: it may be strided, expanded from one number, or a lazy conjugate.
+            dense = tensors[name].detach().resolve_neg().resolve_conj()
+            dense = dense.clone(memory_format=torch.contiguous_format).flatten()
+            writer.write(dense.view(torch.uint8).numpy().data)
+
+
+def _entry(name: str, tensor: Tensor) -> Entry:
+    dtype = NAMES.get(tensor.dtype)
+    if dtype is None or name == METADATA:
+        shown = f"of dtype {tensor.dtype}" if dtype is None else "with a reserved name"
+        legal = ", ".join(NAMES.values())
+        raise _unfit(f"tensor {name!r:.80} is one {shown}; legal dtypes are {legal}")
+    size = tensor.numel() * tensor.element_size()
+    return {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [0, size]}
+
+
+def _unfit(message: str) -> InjectionError:
+    text = f"the checkpoint cannot become a safetensors file: {message}"
+    return InjectionError(text, code="invalid_checkpoint", pointer="/checkpoint")
 
 
 def _tensor(file: Any, name: str, field: str, tensors: set[str]) -> Tensor:
@@ -119,7 +173,7 @@ def _tensor(file: Any, name: str, field: str, tensors: set[str]) -> Tensor:
 def _read_header(reader: BinaryIO) -> tuple[dict[str, Entry], dict[str, str], int]:
     length = int.from_bytes(reader.read(LENGTH_BYTES), "little")
     entries = json.loads(reader.read(length))
-    return entries, entries.pop("__metadata__", {}), LENGTH_BYTES + length
+    return entries, entries.pop(METADATA, {}), LENGTH_BYTES + length
 
 
 def _row_bytes(rows: Tensor, entry: Entry, class_names: tuple[str, ...]) -> bytes:

@@ -23,6 +23,10 @@ class Progress:
 
     def __call__(self, fraction: float, stage: str, loss: float | None = None) -> None:
         """Report a fraction in [0, 1] with stage and loss; raises Stopped when told to stop."""
+        self.check()
+        self._report(fraction, stage, loss)
+
+    def check(self) -> None:
+        """Raise Stopped when told to stop; for whoever waits and has nothing to report."""
         if self._should_stop.is_set():
             raise Stopped
-        self._report(fraction, stage, loss)

@@ -18,6 +18,12 @@ class WorkerSettings(BaseSettings):
     devices: str | None = Field(
         default=None, description="comma-separated torch devices, one child each; default: all GPUs"
     )
+    convert_memory_bytes: int = Field(
+        default=16 * 1024**3, gt=0, description="most memory that reading a torch file may take"
+    )
+    convert_seconds: float = Field(
+        default=600.0, gt=0, description="most time that reading a torch file may take"
+    )
     lease_seconds: float = Field(default=15.0, ge=0.4, description="after this silence a job moves")
     grace_seconds: float = Field(default=60.0, ge=0, description="time a job gets on SIGTERM")
     retention_seconds: float = Field(default=7 * 86_400, gt=0, description="life of ended jobs")

@@ -145,11 +145,12 @@ def _start_with_us(arguments: list[str], environment: dict[str, str]) -> subproc
         [sys.executable, *arguments],
         env=environment,
         start_new_session=True,
-        preexec_fn=functools.partial(_die_with_parent, os.getpid()),
+        preexec_fn=functools.partial(die_with_parent, os.getpid()),
     )
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when the thread of `parent` that started it ends."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
