@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -14,11 +15,13 @@ from service.pointers import locate
 from workers.header import HeaderError
 from workers.jobs import Problem
 from workers.ledger import LedgerError
-from workers.store import Missing, StoreError
+from workers.store import Full, Missing, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 LISTED_MAX = 50
 RETRY_AFTER = {"Retry-After": "1"}
+# Somebody has to make room first.
+RETRY_AFTER_FULL = {"Retry-After": "60"}
 CODES = {
     401: "unauthorized",
     404: "not_found",
@@ -29,6 +32,7 @@ CODES = {
     422: "invalid_request",
     500: "internal_error",
 }
+log = structlog.get_logger("headgraft.problems")
 
 
 class ProblemItem(BaseModel):
@@ -141,6 +145,9 @@ def _of_storage(error: Exception) -> ProblemError | None:
         return ProblemError(503, "redis_unavailable", detail, headers=RETRY_AFTER)
     if isinstance(error, Missing):
         return ProblemError(404, "not_found", "the file is not there any more")
+    if isinstance(error, Full):
+        detail = "the artifact store is full: nothing was kept; try again when there is room"
+        return ProblemError(503, "store_unavailable", detail, headers=RETRY_AFTER_FULL)
     if isinstance(error, StoreError):
         detail = "the artifact store does not answer; try again"
         return ProblemError(503, "store_unavailable", detail, headers=RETRY_AFTER)
@@ -153,6 +160,8 @@ def install(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> JSONResponse:
         problem = translate(error)
         assert problem is not None
+        if isinstance(error, StoreError) and not isinstance(error, Missing):
+            log.error("store_failed", error=str(error))
         return render(problem, request.state.request_id)
 
     expected = (HeaderError, RequestValidationError, HTTPException)

@@ -21,6 +21,7 @@ def publish(
 ) -> dict[str, Any]:
     """Write every file of a folder under `prefix`, then manifest.json; return the manifest."""
     files = {}
+    faults.point("before_publish")
     for path in sorted(folder.iterdir()):
         store.write(prefix + path.name, path)
         files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}

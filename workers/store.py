@@ -3,6 +3,7 @@
 It knows nothing of jobs; what a path means is said by who writes it.
 """
 
+import errno
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import suppress
@@ -15,6 +16,8 @@ from obstore.store import LocalStore, from_url
 
 CHUNK_BYTES = 5 * 1024 * 1024
 UPLOADS_AT_ONCE = 3
+# obstore tells these by the text of its error alone.
+FULL = tuple(f"(os error {number})" for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 class StoreError(Exception):
@@ -23,6 +26,10 @@ class StoreError(Exception):
 
 class Missing(StoreError):
     """Nothing lies at that path."""
+
+
+class Full(StoreError):
+    """The store has no room for what was to be written."""
 
 
 class Store:
@@ -157,7 +164,8 @@ class Store:
 
 def _failure(error: Exception) -> StoreError:
     """Keep the first line of obstore's error: the rest is its source."""
-    return StoreError(str(error).partition("\n")[0])
+    text = str(error).partition("\n")[0]
+    return Full(text) if text.endswith(FULL) else StoreError(text)
 
 
 async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
