@@ -34,12 +34,16 @@ def eventually(condition: Callable[[], object], seconds: float, what: str) -> fl
 
 @dataclass
 class Processes:
-    """An API and workers over one Redis and one store folder; logs go to files in `folder`."""
+    """An API and workers over one Redis and one store folder; logs go to files in `folder`.
+
+    `prefix` is a command that each process is started by, and becomes.
+    """
 
     folder: Path
     redis_url: str
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    prefix: tuple[str, ...] = ()
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -63,7 +67,7 @@ class Processes:
         }
         with self.log(module).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*self.prefix, sys.executable, "-m", module, *arguments],
                 env=variables,
                 stdout=log,
                 stderr=log,

@@ -1,52 +1,25 @@
 """What becomes of a body that is refused before it has come: it is not read to the end."""
 
 import http.client
-import json
-import socket
-from contextlib import suppress
 
 import httpx
 import pytest
 
 from service.unread import SHORT_BYTES
 from tests.processes import Processes
+from tests.sending import MIB, giant, post_head, push
 from tests.service.files import injection, problem
 
-MIB = 1024**2
-
-
-def push(port: int, start: bytes, count: int) -> tuple[int, http.client.HTTPResponse]:
-    """Send a request that goes on for `count` MiB; count the bytes the connection took."""
-    taken = 0
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
-        connection.sendall(start)
-        with suppress(ConnectionError):
-            while taken < count * MIB:
-                taken += connection.send(bytes(64 * 1024))
-        response = http.client.HTTPResponse(connection)
-        response.begin()
-        response.read()
-    return taken, response
-
-
-def head(*lines: str) -> bytes:
-    """Return the head of a POST to the injections."""
-    first = ("POST /v1/injections HTTP/1.1", "Host: localhost")
-    return "\r\n".join((*first, *lines, "", "")).encode()
-
-
+LENGTH = 30 * MIB
+MALFORMED = giant(injection(timeout_seconds=0), {}, LENGTH, b"")
 REFUSED = {
-    "by its key": ("keyed_api", head("Content-Length: 67108864"), 401),
-    "by its type": ("open_api", head("Content-Length: 33000000", "Content-Type: text/plain"), 415),
-    "by its request": (
+    "by its key": ("keyed_api", post_head(f"Content-Length: {LENGTH}"), 401),
+    "by its type": (
         "open_api",
-        head("Content-Length: 67108864", "Content-Type: multipart/form-data; boundary=cut")
-        + b'--cut\r\nContent-Disposition: form-data; name="request"\r\n\r\n'
-        + json.dumps(injection(timeout_seconds=0)).encode()
-        + b'\r\n--cut\r\nContent-Disposition: form-data; name="checkpoint"\r\n\r\n',
-        422,
+        post_head(f"Content-Length: {LENGTH}", "Content-Type: text/plain"),
+        415,
     ),
+    "by its request": ("open_api", MALFORMED.head() + MALFORMED.start, 422),
 }
 
 
@@ -57,7 +30,7 @@ def test_a_refused_client_that_sends_on_should_be_cut_off_and_have_its_answer(
     name, start, status = case
     processes: Processes = request.getfixturevalue(name)
 
-    taken, response = push(processes.port, start, count=30)
+    taken, response = push(processes.port, start, LENGTH)
 
     assert response.status == status
     assert response.headers["connection"] == "close"
