@@ -20,9 +20,12 @@ from workers.header import (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that was received whole; `bad_rows` maps scanned tensors to their first NaN or Inf."""
+    """A file that was received whole; `bad_rows` maps scanned tensors to their first NaN or Inf.
 
-    header: Header
+    A torch file has no header: what is in it is for a worker to find out.
+    """
+
+    header: Header | None
     sha256: str
     bytes: int
     bad_rows: dict[str, int]

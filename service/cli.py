@@ -70,7 +70,7 @@ def run_worker() -> None:
 
 @app.command()
 def inject(
-    checkpoint: Annotated[Path, typer.Argument(help="A safetensors file.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A safetensors or torch (.pt, .pth) file.")],
     add: Annotated[
         list[str] | None, typer.Option(help="A class to add: 'NAME' or 'NAME: description'.")
     ] = None,

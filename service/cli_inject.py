@@ -19,6 +19,9 @@ from service.client_errors import HeadgraftError
 from service.state import locate
 from service.up_temporary import temporary_service
 
+# The service gives back safetensors, whatever it was sent.
+TORCH_SUFFIXES = (".pt", ".pth")
+
 
 @dataclass(frozen=True)
 class Order:
@@ -35,7 +38,9 @@ class Order:
 
     def choose_target(self) -> Path:
         """Return where the result goes; TypedError when something lies there already."""
-        named = f"{self.checkpoint.stem}+{len(self.add)}{self.checkpoint.suffix}"
+        is_torch = self.checkpoint.suffix in TORCH_SUFFIXES
+        suffix = ".safetensors" if is_torch else self.checkpoint.suffix
+        named = f"{self.checkpoint.stem}+{len(self.add)}{suffix}"
         target = self.target or self.checkpoint.with_name(named)
         if target.is_dir():
             target /= named

@@ -22,7 +22,6 @@ from workers.jobs import HeadRecord, HeadRequest, InjectionRequest, JobSpec, Rec
 from workers.ledger import Ledger
 from workers.store import Store, StoreError
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
 REQUEST_FILE = "request.json"
 log = structlog.get_logger("headgraft.intake")
 
@@ -46,7 +45,7 @@ async def take_injection(context: Context, owner: str, request: Request) -> Reco
     job = fresh_id("inj")
     upload = f"{owner}/uploads/{job}/"
 
-    def examine(asked: InjectionRequest, header: Header) -> Collection[str]:
+    def examine(asked: InjectionRequest, header: Header | None) -> Collection[str]:
         _refuse_both(asked)
         found = find(asked, header)
         rules.check(asked, found)
@@ -55,14 +54,14 @@ async def take_injection(context: Context, owner: str, request: Request) -> Reco
     receiver = Receiver(
         InjectionRequest,
         store=context.store,
-        path=upload + CHECKPOINT_FILE,
+        folder=upload,
         limits=limits_of(context),
         examine=examine,
     )
     async with nothing_left(context.store, [upload, f"{owner}/{job}/"]) as files:
         submission = await receiver.receive(request)
         intake = _Intake(context, owner, rules, files)
-        return await to_thread.run_sync(intake.queue, job, submission, upload + CHECKPOINT_FILE)
+        return await to_thread.run_sync(intake.queue, job, submission)
 
 
 class _Intake:
@@ -75,11 +74,11 @@ class _Intake:
         self._owner = owner
         self._rules = rules
 
-    def queue(self, job: str, submission: Submission[InjectionRequest], path: str) -> Record:
+    def queue(self, job: str, submission: Submission[InjectionRequest]) -> Record:
         asked = submission.request
         if asked is None:
             raise invalid_at("", "the part request is missing: it holds the injection as JSON")
-        head = self._head(asked, submission, path)
+        head = self._head(asked, submission)
         self._rules.check(asked, Found(head.tensors, head.class_names))
         spec = JobSpec(head=head, **asked.model_dump(include=set(JobSpec.model_fields) - {"head"}))
         queued = Record(
@@ -108,12 +107,12 @@ class _Intake:
         return queued
 
     def _head(
-        self, asked: InjectionRequest, submission: Submission[InjectionRequest], path: str
+        self, asked: InjectionRequest, submission: Submission[InjectionRequest]
     ) -> StoredHead:
         if submission.checkpoint is None:
             return self._kept_head(asked)
         _refuse_both(asked)
-        return received_head(asked, submission, path)
+        return received_head(asked, submission)
 
     def _kept_head(self, asked: InjectionRequest) -> StoredHead:
         if asked.head_id is None:
@@ -141,14 +140,14 @@ async def take_head(context: Context, owner: str, request: Request) -> HeadRecor
     receiver = Receiver(
         HeadRequest,
         store=context.store,
-        path=folder + CHECKPOINT_FILE,
+        folder=folder,
         limits=limits_of(context),
         examine=lambda asked, header: head_names(find(asked, header)),
     )
     async with nothing_left(context.store, [folder]):
         submission = await receiver.receive(request)
         asked = submission.request or HeadRequest()
-        stored = received_head(asked, submission, folder + CHECKPOINT_FILE)
+        stored = received_head(asked, submission)
         record = HeadRecord(
             id=head,
             owner=owner,
@@ -160,22 +159,24 @@ async def take_head(context: Context, owner: str, request: Request) -> HeadRecor
 
 
 def head_names(found: Found) -> Collection[str]:
-    """Return the names of a head's tensors."""
+    """Return the names of a head's tensors, as far as they are known."""
+    if found.tensors is None:
+        return []
     return [name for name in (found.tensors.weight, found.tensors.bias) if name]
 
 
 def received_head(
     asked: HeadRequest,
     submission: Submission[InjectionRequest] | Submission[HeadRequest],
-    path: str,
 ) -> StoredHead:
     """Describe the head of a received file; refuse it when it is not there or not finite."""
     checkpoint = submission.checkpoint
     if checkpoint is None:
-        raise invalid_at("", "the part checkpoint is missing: it holds the safetensors file")
+        raise invalid_at("", "the part checkpoint is missing: it holds the file")
     found = find(asked, checkpoint.header)
-    checkpoint.check_finite(found.tensors)
-    return stored_head(asked, found, path=path, sha256=checkpoint.sha256, size=checkpoint.bytes)
+    if found.tensors:
+        checkpoint.check_finite(found.tensors)
+    return stored_head(asked, found, checkpoint, submission.path)
 
 
 @dataclass

@@ -47,7 +47,7 @@ def _parts(request: str, required: list[str]) -> dict[str, Any]:
                 "checkpoint": {
                     "type": "string",
                     "format": "binary",
-                    "description": "A safetensors file.",
+                    "description": "A safetensors file, or a torch file (.pt, .pth).",
                 },
             },
         },

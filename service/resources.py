@@ -8,18 +8,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from workers.jobs import HeadRecord, JobError, Record, Status, StoredHead
+from workers.jobs import FileFormat, HeadRecord, JobError, Record, Status, StoredHead
 
 
 class HeadSummary(BaseModel):
-    """The head an injection extends."""
+    """The head an injection extends; of a torch file's, null until a worker has found it."""
 
     id: str | None
     sha256: str
     bytes: int
-    feature_size: int
-    dtype: str
-    weight: str
+    format: FileFormat = "safetensors"
+    feature_size: int | None
+    dtype: str | None
+    weight: str | None
     bias: str | None
 
 
@@ -85,17 +86,18 @@ class InjectionList(BaseModel):
 
 
 class HeadResource(BaseModel):
-    """An uploaded head."""
+    """An uploaded head; of a torch file's, null where the request did not say."""
 
     object: Literal["head"] = "head"
     id: str
     sha256: str
     bytes: int
-    weight: str
+    format: FileFormat
+    weight: str | None
     bias: str | None
     class_count: int
-    feature_size: int
-    dtype: str
+    feature_size: int | None
+    dtype: str | None
     metric: Literal["linear", "cosine"]
     scale: float
     created_at: str
@@ -142,9 +144,10 @@ def injection_resource(
     shown = record.model_dump(
         include={"id", "status", "attempt", "progress", "stage", "loss", "timeout_seconds"}
     )
+    known = {**record.summary["head"], **manifest.get("head", {})}
     return InjectionResource(
         **shown,
-        **record.summary,
+        **{**record.summary, "head": known},
         queue_position=queue_position,
         workers_online=workers_online,
         created_at=timestamp(record.created_at),
@@ -173,8 +176,9 @@ def head_resource(record: HeadRecord) -> HeadResource:
         id=record.id,
         created_at=timestamp(record.created_at),
         class_names=[entry.name for entry in head.class_names],
-        **head.tensors.model_dump(),
-        **head.model_dump(include={"sha256", "bytes", "metric", "scale"}),
+        class_count=len(head.class_names),
+        **head.known(),
+        **head.model_dump(include={"sha256", "bytes", "format", "metric", "scale"}),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from service.checkpoints import Checkpoint
 from service.pointers import setting_problems
 from service.problems import invalid, invalid_at, invalid_checkpoint
 from workers.header import Header, HeadTensors, find_head
@@ -35,9 +36,9 @@ _ENTRIES = TypeAdapter(list[ClassEntry])
 
 @dataclass(frozen=True)
 class Found:
-    """The head in a checkpoint: its tensors, and its classes in row order."""
+    """The head in a checkpoint: its tensors (None in a torch file), its classes in row order."""
 
-    tensors: HeadTensors
+    tensors: HeadTensors | None
     class_names: list[ClassEntry]
 
 
@@ -47,18 +48,27 @@ def read_methods(path: Path = METHODS_FILE) -> dict[str, dict[str, Any]]:
     return methods
 
 
-def find(request: HeadRequest, header: Header) -> Found:
-    """Find the head a request speaks of; HeaderError or a 422 problem when there is none."""
+def find(request: HeadRequest, header: Header | None) -> Found:
+    """Find the head a request speaks of; HeaderError or a 422 problem when there is none.
+
+    Without a header, in a torch file, it is for a worker to find.
+    """
     entries = request.class_names or _names_in(header)
     problems = class_problems(entries, f"/{CLASS_NAMES}")
     if problems:
         raise invalid(problems)
+    if header is None:
+        return Found(None, entries)
     wanted = request.head
     tensors = find_head(header, class_count=len(entries), weight=wanted.weight, bias=wanted.bias)
     return Found(tensors, entries)
 
 
-def _names_in(header: Header) -> list[ClassEntry]:
+def _names_in(header: Header | None) -> list[ClassEntry]:
+    if header is None:
+        raise invalid_at(
+            f"/{CLASS_NAMES}", "a torch file names no classes: give class_names, in row order"
+        )
     text = header.metadata.get(CLASS_NAMES)
     if text is None:
         raise invalid_at(
@@ -104,13 +114,15 @@ class Rules:
         if problems:
             raise invalid(problems)
 
-    def _method_problems(self, request: InjectionRequest, tensors: HeadTensors) -> list[Problem]:
+    def _method_problems(
+        self, request: InjectionRequest, tensors: HeadTensors | None
+    ) -> list[Problem]:
         method = self.methods.get(request.method)
         if method is None:
             legal = ", ".join(sorted(self.methods))
             return [Problem("/method", f"method {request.method!r} is not one of {legal}")]
         problems = setting_problems(request.method, request.settings, method["settings"])
-        if "joint_embeddings" in method["needs"]:
+        if tensors and "joint_embeddings" in method["needs"]:
             joint = joint_problem(request, tensors, self._encoder_size(request))
             problems += [joint] if joint else []
         return problems
@@ -131,14 +143,17 @@ class Rules:
 
 
 def stored_head(
-    request: HeadRequest, found: Found, *, path: str, sha256: str, size: int
+    request: HeadRequest, found: Found, checkpoint: Checkpoint, path: str
 ) -> StoredHead:
-    """Describe an uploaded checkpoint of `size` bytes for the worker."""
+    """Describe an uploaded checkpoint, which lies at `path`, for the worker."""
     return StoredHead(
         path=path,
-        sha256=sha256,
-        bytes=size,
+        sha256=checkpoint.sha256,
+        bytes=checkpoint.bytes,
+        format="safetensors" if checkpoint.header else "torch",
         tensors=found.tensors,
+        weight=request.head.weight,
+        bias=request.head.bias,
         metric=request.head.metric,
         scale=request.head.scale,
         class_names=found.class_names,
@@ -146,7 +161,10 @@ def stored_head(
 
 
 def summarize(request: InjectionRequest, head: StoredHead, head_id: str | None) -> dict[str, Any]:
-    """Return what the record says of the request, without its vectors and names."""
+    """Return what the record says of the request, without its vectors and names.
+
+    Of a head in a torch file it says what the request said; the rest is not known yet.
+    """
     wanted = request.class_embeddings
     encoder = wanted.encoder if isinstance(wanted, NameEmbeddings) else None
     return {
@@ -159,9 +177,7 @@ def summarize(request: InjectionRequest, head: StoredHead, head_id: str | None) 
             "id": head_id,
             "sha256": head.sha256,
             "bytes": head.bytes,
-            "feature_size": head.tensors.feature_size,
-            "dtype": head.tensors.dtype,
-            "weight": head.tensors.weight,
-            "bias": head.tensors.bias,
+            "format": head.format,
+            **head.known(),
         },
     }

@@ -16,6 +16,7 @@ from service.checkpoints import Checkpoint, CheckpointReader
 from service.multipart import MultipartBody, boundary_of
 from service.pointers import parse
 from service.problems import ProblemError, invalid, invalid_at
+from service.torch_files import START_BYTES, TorchReader, reader_for
 from workers.header import Header
 from workers.store import Store
 
@@ -26,10 +27,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass
 class Submission(Generic[Model]):
-    """What came with the body; a part that did not come is None."""
+    """What came with the body; a part that did not come is None. The file lies at `path`."""
 
     request: Model | None = None
     checkpoint: Checkpoint | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,24 +43,26 @@ class Limits:
 
 
 # Looks at a header while the file is still coming; returns the tensors whose numbers matter.
-Examine = Callable[[Model, Header], Collection[str]]
+# A torch file has no header.
+Examine = Callable[[Model, Header | None], Collection[str]]
+FILE_NAMES = {CheckpointReader: "checkpoint.safetensors", TorchReader: "checkpoint.pt"}
 
 
 class Receiver(Generic[Model]):
-    """Receives one submission; the file lands at `path`."""
+    """Receives one submission; the file lands in `folder`, a prefix that ends in a slash."""
 
     def __init__(
         self,
         model: type[Model],
         *,
         store: Store,
-        path: str,
+        folder: str,
         limits: Limits,
         examine: Examine[Model],
     ) -> None:
         self._model = model
         self._store = store
-        self._path = path
+        self._folder = folder
         self._limits = limits
         self._examine = examine
         self._submission: Submission[Model] = Submission()
@@ -105,24 +109,30 @@ class Receiver(Generic[Model]):
         self._submission.request = found
 
     async def _take_checkpoint(self, chunks: AsyncIterator[bytes]) -> None:
-        reader = CheckpointReader()
-        await self._store.receive(self._path, in_blocks(self._checked(reader, chunks)))
-        self._submission.checkpoint = reader.finish()
+        start = await _first_bytes(chunks)
+        reader = reader_for(start[:START_BYTES])
+        path = self._folder + FILE_NAMES[type(reader)]
+        checked = self._checked(reader, _rejoined(start, chunks))
+        await self._store.receive(path, in_blocks(checked))
+        self._submission.checkpoint, self._submission.path = reader.finish(), path
 
     async def _checked(
-        self, reader: CheckpointReader, chunks: AsyncIterator[bytes]
+        self, reader: CheckpointReader | TorchReader, chunks: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             if reader.feed(chunk):
                 reader.scan(await self._tensors(reader))
+            self._check_size(reader.bytes)
             yield chunk
         # Within the generator, so that a truncated file is never stored.
         reader.finish()
 
-    async def _tensors(self, reader: CheckpointReader) -> Collection[str] | None:
-        assert reader.header is not None
-        if reader.size > self._limits.upload:
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.upload:
             raise too_large("the checkpoint", self._limits.upload)
+
+    async def _tensors(self, reader: CheckpointReader | TorchReader) -> Collection[str] | None:
+        self._check_size(reader.size)
         if self._submission.request is None:
             return None
         return await asyncio.to_thread(self._examine, self._submission.request, reader.header)
@@ -131,6 +141,20 @@ class Receiver(Generic[Model]):
 def too_large(what: str, limit: int) -> ProblemError:
     """Refuse what passes a limit in bytes."""
     return ProblemError(413, "too_large", f"{what} has more than the {limit} bytes accepted")
+
+
+async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes:
+    """Read on until the file's kind can be told, or the part ends."""
+    start = bytearray()
+    while len(start) < START_BYTES and (chunk := await anext(chunks, None)) is not None:
+        start += chunk
+    return bytes(start)
+
+
+async def _rejoined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield start
+    async for chunk in rest:
+        yield chunk
 
 
 async def in_blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

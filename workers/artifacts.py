@@ -16,10 +16,11 @@ MANIFEST_FILE = "manifest.json"
 VERSIONED = ("headgraft", "torch", "safetensors", "open_clip_torch", "sentence-transformers")
 
 
-def publish(
-    store: Store, folder: Path, prefix: str, *, seconds: dict[str, float]
-) -> dict[str, Any]:
-    """Write every file of a folder under `prefix`, then manifest.json; return the manifest."""
+def publish(store: Store, folder: Path, prefix: str, told: dict[str, Any]) -> dict[str, Any]:
+    """Write every file of a folder under `prefix`, then manifest.json; return the manifest.
+
+    It also says what is `told` here: what the API shows of a run without opening its files.
+    """
     files = {}
     faults.point("before_publish")
     for path in sorted(folder.iterdir()):
@@ -29,7 +30,7 @@ def publish(
         "prefix": prefix,
         "files": files,
         "versions": versions(),
-        "seconds": seconds,
+        **told,
     }
     faults.point("before_manifest")
     store.write(prefix + MANIFEST_FILE, json.dumps(manifest).encode())

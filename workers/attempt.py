@@ -18,6 +18,7 @@ from models.errors import InjectionError
 from models.progress import Progress, Stopped
 from workers import faults
 from workers.artifacts import publish
+from workers.convert import Limits
 from workers.jobs import JobError, JobSpec, Record
 from workers.keeper import Keeper
 from workers.ledger import Answer, Ledger, LedgerError
@@ -48,6 +49,7 @@ class Means:
     device: str
     consumer: str
     lease_seconds: float
+    limits: Limits
     grace_until: float = float("inf")
 
     def insist(self, call: Callable[[], T]) -> T:
@@ -183,10 +185,12 @@ class Attempt:
                 output,
                 shelf=self.means.shelf,
                 device=self.means.device,
+                limits=self.means.limits,
                 progress=progress,
             )
             progress(1.0, "publish")
-            return publish(self.means.store, output, self.prefix, seconds=report["seconds"])
+            told = {part: report[part] for part in ("head", "seconds")}
+            return publish(self.means.store, output, self.prefix, told)
 
 
 def _timeout_text(seconds: int) -> str:

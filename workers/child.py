@@ -17,6 +17,7 @@ from workers import faults, logs
 from workers.artifacts import versions
 from workers.attempt import Attempt, Means, MustExitError
 from workers.config import WorkerSettings
+from workers.convert import Limits
 from workers.ledger import Claim, Ledger, LedgerError, Presence, connect
 from workers.run import Shelf
 from workers.store import Store
@@ -46,6 +47,7 @@ class Child:
             device=device,
             consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             lease_seconds=settings.lease_seconds,
+            limits=Limits(settings.convert_memory_bytes, settings.convert_seconds),
         )
 
     def drain(self, *_signal: object) -> None:

@@ -72,7 +72,8 @@ def header_length(first_bytes: bytes) -> int:
     if len(first_bytes) < LENGTH_BYTES or not 2 <= length <= HEADER_BYTES_MAX:
         raise HeaderError(
             f"the checkpoint claims a header of {length} bytes; a safetensors header has "
-            f"2 to {HEADER_BYTES_MAX}. Is it a safetensors file?"
+            f"2 to {HEADER_BYTES_MAX}. Legal are safetensors files, and torch files (.pt, .pth) "
+            "as torch.save writes them"
         )
     return length
 

@@ -16,6 +16,7 @@ from workers.header import HeadTensors
 SCHEMA = 1
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+FileFormat = Literal["safetensors", "torch"]
 
 EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 TensorName = Annotated[str, Field(min_length=1, max_length=500)]
@@ -104,15 +105,34 @@ class InjectionRequest(HeadRequest):
 
 
 class StoredHead(Strict):
-    """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it."""
+    """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it.
+
+    In a torch file the head is found by the worker that converts it: `tensors` is None until
+    then, and `weight` and `bias` are the names that the request gave, if it did.
+    """
 
     path: str
     sha256: str
     bytes: int
-    tensors: HeadTensors
+    format: FileFormat = "safetensors"
+    tensors: HeadTensors | None
+    weight: TensorName | None = None
+    bias: TensorName | None = None
     metric: Literal["linear", "cosine"]
     scale: float
     class_names: list[ClassEntry]
+
+    @property
+    def located(self) -> HeadTensors:
+        """Where the head is; only for a file that needs no conversion, or has had it."""
+        assert self.tensors is not None, f"nobody has looked for the head in {self.path} yet"
+        return self.tensors
+
+    def known(self) -> dict[str, Any]:
+        """Return feature_size, dtype, weight and bias; None for what only a worker can tell."""
+        if self.tensors is None:
+            return {"feature_size": None, "dtype": None, "weight": self.weight, "bias": self.bias}
+        return self.tensors.model_dump(include={"feature_size", "dtype", "weight", "bias"})
 
 
 class JobSpec(Strict):

@@ -28,13 +28,14 @@ def describe(
     target: Path,
 ) -> dict[str, Any]:
     """Gather the report of a finished injection; sizes of norms are those of rows without bias."""
-    tensors = spec.head.tensors
+    tensors = spec.head.located
     return {
         "schema": 1,
         "method": spec.method,
         "settings": settings.model_dump(mode="json"),
         "seen_count": task.head.class_count,
         "unseen_count": unseen.class_count,
+        "head": spec.head.known(),
         "seen_rows": _proof(tensors, source, target),
         "class_sized_tensors": _class_sized(tensors, source),
         "norms": _norms(task.head, unseen),

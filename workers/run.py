@@ -10,10 +10,13 @@ from typing import Any
 import torch
 
 from models import catalogue, checkpoint, encoders
+from models.errors import InjectionError
 from models.head import Head
 from models.progress import Progress
 from models.task import Task
 from workers import jobs, report
+from workers.convert import Limits, defect
+from workers.source import converted
 
 HEAD_FILE = "head.safetensors"
 REPORT_FILE = "report.json"
@@ -62,15 +65,22 @@ def run_job(
     *,
     shelf: Shelf,
     device: str,
+    limits: Limits,
     progress: Progress,
 ) -> dict[str, Any]:
     """Inject `spec.add` into the checkpoint `source`; write head and report into `folder`.
 
+    A torch file is converted within `limits`, and gone then; the head is a safetensors file.
     Returns the report. Raises InjectionError for what the user caused, Stopped when told to stop.
     """
     stages = Stages()
     progress(0.0, "load")
     settings = catalogue.parse_settings(spec.method, spec.settings)
+    conversion = None
+    if spec.head.format == "torch":
+        progress(0.0, "convert")
+        with stages.time("convert"):
+            spec, source, conversion = converted(spec, source, limits=limits, progress=progress)
     with stages.time("load"):
         head = _read_head(spec.head, source)
     progress(0.0, "embed")
@@ -85,20 +95,24 @@ def run_job(
         target = folder / HEAD_FILE
         _write(spec, source, target, unseen)
         document = report.describe(spec, settings, task, unseen, source, target)
+    document["converted"] = conversion and {"from": spec.head.format, **conversion.model_dump()}
     document["seconds"] = stages.seconds
     (folder / REPORT_FILE).write_text(report.as_json(document), encoding="utf-8")
     return document
 
 
 def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
-    return checkpoint.read_head(
-        source,
-        weight=stored.tensors.weight,
-        bias=stored.tensors.bias,
-        class_names=jobs.names(stored.class_names),
-        metric=stored.metric,
-        scale=stored.scale,
-    )
+    try:
+        return checkpoint.read_head(
+            source,
+            weight=stored.located.weight,
+            bias=stored.located.bias,
+            class_names=jobs.names(stored.class_names),
+            metric=stored.metric,
+            scale=stored.scale,
+        )
+    except InjectionError as error:
+        raise defect(str(error)) from error
 
 
 def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
@@ -119,7 +133,7 @@ def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
 
 
 def _write(spec: jobs.JobSpec, source: Path, target: Path, unseen: Head) -> None:
-    tensors = spec.head.tensors
+    tensors = spec.head.located
     names = jobs.names([*spec.head.class_names, *spec.add])
     checkpoint.write_extended(
         source,

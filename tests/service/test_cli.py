@@ -263,6 +263,12 @@ def test_a_result_should_go_into_a_folder_under_its_own_name(tmp_path: Path) -> 
     assert order.choose_target() == tmp_path / "net+1.safetensors"
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+def test_the_result_of_a_torch_file_should_be_named_what_it_is(suffix: str) -> None:
+    order = Order(Path(f"net{suffix}"), [{"name": "x"}])
+    assert order.choose_target() == Path("net+1.safetensors")
+
+
 def test_a_job_should_be_described_by_what_it_waits_for() -> None:
     queued = {"status": "queued", "workers_online": 0, "queue_position": 3}
     assert describe(queued) == "queued, no worker online yet"

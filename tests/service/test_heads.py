@@ -35,6 +35,7 @@ def test_an_uploaded_head_should_be_described_and_kept(api: httpx.Client, kept: 
         "id": resource["id"],
         "sha256": hashlib.sha256(checkpoint()).hexdigest(),
         "bytes": len(checkpoint()),
+        "format": "safetensors",
         "weight": "fc.weight",
         "bias": "fc.bias",
         "class_count": SEEN,

@@ -79,7 +79,7 @@ def test_a_submission_should_be_queued_whatever_the_order_of_its_parts(
     assert record is not None
     spec = JobSpec.model_validate_json((kept / record.spec).read_bytes())
     assert (kept / spec.head.path).read_bytes() == checkpoint()
-    assert spec.head.tensors.weight == "fc.weight"
+    assert spec.head.located.weight == "fc.weight"
     assert [entry.name for entry in spec.add] == class_names(3, "new")
 
 
@@ -106,6 +106,7 @@ def test_the_resource_should_show_the_job_as_documented(api: httpx.Client) -> No
             "id": None,
             "sha256": hashlib.sha256(checkpoint()).hexdigest(),
             "bytes": len(checkpoint()),
+            "format": "safetensors",
             "feature_size": FEATURES,
             "dtype": "F32",
             "weight": "fc.weight",

@@ -13,10 +13,13 @@ from models import catalogue
 from models.errors import InjectionError
 from models.progress import Progress, Stopped
 from tests import checkpoints
+from tests.workers import torch_files
 from workers import jobs
+from workers.convert import Limits
 from workers.header import HeadTensors
 from workers.run import HEAD_FILE, REPORT_FILE, Shelf, run_job
 
+LIMITS = Limits(memory_bytes=1 << 30, seconds=60)
 TENSORS = HeadTensors(
     weight="fc.weight", bias="fc.bias", class_count=20, feature_size=16, dtype="F32"
 )
@@ -51,7 +54,13 @@ def source(tmp_path: Path) -> Path:
 def run(task: jobs.JobSpec, source: Path, progress: Progress | None = None) -> dict[str, Any]:
     shelf = Shelf(None, source.parent / "cache", "cpu")
     return run_job(
-        task, source, source.parent, shelf=shelf, device="cpu", progress=progress or Progress()
+        task,
+        source,
+        source.parent,
+        shelf=shelf,
+        device="cpu",
+        limits=LIMITS,
+        progress=progress or Progress(),
     )
 
 
@@ -99,3 +108,53 @@ def test_a_stop_should_leave_no_file(source: Path) -> None:
     with pytest.raises(Stopped):
         run(spec(), source, Progress(should_stop=stop))
     assert not (source.parent / HEAD_FILE).exists()
+
+
+def torch_spec(**head: Any) -> jobs.JobSpec:
+    return spec(head={**spec().head.model_dump(), "format": "torch", "tensors": None, **head})
+
+
+def test_a_torch_file_should_be_extended_as_safetensors(tmp_path: Path) -> None:
+    old = checkpoints.tensors()
+    source = torch_files.write(tmp_path / "in.pt", {"epoch": 3, "state_dict": old})
+    report = run(torch_spec(), source)
+    new = load_file(tmp_path / HEAD_FILE)
+    assert new["fc.weight"].shape == (23, 16)
+    assert torch.equal(new["fc.weight"][:20], old["fc.weight"])
+    assert torch.equal(new["conv.weight"], old["conv.weight"])
+    assert report["seen_rows"]["bit_identical"] is True
+    assert report["head"] == TENSORS.model_dump(exclude={"class_count"})
+    assert report["converted"] == {
+        "from": "torch",
+        "state_dict": "state_dict",
+        "dropped": ["epoch"],
+        "dropped_count": 1,
+    }
+
+
+def test_a_safetensors_file_should_not_be_called_converted(source: Path) -> None:
+    assert run(spec(), source)["converted"] is None
+
+
+@pytest.mark.parametrize(
+    ("head", "complaint"),
+    [
+        ({"class_names": checkpoints.class_names(19)}, "no 2-D tensor .* has 19 rows"),
+        ({"weight": "nowhere"}, "no tensor 'nowhere'"),
+        ({"bias": "conv.weight"}, "bias 'conv.weight'"),
+    ],
+)
+def test_a_torch_file_without_the_head_should_be_an_invalid_checkpoint(
+    tmp_path: Path, head: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(InjectionError, match=complaint) as caught:
+        run(torch_spec(**head), torch_files.write(tmp_path / "in.pt"))
+    assert caught.value.code == "invalid_checkpoint"
+
+
+def test_a_torch_head_that_is_not_finite_should_be_an_invalid_checkpoint(tmp_path: Path) -> None:
+    tensors = checkpoints.tensors()
+    tensors["fc.weight"][5, 3] = float("nan")
+    with pytest.raises(InjectionError, match="'class 5' holds NaN") as caught:
+        run(torch_spec(), torch_files.write(tmp_path / "in.pt", tensors))
+    assert caught.value.code == "invalid_checkpoint"

@@ -4,6 +4,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import psutil
 import torch
 
 from tests import checkpoints
@@ -60,3 +61,16 @@ def bomb(path: Path, size: int) -> Path:
 def expanded(path: Path) -> Path:
     """Write a small file with a tensor of 2^40 numbers that are all the same one."""
     return write(path, {"fc.weight": torch.ones(1, 1).expand(1 << 20, 1 << 20)})
+
+
+def readers(ancestor: psutil.Process) -> list[psutil.Process]:
+    """Return the living processes below one that read a torch file."""
+    return [one for one in ancestor.children(recursive=True) if reads(one)]
+
+
+def reads(process: psutil.Process) -> bool:
+    """Tell whether a process lives and reads a torch file."""
+    try:
+        return "workers.confined" in process.cmdline()
+    except psutil.Error:  # gone, or only waited for
+        return False

@@ -1,0 +1,112 @@
+"""Torch files from the upload to the end, the ones made to harm the worker included."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests import checkpoints
+from tests.faults.conftest import Bench
+from tests.fundamentals import client
+from tests.processes import eventually
+from tests.workers import torch_files
+
+MIB = 1 << 20
+LIMITS = {"HEADGRAFT_CONVERT_SECONDS": "2", "HEADGRAFT_CONVERT_MEMORY_BYTES": str(200 * MIB)}
+
+
+@pytest.fixture
+def running(bench: Bench) -> Bench:
+    """Start an API, and a worker that allows a torch file little."""
+    bench.processes.start_api()
+    bench.processes.start_worker(**LIMITS)
+    return bench
+
+
+def post(bench: Bench, file: Path) -> str:
+    return str(client.post(bench.processes.url, file, checkpoints.request())["id"])
+
+
+def ended(bench: Bench, file: Path) -> dict[str, Any]:
+    return client.wait(bench.processes.url, post(bench, file), 90)
+
+
+def confined(bench: Bench) -> list[psutil.Process]:
+    """Return the processes that read torch files for the worker."""
+    worker = bench.processes.started[-1]
+    return torch_files.readers(psutil.Process(worker.pid))
+
+
+def test_a_torch_file_should_come_back_extended_with_its_rows_untouched(
+    running: Bench, tmp_path: Path
+) -> None:
+    old = checkpoints.tensors(dtype=torch.bfloat16)
+    job = ended(running, torch_files.write(tmp_path / "in.pth", {"state_dict": old, "epoch": 9}))
+    assert job["status"] == "succeeded", job["error"]
+    url = running.processes.url
+    new = load_file(client.download(url, job["id"], tmp_path / "out.safetensors"))
+    for name, tensor in old.items():
+        assert torch.equal(new[name][: len(tensor)] if tensor.ndim else new[name], tensor)
+    assert new["fc.weight"].shape == (23, 16)
+    assert job["head"] | {"sha256": "", "bytes": 0} == {
+        "id": None,
+        "sha256": "",
+        "bytes": 0,
+        "format": "torch",
+        "feature_size": 16,
+        "dtype": "BF16",
+        "weight": "fc.weight",
+        "bias": "fc.bias",
+    }
+    report = httpx.get(f"{url}/v1/injections/{job['id']}/report").json()
+    assert report["seen_rows"]["bit_identical"] is True
+    assert report["converted"]["dropped"] == ["epoch"]
+
+
+def test_files_that_harm_their_reader_should_fail_and_leave_the_warm_worker_alive(
+    running: Bench, tmp_path: Path
+) -> None:
+    harmful = {
+        "bytes of memory": torch_files.bomb(tmp_path / "eats-memory.pt", 600 * MIB),
+        "longer than 2 s": torch_files.endless(tmp_path / "never-ends.pt"),
+        "'posix.system'": torch_files.forbidden(tmp_path / "runs-a-command.pt"),
+    }
+    jobs = {sign: post(running, file) for sign, file in harmful.items()}
+    after = client.wait(
+        running.processes.url, post(running, checkpoints.write(tmp_path / "in")), 90
+    )
+    assert after["status"] == "succeeded"
+    worker = running.read(after["id"]).worker
+    for sign, job in jobs.items():
+        record = running.ended(job)
+        assert (record.status, record.attempt, record.worker) == ("failed", 1, worker)
+        assert record.error is not None
+        assert record.error.code == "invalid_checkpoint"
+        assert sign in record.error.message
+    assert confined(running) == []
+
+
+def test_cancelling_should_end_a_conversion_within_a_second(bench: Bench, tmp_path: Path) -> None:
+    bench.processes.start_api()
+    bench.processes.start_worker()
+    job = post(bench, torch_files.endless(tmp_path / "never-ends.pt"))
+    eventually(lambda: confined(bench), 60, "the conversion runs")
+    client.cancel(bench.processes.url, job)
+    assert eventually(lambda: not confined(bench), 5, "the conversion ends") < 1.5
+    assert bench.read(job).status == "cancelled"
+
+
+def test_a_killed_worker_should_take_its_conversion_with_it(bench: Bench, tmp_path: Path) -> None:
+    bench.processes.start_api()
+    worker = bench.processes.start_worker()
+    post(bench, torch_files.endless(tmp_path / "never-ends.pt"))
+    eventually(lambda: confined(bench), 60, "the conversion runs")
+    [reader] = confined(bench)
+    eventually(lambda: reader.cpu_times().user > 4, 60, "it is past its imports")
+    for child in bench.processes.children(worker):
+        psutil.Process(child).kill()
+    eventually(lambda: not torch_files.reads(reader), 5, "the conversion ends")
