@@ -94,6 +94,15 @@ def submit(product: Product, count: int, **fields: Any) -> list[str]:
     return [client.post(product.url, uploaded, request)["id"] for _ in range(count)]
 
 
+def one_running_two_queued(product: Product) -> tuple[list[str], list[Follower]]:
+    """Return three jobs, the first under way, and what follows each of them."""
+    jobs = submit(product, 1, method="icis", settings=LONG_ICIS) + submit(product, 2)
+    followers = [Follower(product.url, job) for job in jobs]
+    client.wait_running(product.url, jobs[0])
+    eventually(lambda: all(follower.seen for follower in followers), 10, "all are followed")
+    return jobs, followers
+
+
 def all_events(product: Product, job: str) -> list[str]:
     """Return the ids of a finished job's events, read in one go."""
     reader = Follower(product.url, job)
@@ -113,10 +122,7 @@ def check_nothing_lost(product: Product, jobs: list[str], followers: list[Follow
 
 
 def test_a_kill_of_up_alone_should_end_all_and_lose_nothing(product: Product) -> None:
-    jobs = submit(product, 1, method="icis", settings=LONG_ICIS) + submit(product, 2)
-    followers = [Follower(product.url, job) for job in jobs]
-    client.wait_running(product.url, jobs[0])
-    eventually(lambda: all(follower.seen for follower in followers), 10, "all are followed")
+    jobs, followers = one_running_two_queued(product)
     family = product.family()
     assert len(family) >= 4  # API, worker's parent, worker's child, Redis server
     product.kill_up()
@@ -129,10 +135,7 @@ def test_a_kill_of_up_alone_should_end_all_and_lose_nothing(product: Product) ->
 
 
 def test_a_kill_of_api_worker_and_server_together_should_lose_nothing(product: Product) -> None:
-    jobs = submit(product, 1, method="icis", settings=LONG_ICIS) + submit(product, 2)
-    followers = [Follower(product.url, job) for job in jobs]
-    client.wait_running(product.url, jobs[0])
-    eventually(lambda: all(follower.seen for follower in followers), 10, "all are followed")
+    jobs, followers = one_running_two_queued(product)
     victims = product.family()
     for victim in victims:
         victim.kill()
@@ -143,10 +146,7 @@ def test_a_kill_of_api_worker_and_server_together_should_lose_nothing(product: P
 
 
 def test_a_kill_of_everything_should_lose_nothing(product: Product) -> None:
-    jobs = submit(product, 1, method="icis", settings=LONG_ICIS) + submit(product, 2)
-    followers = [Follower(product.url, job) for job in jobs]
-    client.wait_running(product.url, jobs[0])
-    eventually(lambda: all(follower.seen for follower in followers), 10, "all are followed")
+    jobs, followers = one_running_two_queued(product)
     victims = product.family()
     product.kill_up()
     for victim in victims:
