@@ -4,6 +4,7 @@ It knows nothing of jobs; it may be killed at any time, and nothing it says is t
 `python -m workers.confined SOURCE TARGET MEMORY_BYTES SECONDS PARENT_PID`
 """
 
+import errno
 import math
 import os
 import re
@@ -27,6 +28,7 @@ ZIP_START = b"PK\x03\x04"
 GRACE_SECONDS = 5
 REASON_MAX = 300
 FORBIDDEN = re.compile(r"GLOBAL (\S+)")
+FILE_CAUSED = (errno.ENOMEM, errno.EFBIG)
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate")
 
 
@@ -62,9 +64,9 @@ def convert(source: Path, target: Path, memory_bytes: int) -> Verdict:
         return Verdict(conversion=Conversion.of(found.key, map(_plain, found.dropped)))
     except InjectionError as error:
         return Verdict(defect=_plain(str(error)))
-    except OSError:
-        raise  # the disk's fault, not the file's
     except Exception as error:
+        if isinstance(error, OSError) and error.errno not in FILE_CAUSED:
+            raise  # the disk's fault, not the file's
         reason = _plain(_reason(error, memory_bytes))
         return Verdict(defect=f"the torch file cannot be read as tensors alone: {reason}")
 
@@ -74,7 +76,11 @@ def _load(source: Path) -> object:
         if file.read(len(ZIP_START)) != ZIP_START:
             # torch.load would go on and read it as a pickle of the old kind, or as a tar.
             raise ValueError("it is not the zip file that torch.save writes")
-    return torch.load(source, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(source, map_location="cpu", weights_only=True)
+    except OSError as error:
+        # A damaged index sends torch to places that are not in the file.
+        raise ValueError(str(error)) from error
 
 
 def _reason(error: Exception, memory_bytes: int) -> str:

@@ -121,6 +121,14 @@ def test_a_truncated_file_should_be_refused(tmp_path: Path) -> None:
     assert "central directory" in refusal(source)
 
 
+def test_an_index_that_leads_out_of_the_file_should_be_the_files_fault(tmp_path: Path) -> None:
+    source = torch_files.write(tmp_path / "in.pt", {"fc.weight": torch.ones(64, 64)})
+    content = bytearray(source.read_bytes())
+    content[-21] ^= 0xFF  # in the mark that the zip file's end is found by
+    source.write_bytes(content)
+    assert "Invalid argument" in refusal(source)
+
+
 def test_a_file_that_unpacks_to_far_more_should_hit_the_memory_limit(tmp_path: Path) -> None:
     source = torch_files.bomb(tmp_path / "in.pt", 600 * MIB)
     assert source.stat().st_size < MIB
