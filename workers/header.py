@@ -28,6 +28,8 @@ DTYPE_BITS = {
 }
 HEAD_MODULES = ("fc", "_fc", "head", "heads.head", "head.fc", "classifier", "linear", "last_linear")
 SIZE_LIMIT = 2**62
+# What torch allows; the product of a header full of large sizes would take minutes to compute.
+DIMENSIONS_MAX = 64
 
 
 class HeaderError(ValueError):
@@ -114,6 +116,10 @@ def _entry(name: str, fields: object) -> TensorEntry:
         )
     shape = _sizes(name, "shape", fields["shape"])
     offsets = _sizes(name, "data_offsets", fields["data_offsets"])
+    if len(shape) > DIMENSIONS_MAX:
+        raise HeaderError(
+            f"tensor {_short(name)} has {len(shape)} dimensions; there may be {DIMENSIONS_MAX}"
+        )
     if len(offsets) != 2 or offsets[0] > offsets[1]:
         raise HeaderError(f"tensor {_short(name)}: data_offsets must be [start, end]")
     needed_bits = prod(shape) * DTYPE_BITS[dtype]

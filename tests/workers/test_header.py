@@ -78,6 +78,7 @@ def test_a_broken_header_should_be_refused_with_its_defect(raw: bytes, complaint
         ({"w": tensor("F32", [2], 0, 4)}, "does not fill the 4 bytes"),
         ({"w": tensor("F32", [-1], 0, 4)}, "whole numbers"),
         ({"w": tensor("F32", [2**62], 0, 4)}, "whole numbers"),
+        ({"w": tensor("F32", [2**61] * 300_000, 0, 4)}, "300000 dimensions; there may be 64"),
         ({"w": tensor("F32", [1.0], 0, 4)}, "whole numbers"),  # type: ignore[list-item]  # the defect under test
         ({"w": tensor("F32", [True], 0, 4)}, "whole numbers"),
         ({"w": tensor("F32", [1], 4, 0)}, r"must be \[start, end\]"),
