@@ -1,0 +1,112 @@
+"""Ten thousand spoilt checkpoints over HTTP: each is refused for its defect, or a sound job."""
+
+import http.client
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from safetensors import deserialize
+
+from tests.faults.mutations import checkpoints
+from tests.processes import Processes
+from tests.sending import CONTENT_TYPE, ENDING, part
+from tests.service.files import injection, stored
+from workers.ledger import Ledger
+
+EXAMPLES = 10_000
+CODES = {"invalid_checkpoint", "invalid_request", "too_large"}
+REQUESTS = [
+    part("request", json.dumps(asked).encode())
+    for asked in (injection(), injection(class_names=None))
+]
+
+
+class Fuzzed:
+    """A running API that is asked over one connection, and what it answered."""
+
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
+        self.api = processes.start_api()
+        self.connection = http.client.HTTPConnection("127.0.0.1", processes.port, timeout=30)
+        self.accepted: set[str] = set()
+        self.reasons: Counter[str] = Counter()
+
+    def post(self, file: bytes, request: bytes, *, file_first: bool) -> tuple[int, dict[str, Any]]:
+        """Submit a checkpoint; return status and document."""
+        uploaded = part("checkpoint", file)
+        body = b"".join((uploaded, request) if file_first else (request, uploaded))
+        headers = {"Content-Type": CONTENT_TYPE}
+        self.connection.request("POST", "/v1/injections", body + ENDING.lstrip(), headers)
+        answer = self.connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def judge(self, status: int, document: dict[str, Any], file: bytes) -> None:
+        """Hold an answer against what every answer must be."""
+        if status == 202:
+            self.accepted.add(document["id"])
+            # What reads it next must agree, or a worker would have been troubled for nothing.
+            deserialize(file)  # type: ignore[no-untyped-call]  # safetensors leaves it untyped
+            return
+        assert 400 <= status < 500, document
+        assert document["code"] in CODES
+        assert document["status"] == status
+        assert document["detail"]
+        self.reasons[re.sub(r"'[^']*'|\"[^\"]*\"|\[.*?\]|\d+", "_", document["detail"])[:60]] += 1
+
+
+@pytest.fixture
+def fuzzed(redis_url: str, ledger: Ledger, tmp_path: Path) -> Iterator[Fuzzed]:
+    """Return a server of its own; no worker runs."""
+    processes = Processes(tmp_path, redis_url)
+    try:
+        started = Fuzzed(processes)
+        with closing(started.connection):
+            yield started
+    finally:
+        processes.stop()
+
+
+@pytest.mark.timeout(600)
+def test_a_spoilt_checkpoint_should_be_refused_or_run_and_never_break_the_service(
+    fuzzed: Fuzzed, ledger: Ledger
+) -> None:
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(checkpoints(), st.sampled_from(REQUESTS), st.booleans())
+    def spoil(file: bytes, request: bytes, file_first: bool) -> None:
+        fuzzed.judge(*fuzzed.post(file, request, file_first=file_first), file)
+
+    spoil()
+
+    print(f"{len(fuzzed.accepted)} accepted, {fuzzed.reasons.total()} refused,", end=" ")
+    print(f"for {len(fuzzed.reasons)} reasons")
+    assert fuzzed.api.poll() is None
+    assert "Traceback" not in fuzzed.processes.log("service.server").read_text()
+    messages: Any = ledger.client.xrange(ledger.key("queue"))
+    queued = {message["job"] for _, message in messages}
+    assert queued == fuzzed.accepted
+    kept = {
+        path.relative_to(fuzzed.processes.store_folder)
+        for path in stored(fuzzed.processes.store_folder)
+    }
+    assert kept == {
+        Path("local", *place)
+        for job in fuzzed.accepted
+        for place in ((job, "request.json"), ("uploads", job, "checkpoint.safetensors"))
+    }
+    # Changes that only ever broke the JSON would prove little.
+    assert len(fuzzed.accepted) > EXAMPLES / 100
+    assert len(fuzzed.reasons) > 25
