@@ -202,3 +202,32 @@ def test_large_other_tensors_should_not_be_held_in_memory(tmp_path: Path) -> Non
 
     assert target.stat().st_size > 1 << 26
     assert peak_bytes < 4 * checkpoint.CHUNK_BYTES
+
+
+@pytest.mark.parametrize("dtype", checkpoint.NAMES, ids=checkpoint.NAMES.values())
+def test_tensors_of_every_dtype_should_be_written_as_they_are(
+    tmp_path: Path, dtype: torch.dtype
+) -> None:
+    old = {"odd": torch.ones(3, dtype=torch.uint8), "it": torch.tensor([[0, 1, 3]]).to(dtype)}
+    checkpoint.write_tensors(tmp_path / "out.safetensors", old, bytes_max=1000)
+    new = load_file(tmp_path / "out.safetensors")
+    assert new["it"].dtype == dtype
+    assert new["it"].view(torch.uint8).tolist() == old["it"].view(torch.uint8).tolist()
+    assert torch.equal(new["odd"], old["odd"])
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "complaint"),
+    [
+        ("it", torch.complex128, "of dtype torch.complex128; legal dtypes are F16, "),
+        ("__metadata__", torch.float32, "'__metadata__' is one with a reserved name"),
+        ("it", torch.float64, "take 24 bytes when written out; 20 is the limit"),
+    ],
+)
+def test_tensors_that_do_not_fit_should_be_refused_before_a_byte_is_written(
+    tmp_path: Path, name: str, dtype: torch.dtype, complaint: str
+) -> None:
+    target = tmp_path / "out.safetensors"
+    with pytest.raises(InjectionError, match=complaint):
+        checkpoint.write_tensors(target, {name: torch.ones(3, dtype=dtype)}, bytes_max=20)
+    assert not target.exists()
