@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -25,6 +26,7 @@ STEADY_SECONDS = 60.0
 KILL_AFTER_SECONDS = 20.0
 PERIOD_SECONDS = 3600.0
 PR_SET_PDEATHSIG = 1
+SCRATCH = "headgraft-child-"
 # OpenMP's threads spin while they wait: beside any other busy process that cost a factor of 18.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive"}
 
@@ -44,7 +46,7 @@ class Slot:
 
     def start(self) -> None:
         """Start the child; it dies with this process, and its scratch folder dies with it."""
-        self.scratch = tempfile.mkdtemp(prefix="headgraft-child-")
+        self.scratch = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
         variables = {**QUIET_THREADS, **os.environ, "TMPDIR": self.scratch}
         device, environment = _visible(self.device, variables)
         self.process = _start_with_us(["-m", "workers.child", device], environment)
@@ -112,6 +114,14 @@ class Parent:
             time.sleep(POLL_SECONDS)
 
 
+def sweep_scratch(folder: Path) -> None:
+    """Remove the scratch folders that killed parents left; a living process's stay."""
+    for path in folder.glob(f"{SCRATCH}*-*"):
+        owner = path.name.removeprefix(SCRATCH).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def devices(named: str | None) -> list[str]:
     """Return the devices to serve: those named, else every visible GPU, else the CPU."""
     if named:
@@ -165,6 +175,8 @@ def main() -> int:
     parent = Parent(settings, [Slot(device) for device in devices(settings.devices)])
     signal.signal(signal.SIGTERM, parent.stop)
     signal.signal(signal.SIGINT, parent.stop)
+    if sys.platform == "linux":
+        sweep_scratch(Path(tempfile.gettempdir()))
     parent.serve()
     return 0
 
