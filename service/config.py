@@ -35,6 +35,10 @@ class ServiceSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65_535, description="port to listen on")
     upload_bytes_max: int = Field(default=8 * GIB, gt=0, description="largest checkpoint")
+    upload_bytes_max_per_key: str = Field(
+        default="",
+        description="owner:bytes pairs, comma-separated: the largest checkpoint of these owners",
+    )
     request_bytes_max: int = Field(default=32 * MIB, gt=0, description="largest JSON request")
     retention_seconds: float = Field(default=7 * 86_400, gt=0, description="life of ended jobs")
     metrics_port: int | None = Field(
@@ -65,11 +69,31 @@ class ServiceSettings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        owners = {owner for owner, _ in self.keys}
+        for owner in self._limits:
+            if owner not in owners:
+                raise ValueError(
+                    f"HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY names {owner!r}, who has no key; the "
+                    f"owners in HEADGRAFT_API_KEYS are {', '.join(sorted(owners)) or 'none'}"
+                )
+        return self
+
     @cached_property
     def keys(self) -> tuple[tuple[str, str], ...]:
         """The (owner, key) pairs; none means that everybody is the owner `local`."""
         listed = self.api_keys.get_secret_value().split(",")
         return tuple(_parse_key(number, text) for number, text in enumerate(listed, 1) if text)
+
+    @cached_property
+    def _limits(self) -> dict[str, int]:
+        listed = self.upload_bytes_max_per_key.split(",")
+        return dict(_parse_limit(number, text) for number, text in enumerate(listed, 1) if text)
+
+    def upload_limit(self, owner: str | None) -> int:
+        """Return the size in bytes of the largest checkpoint an owner may send."""
+        return self._limits.get(owner or "", self.upload_bytes_max)
 
 
 def _parse_key(number: int, text: str) -> tuple[str, str]:
@@ -85,6 +109,17 @@ def _parse_key(number: int, text: str) -> tuple[str, str]:
             "printable ASCII characters without spaces"
         )
     return owner, key
+
+
+def _parse_limit(number: int, text: str) -> tuple[str, int]:
+    owner, _, size = text.strip().partition(":")
+    # So many digits that none can be too many to read.
+    if not re.fullmatch(r"0*[1-9][0-9]{0,18}", size):
+        raise ValueError(
+            f"entry {number} of HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY must be owner:bytes, a whole "
+            f"number above 0; it is {text.strip()!r:.80}"
+        )
+    return owner, int(size)
 
 
 def is_loopback(host: str) -> bool:

@@ -31,10 +31,10 @@ def fresh_id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(12)}"
 
 
-def limits_of(context: Context) -> Limits:
-    """Return the sizes the operator allows."""
+def limits_of(context: Context, owner: str) -> Limits:
+    """Return the sizes the operator allows an owner."""
     settings = context.settings
-    return Limits(upload=settings.upload_bytes_max, request=settings.request_bytes_max)
+    return Limits(upload=settings.upload_limit(owner), request=settings.request_bytes_max)
 
 
 async def take_injection(context: Context, owner: str, request: Request) -> Record:
@@ -55,7 +55,7 @@ async def take_injection(context: Context, owner: str, request: Request) -> Reco
         InjectionRequest,
         store=context.store,
         folder=upload,
-        limits=limits_of(context),
+        limits=limits_of(context, owner),
         examine=examine,
     )
     async with nothing_left(context.store, [upload, f"{owner}/{job}/"]) as files:
@@ -141,7 +141,7 @@ async def take_head(context: Context, owner: str, request: Request) -> HeadRecor
         HeadRequest,
         store=context.store,
         folder=folder,
-        limits=limits_of(context),
+        limits=limits_of(context, owner),
         examine=lambda asked, header: head_names(find(asked, header)),
     )
     async with nothing_left(context.store, [folder]):

@@ -99,8 +99,9 @@ class Gate:
             return
         headers = Headers(scope=scope)
         try:
-            scope["state"]["owner"] = self._admit(headers, scope["path"])
-            limit = self._limit(headers)
+            owner = self._admit(headers, scope["path"])
+            scope["state"]["owner"] = owner
+            limit = self._limit(headers, owner)
             _check_body(headers, limit)
         except ProblemError as problem:
             await render(problem, scope["state"]["request_id"])(scope, receive, send)
@@ -119,11 +120,11 @@ class Gate:
             raise ProblemError(401, "unauthorized", detail, headers=challenge)
         return owner
 
-    def _limit(self, headers: Headers) -> int:
+    def _limit(self, headers: Headers, owner: str | None) -> int:
         document = self._settings.request_bytes_max
         if headers.get("content-type", "").lower().startswith("multipart/form-data"):
             # A mebibyte for the boundaries and the parts' own headers.
-            return self._settings.upload_bytes_max + document + MIB
+            return self._settings.upload_limit(owner) + document + MIB
         return document
 
 

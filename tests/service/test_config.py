@@ -43,6 +43,11 @@ def test_keys_should_be_read_as_owners(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HEADGRAFT_API_KEYS", f"ada:{KEY},{KEY}", "entry 2"),
         ("HEADGRAFT_API_KEYS", f"a/b:{KEY}", "entry 1"),
         ("HEADGRAFT_API_KEYS", "ada:short", "at least 16"),
+        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada", "entry 1"),
+        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:0", "above 0"),
+        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:1GB", "'ada:1GB'"),
+        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:" + "9" * 5000, "above 0"),
+        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:1", "'ada', who has no key"),
         ("HEADGRAFT_HOST", "0.0.0.0", "HEADGRAFT_API_KEYS"),
         ("HEADGRAFT_HOST", "example.org", "loopback"),
         ("HEADGRAFT_PORT", "0", "HEADGRAFT_PORT"),
@@ -58,6 +63,19 @@ def test_a_wrong_word_should_be_told_by_its_variable(
 
     assert named in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+def test_a_limit_should_hold_for_its_owner_and_the_general_one_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = read(
+        monkeypatch,
+        HEADGRAFT_API_KEYS=f"ada:{KEY},bob:{KEY}b,eve:{KEY}e",
+        HEADGRAFT_UPLOAD_BYTES_MAX="1000",
+        HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY="ada:10, bob:5000",
+    )
+
+    assert [settings.upload_limit(owner) for owner in ("ada", "bob", "eve")] == [10, 5000, 1000]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
