@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.processes import Processes, eventually
+from tests.sending import BOUNDARY, CONTENT_TYPE, ENDING, MIB, part, part_head, post_head
 from tests.service.files import (
     SEEN,
     checkpoint,
@@ -25,8 +26,6 @@ from tests.service.files import (
     submit,
 )
 
-BOUNDARY = b"----a boundary"
-MIB = 1024 * 1024
 ORDERS = pytest.mark.parametrize("file_first", [False, True], ids=["request first", "file first"])
 
 
@@ -107,8 +106,8 @@ def test_a_head_at_any_byte_of_a_large_file_should_be_checked(
 def test_a_defect_in_the_request_should_be_told_before_the_file_is_sent(
     open_api: Processes,
 ) -> None:
-    start = _part("request", json.dumps(injection(method="wizard")).encode())
-    start += _part("checkpoint", checkpoint()[:-100]).removesuffix(b"\r\n")
+    start = part("request", json.dumps(injection(method="wizard")).encode())
+    start += part("checkpoint", checkpoint()[:-100]).removesuffix(b"\r\n")
     with _posting(open_api.port, start, length=10**9) as connection:
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -122,7 +121,7 @@ def test_a_client_that_goes_away_should_leave_nothing_and_no_traceback(
     open_api: Processes, kept: Path, cut: str
 ) -> None:
     file = checkpoint({"filler": ("U8", (8 * MIB,), b"x" * (8 * MIB)), **head_tensors()})
-    start = _part("checkpoint", file)
+    start = part("checkpoint", file)
     log = open_api.log("service.server")
     before = len(log.read_text())
     with _posting(open_api.port, start if cut == "behind the file" else start[: 6 * MIB]):
@@ -135,9 +134,8 @@ def test_a_client_that_goes_away_should_leave_nothing_and_no_traceback(
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"--" + BOUNDARY + b"\r\n"])
 def test_a_body_that_is_no_multipart_should_be_refused(api: httpx.Client, body: bytes) -> None:
-    content_type = f'multipart/form-data; boundary="{BOUNDARY.decode()}"'
 
-    response = api.post("/v1/injections", content=body, headers={"Content-Type": content_type})
+    response = api.post("/v1/injections", content=body, headers={"Content-Type": CONTENT_TYPE})
 
     problem(response, 422, "invalid_request")
 
@@ -160,9 +158,9 @@ def test_an_upload_should_not_grow_the_servers_memory(open_api: Processes, kept:
         "filler": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]},
         "fc.weight": {"dtype": "F32", "shape": [2, 1], "data_offsets": [size, size + 8]},
     }
-    head = _part("request", json.dumps(injection(class_names=["a", "b"])).encode())
-    start = head + _part_head("checkpoint") + header_of(document)
-    end = struct.pack("<2f", 1, 2) + b"\r\n--" + BOUNDARY + b"--\r\n"
+    head = part("request", json.dumps(injection(class_names=["a", "b"])).encode())
+    start = head + part_head("checkpoint") + header_of(document)
+    end = struct.pack("<2f", 1, 2) + ENDING
     process = psutil.Process(_pid_listening(open_api))
     before = peak = process.memory_info().rss
 
@@ -185,26 +183,13 @@ def _pid_listening(processes: Processes) -> int:
     return next(one.pid for one in processes.started if one.poll() is None)
 
 
-def _part_head(name: str) -> bytes:
-    disposition = f'Content-Disposition: form-data; name="{name}"'.encode()
-    return b"--" + BOUNDARY + b"\r\n" + disposition + b"\r\n\r\n"
-
-
-def _part(name: str, content: bytes) -> bytes:
-    return _part_head(name) + content + b"\r\n"
-
-
 class _posting:  # noqa: N801  # read as a verb: with _posting(...)
     """Opens a POST by hand, so that a test can stop in the middle of it."""
 
     def __init__(self, port: int, start: bytes, length: int = 10**9) -> None:
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-        head = (
-            "POST /v1/injections HTTP/1.1\r\nHost: localhost\r\n"
-            f'Content-Type: multipart/form-data; boundary="{BOUNDARY.decode()}"\r\n'
-            f"Content-Length: {length}\r\n\r\n"
-        )
-        self._connection.sendall(head.encode() + start)
+        head = post_head(f"Content-Type: {CONTENT_TYPE}", f"Content-Length: {length}")
+        self._connection.sendall(head + start)
 
     def __enter__(self) -> socket.socket:
         return self._connection
@@ -223,15 +208,14 @@ def test_a_body_may_come_in_chunks_of_any_size(
     api: httpx.Client, kept: Path, file_first: bool
 ) -> None:
     both = [
-        _part("request", json.dumps(injection()).encode()),
-        _part("checkpoint", checkpoint()),
+        part("request", json.dumps(injection()).encode()),
+        part("checkpoint", checkpoint()),
     ]
-    body = b"".join(both[::-1] if file_first else both) + b"--" + BOUNDARY + b"--\r\n"
-    content_type = f'multipart/form-data; boundary="{BOUNDARY.decode()}"'
+    body = b"".join(both[::-1] if file_first else both) + ENDING
 
     for size in (1, 7, 1000):
         response = api.post(
-            "/v1/injections", content=chunks(body, size), headers={"Content-Type": content_type}
+            "/v1/injections", content=chunks(body, size), headers={"Content-Type": CONTENT_TYPE}
         )
         assert response.status_code == 202, response.text
     files = {path.read_bytes() for path in kept.rglob("checkpoint.safetensors")}
