@@ -13,7 +13,7 @@ from dataclasses import dataclass
 MIB = 1024**2
 BOUNDARY = b"----a boundary"
 CONTENT_TYPE = f'multipart/form-data; boundary="{BOUNDARY.decode()}"'
-ENDING = b"\r\n--" + BOUNDARY + b"--\r\n"
+ENDING = b"--" + BOUNDARY + b"--\r\n"
 
 
 def part_head(name: str) -> bytes:
@@ -56,7 +56,7 @@ def giant(request: object, header: object, zeros: int, tail: bytes) -> Giant:
     raw = json.dumps(header).encode()
     file = len(raw).to_bytes(8, "little") + raw
     start = part("request", json.dumps(request).encode()) + part_head("checkpoint") + file
-    return Giant(start, zeros, tail + ENDING)
+    return Giant(start, zeros, tail + b"\r\n" + ENDING)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Fuzzed:
         uploaded = part("checkpoint", file)
         body = b"".join((uploaded, request) if file_first else (request, uploaded))
         headers = {"Content-Type": CONTENT_TYPE}
-        self.connection.request("POST", "/v1/injections", body + ENDING.lstrip(), headers)
+        self.connection.request("POST", "/v1/injections", body + ENDING, headers)
         answer = self.connection.getresponse()
         return answer.status, json.loads(answer.read())
 

@@ -160,7 +160,7 @@ def test_an_upload_should_not_grow_the_servers_memory(open_api: Processes, kept:
     }
     head = part("request", json.dumps(injection(class_names=["a", "b"])).encode())
     start = head + part_head("checkpoint") + header_of(document)
-    end = struct.pack("<2f", 1, 2) + ENDING
+    end = struct.pack("<2f", 1, 2) + b"\r\n" + ENDING
     process = psutil.Process(_pid_listening(open_api))
     before = peak = process.memory_info().rss
 
