@@ -3,6 +3,7 @@
 It knows nothing of how jobs are claimed or how processes are restarted.
 """
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -208,6 +209,8 @@ def _job_error(error: Exception, job: str) -> JobError:
     log.exception("job_error")
     if isinstance(error, StoreError):
         return JobError(code="store_error", message=f"the artifact store failed: {error}")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return JobError(code="scratch_full", message="the worker's scratch disk is full")
     return JobError(code="internal_error", message=f"internal error in job {job}")
 
 

@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from tests.processes import Processes
+from tests.processes import Processes, eventually
 from tests.service.conftest import KEYS
 from tests.service.files import checkpoint, injection, parts, problem, submit
 
@@ -188,10 +188,17 @@ def test_a_sane_request_id_should_be_kept_and_another_replaced(api: httpx.Client
 def test_each_request_should_leave_one_json_line(keyed_api: Processes, ada: httpx.Client) -> None:
     ada.get("/v1/methods", headers={"X-Request-Id": "the-line-to-find"})
 
-    lines = keyed_api.log("service.server").read_text().splitlines()
-    found = [json.loads(line) for line in lines if "the-line-to-find" in line]
+    def told() -> list[str]:
+        lines = keyed_api.log("service.server").read_text().splitlines(keepends=True)
+        return [line for line in lines if line.endswith("\n")]
+
+    def lines_found() -> list[str]:
+        return [line for line in told() if "the-line-to-find" in line]
+
+    eventually(lines_found, 5, "the line is written")
+    found = [json.loads(line) for line in lines_found()]
     assert len(found) == 1
     assert found[0]["owner"] == "ada"
     assert found[0]["status"] == 200
     assert 0 <= found[0]["seconds"] < 5
-    assert not [line for line in lines if KEYS["ada"] in line], "a key stands in the log"
+    assert not [line for line in told() if KEYS["ada"] in line], "a key stands in the log"
