@@ -1,0 +1,123 @@
+"""What accuracy to expect of an injected head, read off a simulated trade-off.
+
+It knows nothing of methods. The widths of the intervals were set on pictures of half the folds
+(tests/benchmarks/LOG.md) and validated on the others.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from models.metrics import harmonic_mean
+from models.trade_off import SCALES, TradeOff, weighted_mean
+
+Prefer = Literal["old", "balanced", "new"]
+UNSEEN_WEIGHT: dict[Prefer, float] = {"old": 0.33, "balanced": 1.0, "new": 3.0}
+NORMAL_90 = 1.645
+# How far the feature model itself is off, as a standard deviation, in accuracy.
+MODEL_DEVIATION = 0.05
+# Where the curve is flat, the scale nearest to 1 is as good and less of a surprise.
+FLATNESS = 0.002
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An expected accuracy in [0, 1] and its 90 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected T1, u, s and H of a head, and what limits the belief in them."""
+
+    T1: Figure
+    u: Figure
+    s: Figure
+    H: Figure
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """Two plays of one injection.
+
+    `clear` is on features that a good head would recognise, `real` on features that the head
+    recognises as often as it really does. What a weak head gets wrong is mostly the fault of its
+    own rows (few pictures, much regularisation), which injected rows do not share.
+    """
+
+    clear: TradeOff
+    real: TradeOff
+
+    def T1(self, at: int) -> Tensor:  # noqa: N802 - the measure's name
+        """Return T1 (G,) at one of the scales."""
+        return self.clear.T1_GT[:, at]
+
+    def u(self, at: int) -> Tensor:
+        """Return u (G,) at one of the scales."""
+        return (self.clear.u_GT[:, at] + self.real.u_GT[:, at]) / 2
+
+    def s(self, at: int) -> Tensor:
+        """Return s (G,) at one of the scales."""
+        return self.real.s_GT[:, at]
+
+    def value(self, prefer: Prefer) -> Tensor:
+        """Return the objective (T,): a harmonic mean of u and s, weighted by preference."""
+        u_T, s_T = self.real.u_GT.mean(dim=0), self.real.s_GT.mean(dim=0)
+        surprise_T = FLATNESS * torch.tensor(SCALES).log().abs()
+        return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - surprise_T
+
+    def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
+        """Choose a scale by its number: the best value, or the most u within a loss of s."""
+        if seen_loss is None:
+            return int(self.value(prefer).argmax())
+        loss_T = (self.real.s_before_G[:, None] - self.real.s_GT).mean(dim=0)
+        allowed = (loss_T <= seen_loss).nonzero()[:, 0]
+        if not len(allowed):
+            return int(loss_T.argmin())
+        return int(allowed[self.real.u_GT.mean(dim=0)[allowed].argmax()])
+
+
+def estimate(simulated: Simulated, at: int, reasons: tuple[str, ...] = ()) -> Estimate:
+    """Read the expected accuracies at one of the scales, with 90 % intervals.
+
+    The spread over groups is that over which classes are injected: a delivered head has one
+    group, so it counts whole.
+    """
+    u_G, s_G = simulated.u(at), simulated.s(at)
+    H = harmonic_mean(float(u_G.mean()), float(s_G.mean()))
+    spread_H = _spread(weighted_mean(u_G, s_G, 1.0))
+    return Estimate(
+        T1=_figure(simulated.T1(at)),
+        u=_figure(u_G),
+        s=_figure(s_G),
+        H=_interval(H, spread_H),
+        reasons=reasons,
+    )
+
+
+def unknown(reason: str) -> Estimate:
+    """Return the estimate that knows nothing, with the reason."""
+    nothing = Figure(0.5, 0.0, 1.0)
+    return Estimate(nothing, nothing, nothing, nothing, (reason,))
+
+
+def _figure(values_G: Tensor) -> Figure:
+    return _interval(float(values_G.mean()), _spread(values_G))
+
+
+def _spread(values_G: Tensor) -> float:
+    return float(values_G.std()) if len(values_G) > 1 else 0.0
+
+
+def _interval(value: float, spread: float) -> Figure:
+    # Nothing is uncertain about one new class among itself.
+    if value == 1.0 and spread == 0.0:
+        return Figure(1.0, 1.0, 1.0)
+    half = float(NORMAL_90 * (MODEL_DEVIATION**2 + spread**2) ** 0.5)
+    return Figure(value, max(0.0, value - half), min(1.0, value + half))

@@ -1,0 +1,54 @@
+"""What the virtual features promise."""
+
+import pytest
+import torch
+
+from models.feature_model import IMAGES, draw
+
+
+def rows(classes: int, features: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    spectrum = torch.linspace(2, 0.2, features)
+    return torch.randn(classes, features, generator=generator) * spectrum + 5
+
+
+@pytest.mark.parametrize("accuracy", [0.5, 0.85, 0.95])
+def test_the_head_should_be_as_accurate_on_them_as_it_is_said_to_be(accuracy: float) -> None:
+    weight_SD = rows(60, 40)
+
+    features = draw(weight_SD, accuracy)
+
+    right_N = features.scores(weight_SD - weight_SD.mean(dim=0)).argmax(1) == features.labels_N
+    assert features.head_accuracy == pytest.approx(accuracy, abs=0.02)
+    assert float(right_N.float().mean()) == pytest.approx(features.head_accuracy)
+
+
+def test_the_length_of_the_rows_should_not_matter() -> None:
+    first, second = draw(rows(40, 20), 0.85), draw(rows(40, 20) * 100, 0.85)
+
+    assert first.head_accuracy == pytest.approx(second.head_accuracy, abs=0.01)
+
+
+def test_they_should_be_the_same_for_the_same_seed_only() -> None:
+    weight_SD = rows(30, 20)
+
+    first, again, other = (
+        draw(weight_SD, 0.85),
+        draw(weight_SD, 0.85),
+        draw(weight_SD, 0.85, seed=1),
+    )
+
+    assert torch.equal(first.coordinates_NR, again.coordinates_NR)
+    assert not torch.equal(first.coordinates_NR, other.coordinates_NR)
+
+
+def test_few_classes_should_have_many_features_each_and_many_classes_one() -> None:
+    assert draw(rows(4, 8), 0.85).labels_N.bincount().tolist() == [IMAGES // 4] * 4
+    assert int(draw(rows(IMAGES + 100, 8), 0.85).labels_N.bincount().max()) == 1
+
+
+def test_more_classes_than_features_should_work() -> None:
+    features = draw(rows(200, 16), 0.8)
+
+    assert features.basis_DR.shape == (16, 16)
+    assert bool(torch.isfinite(features.coordinates_NR).all())

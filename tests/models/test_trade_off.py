@@ -1,0 +1,67 @@
+"""What the played injection promises."""
+
+import pytest
+import torch
+
+from models.feature_model import draw
+from models.trade_off import SCALES, Rays, make_groups, play, weighted_mean
+
+
+def rows(classes: int = 40, features: int = 30) -> torch.Tensor:
+    return torch.randn(classes, features, generator=torch.Generator().manual_seed(0))
+
+
+def test_true_rows_at_their_own_distance_should_change_nothing() -> None:
+    weight_SD = rows()
+    mean_D = weight_SD.mean(dim=0)
+    features = draw(weight_SD, 0.85)
+    rays = Rays(mean_D, weight_SD - mean_D, unit=False)
+    groups = make_groups(torch.arange(40) % 4, torch.ones(40, dtype=torch.bool), 10)
+
+    played = play(features, weight_SD, rays, groups)
+
+    one = min(range(len(SCALES)), key=lambda at: abs(SCALES[at] - 1))
+    assert float(played.u_GT[:, one].mean()) == pytest.approx(0.85, abs=0.05)
+    assert float(played.s_GT[:, one].mean()) == pytest.approx(0.85, abs=0.05)
+
+
+@pytest.mark.parametrize("unit", [False, True])
+def test_a_larger_scale_should_never_help_old_classes_of_a_linear_head(unit: bool) -> None:
+    weight_SD = rows()
+    if unit:
+        weight_SD = torch.nn.functional.normalize(weight_SD)
+    mean_D = weight_SD.mean(dim=0)
+    noisy = weight_SD - mean_D + 0.5 * rows().flip(0)
+    groups = make_groups(torch.arange(40) % 4, torch.ones(40, dtype=torch.bool), 10)
+
+    played = play(draw(weight_SD, 0.85), weight_SD, Rays(mean_D, noisy, unit), groups)
+
+    assert bool((played.u_GT <= played.T1_GT + 1e-6).all())
+    assert bool((played.s_GT <= played.s_before_G[:, None] + 1e-6).all())
+    if not unit:
+        assert bool((played.s_GT.diff(dim=1) <= 0).all())
+
+
+def test_groups_should_stay_within_a_fold_and_be_as_large_as_asked() -> None:
+    fold_S = torch.arange(50) % 5
+
+    groups = make_groups(fold_S, torch.ones(50, dtype=torch.bool), 4)
+
+    assert {len(group) for group in groups} == {4}
+    assert all(len(set(fold_S[group].tolist())) == 1 for group in groups)
+
+
+def test_classes_without_a_row_should_be_in_no_group() -> None:
+    known_S = torch.arange(20) < 7
+
+    groups = make_groups(torch.arange(20) % 5, known_S, 2)
+
+    assert torch.cat(groups).max() < 7
+
+
+def test_the_weighted_mean_should_follow_its_weight() -> None:
+    u, s = torch.tensor(0.2), torch.tensor(0.8)
+
+    assert float(weighted_mean(u, s, 1.0)) == pytest.approx(0.32)
+    assert float(weighted_mean(u, s, 100.0)) == pytest.approx(0.2, abs=0.01)
+    assert float(weighted_mean(u, s, 0.01)) == pytest.approx(0.8, abs=0.03)
