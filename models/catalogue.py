@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 import models.methods
 from models.errors import InjectionError
@@ -30,6 +30,12 @@ class Method(Protocol):
         self, task: Task, settings: Any, *, device: str | torch.device, progress: Progress
     ) -> Head:
         """Return one row per unseen class, in order: float32, on the CPU."""
+
+
+class NoSettings(BaseModel):
+    """The methods' own settings are chosen."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 def names() -> tuple[str, ...]:
@@ -64,8 +70,10 @@ def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:
 
 
 def describe() -> dict[str, dict[str, Any]]:
-    """Tell of each method its summary, its needs and the JSON schema of its settings."""
-    return {name: _describe(method(name)) for name in names()}
+    """Tell of each method, and of the choice among them, summary, needs and settings' schema."""
+    auto = importlib.import_module("models.auto")  # which itself asks this module for the methods
+    chosen = {"summary": _summary(auto), "needs": [], "settings": NoSettings.model_json_schema()}
+    return {auto.AUTO: chosen} | {name: _describe(method(name)) for name in names()}
 
 
 def as_json() -> str:
@@ -75,10 +83,14 @@ def as_json() -> str:
 
 def _describe(module: Method) -> dict[str, Any]:
     return {
-        "summary": (module.__doc__ or "").strip().splitlines()[0],
+        "summary": _summary(module),
         "needs": sorted(module.NEEDS),
         "settings": module.Settings.model_json_schema(),
     }
+
+
+def _summary(module: object) -> str:
+    return (module.__doc__ or "").strip().splitlines()[0]
 
 
 def _explain(

@@ -71,6 +71,25 @@ class HeadFields(Strict):
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
+class CalibrationWish(Strict):
+    """How new rows are balanced against old ones, found by hiding seen classes: no picture used."""
+
+    enabled: bool = Field(default=True, description="Off: rows as the method makes them.")
+    prefer: Literal["old", "balanced", "new"] = Field(
+        default="balanced", description="Which classes to favour where accuracies trade off."
+    )
+    seen_loss_points: float | None = Field(
+        default=None, ge=0, le=100, description="At most so many points of seen accuracy lost."
+    )
+    seen_accuracy: float | None = Field(
+        default=None, gt=0, le=1, description="The head's own accuracy, where it is known."
+    )
+    add_bias: bool = Field(default=False, description="Allow a bias where the head has none.")
+    budget_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="Time that `auto` may spend on candidates."
+    )
+
+
 class HeadRequest(Strict):
     """`POST /v1/heads`: what is said about an uploaded checkpoint."""
 
@@ -91,8 +110,11 @@ class InjectionRequest(HeadRequest):
     class_embeddings: Annotated[NameEmbeddings | VectorEmbeddings, Field(discriminator="kind")] = (
         NameEmbeddings()
     )
-    method: str = Field(default="ridge", max_length=64)
+    method: str = Field(
+        default="auto", max_length=64, description="`auto` tries what the task allows and picks."
+    )
     settings: dict[str, JsonValue] = {}
+    calibration: CalibrationWish = CalibrationWish()
     timeout_seconds: int = Field(default=3600, ge=1, le=86_400)
 
     @model_validator(mode="before")
@@ -144,6 +166,7 @@ class JobSpec(Strict):
     class_embeddings: Annotated[NameEmbeddings | VectorEmbeddings, Field(discriminator="kind")]
     method: str
     settings: dict[str, JsonValue]
+    calibration: CalibrationWish = CalibrationWish()
     timeout_seconds: int
 
 

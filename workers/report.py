@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -20,19 +19,13 @@ NEAREST = 5
 
 
 def describe(
-    spec: jobs.JobSpec,
-    settings: BaseModel,
-    task: Task,
-    unseen: Head,
-    source: Path,
-    target: Path,
+    spec: jobs.JobSpec, task: Task, unseen: Head, source: Path, target: Path
 ) -> dict[str, Any]:
     """Gather the report of a finished injection; sizes of norms are those of rows without bias."""
     tensors = spec.head.located
     return {
         "schema": 1,
-        "method": spec.method,
-        "settings": settings.model_dump(mode="json"),
+        "asked": {"method": spec.method, "settings": spec.settings},
         "seen_count": task.head.class_count,
         "unseen_count": unseen.class_count,
         "head": spec.head.known(),

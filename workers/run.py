@@ -10,12 +10,14 @@ from typing import Any
 import torch
 
 from models import catalogue, checkpoint, encoders
+from models.auto import AUTO
 from models.errors import InjectionError
 from models.head import Head
 from models.progress import Progress
 from models.task import Task
 from workers import jobs, report
 from workers.convert import Limits, defect
+from workers.solve import solve
 from workers.source import converted
 
 HEAD_FILE = "head.safetensors"
@@ -75,7 +77,8 @@ def run_job(
     """
     stages = Stages()
     progress(0.0, "load")
-    settings = catalogue.parse_settings(spec.method, spec.settings)
+    if spec.method != AUTO:
+        catalogue.parse_settings(spec.method, spec.settings)
     conversion = None
     if spec.head.format == "torch":
         progress(0.0, "convert")
@@ -88,13 +91,12 @@ def run_job(
         task = _task(spec, head, shelf)
     progress(0.0, "synthesize")
     with stages.time("synthesize"):
-        method = catalogue.method(spec.method)
-        unseen = method.synthesize(task, settings, device=device, progress=progress)
+        unseen, told = solve(spec, task, device=device, progress=progress)
     progress(1.0, "write")
     with stages.time("write"):
         target = folder / HEAD_FILE
         _write(spec, source, target, unseen)
-        document = report.describe(spec, settings, task, unseen, source, target)
+        document = told | report.describe(spec, task, unseen, source, target)
     document["converted"] = conversion and {"from": spec.head.format, **conversion.model_dump()}
     document["seconds"] = stages.seconds
     (folder / REPORT_FILE).write_text(report.as_json(document), encoding="utf-8")

@@ -54,6 +54,8 @@ class Bench:
             "class_embeddings": checkpoints.vectors(),
             "method": method,
             "settings": settings,
+            # Calibration would run the method more than once.
+            "calibration": {"enabled": False},
             "timeout_seconds": timeout_seconds,
         }
         path = f"{OWNER}/{job}/request.json"

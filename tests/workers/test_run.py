@@ -80,10 +80,28 @@ def test_the_report_should_prove_that_old_rows_are_the_same_bytes(source: Path) 
     report = json.loads((source.parent / REPORT_FILE).read_text())
     assert report["seen_rows"]["bit_identical"] is True
     assert set(report["seen_rows"]["sha256_before"]) == {"fc.weight", "fc.bias"}
-    assert report["settings"] == catalogue.parse_settings("ridge", {}).model_dump()
     assert set(report["norms"]["unseen"]) == {"new 0", "new 1", "new 2"}
     assert len(report["nearest_seen_classes"]["new 0"]) == 5
     assert set(report["seconds"]) == {"load", "embed", "synthesize", "write"}
+
+
+def test_a_job_without_calibration_should_take_the_method_as_it_comes(source: Path) -> None:
+    report = run(spec(calibration={"enabled": False}), source)
+    assert report["settings"] == catalogue.parse_settings("ridge", {}).model_dump()
+    assert "estimate" not in report
+
+
+def test_auto_should_choose_a_method_and_tell_what_it_tried_and_expects(source: Path) -> None:
+    report = run(spec(method="auto"), source)
+    assert report["asked"] == {"method": "auto", "settings": {}}
+    assert report["method"] in catalogue.names()
+    assert {one["method"] for one in report["tried"]} >= {"ridge", "icis"}
+    for key in ("T1", "u", "s", "H"):
+        figure = report["estimate"][key]
+        assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
+    assert set(report["outlook"]) == {"new 0", "new 1", "new 2"}
+    assert sum(point["chosen"] for point in report["curve"]) <= 1
+    assert [len(report["map"][part]) for part in ("seen", "unseen")] == [20, 3]
 
 
 def test_names_should_go_through_the_packaged_encoder(source: Path) -> None:

@@ -1,0 +1,83 @@
+"""Gets the unseen rows of a job, calibrated or plain, and what the report says of them.
+
+It knows nothing of files.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models import auto, catalogue
+from models.head import Head
+from models.progress import Progress
+from models.task import Task
+from workers import jobs
+
+MAP_CLASSES_MAX = 5000
+
+
+def solve(
+    spec: jobs.JobSpec, task: Task, *, device: str, progress: Progress
+) -> tuple[Head, dict[str, Any]]:
+    """Return the unseen rows and the part of the report that tells how they came about."""
+    wish = spec.calibration
+    if not wish.enabled and spec.method != auto.AUTO:
+        return _plain(spec, task, device, progress)
+    found = auto.solve(
+        task,
+        spec.method,
+        spec.settings,
+        auto.Wish(
+            prefer=wish.prefer,
+            seen_loss_points=wish.seen_loss_points,
+            add_bias=wish.add_bias,
+            budget_seconds=wish.budget_seconds,
+            calibrate=wish.enabled,
+            seen_accuracy=wish.seen_accuracy,
+        ),
+        device=device,
+        progress=progress,
+    )
+    return found.unseen, _told(found, task)
+
+
+def _plain(
+    spec: jobs.JobSpec, task: Task, device: str, progress: Progress
+) -> tuple[Head, dict[str, Any]]:
+    settings = catalogue.parse_settings(spec.method, spec.settings)
+    method = catalogue.method(spec.method)
+    unseen = method.synthesize(task, settings, device=device, progress=progress)
+    return unseen, {"method": spec.method, "settings": settings.model_dump(mode="json")}
+
+
+def _told(found: auto.Solution, task: Task) -> dict[str, Any]:
+    chosen = found.calibration.scale if found.calibration else None
+    return {
+        "method": found.method,
+        "settings": found.settings,
+        "calibration": found.calibration and asdict(found.calibration),
+        "estimate": asdict(found.estimate),
+        "tried": [asdict(one) for one in found.tried],
+        "curve": [{**asdict(point), "chosen": point.scale == chosen} for point in found.curve],
+        "outlook": {one.name: asdict(one) for one in found.outlook},
+        "raw_norms": found.raw.weight.norm(dim=1).tolist(),
+        "map": _map(task.head, found.unseen),
+    }
+
+
+def _map(seen: Head, unseen: Head) -> dict[str, list[list[float]]]:
+    """Lay rows out in the plane of the seen rows' two leading directions."""
+    rows_CD = torch.cat([seen.weight.float(), unseen.weight])
+    centred_CD = rows_CD - seen.weight.float().mean(dim=0)
+    basis_D2 = _plane(centred_CD[: seen.class_count])
+    points_C2 = (centred_CD @ basis_D2).tolist()
+    split = seen.class_count
+    return {"seen": points_C2[:split][:MAP_CLASSES_MAX], "unseen": points_C2[split:]}
+
+
+def _plane(centred_SD: Tensor) -> Tensor:
+    """Return two orthonormal directions (D, 2); a head of one feature has the second all zero."""
+    vectors = torch.linalg.eigh(centred_SD.T @ centred_SD).eigenvectors[:, -2:].flip(1)
+    return torch.nn.functional.pad(vectors, (0, 2 - vectors.shape[1]))
