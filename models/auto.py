@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from models import catalogue
-from models.calibrate import Calibration, centre_of, place, present_scale, survey
+from models.calibrate import ASSUMED_ACCURACY, Calibration, centre_of, place, present_scale, survey
 from models.cost import expected_seconds
+from models.errors import InjectionError
 from models.estimate import Estimate, Prefer, Simulated, estimate, unknown
 from models.head import Head
 from models.outlook import ClassOutlook, look_ahead
@@ -27,6 +28,7 @@ SMALL = "ridge"  # what "auto" is where nothing can be tried
 SEEN_MIN = 5
 # An estimate of T1 below so many times chance says that the embeddings carry nothing.
 NEAR_CHANCE = 3.0
+UNREACHED = 0.03
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,7 @@ def solve(
     """
     names = _names(task) if method == AUTO else [method]
     given = dict(settings)
-    for name in [] if method == AUTO else names:
-        catalogue.parse_settings(name, given)
+    _check(names, given, method == AUTO)
     if task.head.class_count < SEEN_MIN:
         name = SMALL if method == AUTO else method
         return _unsurveyed(task, name, _allowed(name, given), device, progress)
@@ -120,7 +121,7 @@ def solve(
             continue
         found = search.walk(name, own, ends, tune=wish.calibrate)
         trials.append(found[-1])
-        tried += [_line(trial, _reasons(task, wish, trial)) for trial in found]
+        tried += [_line(task, trial) for trial in found]
     best = max(trials, key=lambda trial: trial.value)
     return _deliver(search, best, wish, tuple(tried))
 
@@ -131,6 +132,21 @@ def _names(task: Task) -> list[str]:
     met = {"joint_embeddings"} if same_size else set()
     names = [name for name in catalogue.names() if met >= catalogue.method(name).NEEDS]
     return sorted(names, key=lambda name: (expected_seconds(task, name, {}, "cpu"), name))
+
+
+def _check(names: list[str], given: dict[str, Any], any_of_them: bool) -> None:
+    """Refuse a setting that no candidate has, and a value that one cannot take."""
+    legal = {key for name in names for key in catalogue.method(name).Settings.model_fields}
+    for key in given:
+        if any_of_them and key not in legal:
+            raise InjectionError(
+                f"no method that fits this task has a setting {key!r}; "
+                f"they have: {', '.join(sorted(legal))}",
+                code="invalid_settings",
+                pointer=f"/settings/{key}",
+            )
+    for name in names:
+        catalogue.parse_settings(name, _allowed(name, given) if any_of_them else given)
 
 
 def _allowed(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +187,9 @@ def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) 
         method=best.method,
         settings=parsed.model_dump(mode="json"),
         calibration=calibration,
-        estimate=estimate(simulated, at, _reasons(task, wish, best)),
+        estimate=estimate(
+            simulated, at, _reasons(search, wish, best), alone=len(task.unseen_class_names) == 1
+        ),
         curve=_curve(simulated),
         outlook=look_ahead(task, ground, best.left_out, simulated.real.hits_ST[:, at], unseen),
         tried=tried,
@@ -198,17 +216,26 @@ def _unsurveyed(
     return Solution(raw, raw, name, dumped, None, nothing, (), (), tried)
 
 
-def _line(trial: Trial, reasons: tuple[str, ...]) -> Tried:
-    expected = estimate(trial.simulated, trial.at, reasons)
+def _line(task: Task, trial: Trial) -> Tried:
+    expected = estimate(trial.simulated, trial.at, alone=len(task.unseen_class_names) == 1)
     return Tried(trial.method, trial.settings, expected, trial.seconds, trial.left_out.fits)
 
 
-def _reasons(task: Task, wish: Wish, trial: Trial) -> tuple[str, ...]:
+def _reasons(search: Search, wish: Wish, trial: Trial) -> tuple[str, ...]:
     """Say what the estimate rests on and what limits it."""
+    task, reached = search.task, search.ground.real.head_accuracy
     unseen, T1 = len(task.unseen_class_names), float(trial.simulated.T1(trial.at).mean())
     reasons = ["estimated from the head and the class embeddings alone, without a picture"]
     if wish.seen_accuracy is None:
-        reasons.append("the head is assumed to recognise 85 % of pictures of its classes")
+        reasons.append(
+            f"the head is assumed to recognise {100 * ASSUMED_ACCURACY:.0f} % of pictures of its "
+            "classes: give its real accuracy for a better estimate"
+        )
+    if abs(reached - (wish.seen_accuracy or ASSUMED_ACCURACY)) > UNREACHED:
+        reasons.append(
+            f"the virtual features let the head recognise {100 * reached:.0f} %, not what it is "
+            "taken to: its rows are unlike those of a trained head, trust the figures less"
+        )
     if trial.group_size < unseen:
         reasons.append(
             f"{unseen} classes are added, but only {trial.group_size} can be hidden at a time: "

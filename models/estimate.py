@@ -83,8 +83,12 @@ class Simulated:
         return int(allowed[self.real.u_GT.mean(dim=0)[allowed].argmax()])
 
 
-def estimate(simulated: Simulated, at: int, reasons: tuple[str, ...] = ()) -> Estimate:
+def estimate(
+    simulated: Simulated, at: int, reasons: tuple[str, ...] = (), *, alone: bool = False
+) -> Estimate:
     """Read the expected accuracies at one of the scales, with 90 % intervals.
+
+    `alone` says that one class is injected: among itself it is always right.
 
     The spread over groups is that over which classes are injected: a delivered head has one
     group, so it counts whole.
@@ -93,7 +97,7 @@ def estimate(simulated: Simulated, at: int, reasons: tuple[str, ...] = ()) -> Es
     H = harmonic_mean(float(u_G.mean()), float(s_G.mean()))
     spread_H = _spread(weighted_mean(u_G, s_G, 1.0))
     return Estimate(
-        T1=_figure(simulated.T1(at)),
+        T1=Figure(1.0, 1.0, 1.0) if alone else _figure(simulated.T1(at)),
         u=_figure(u_G),
         s=_figure(s_G),
         H=_interval(H, spread_H),
@@ -116,8 +120,5 @@ def _spread(values_G: Tensor) -> float:
 
 
 def _interval(value: float, spread: float) -> Figure:
-    # Nothing is uncertain about one new class among itself.
-    if value == 1.0 and spread == 0.0:
-        return Figure(1.0, 1.0, 1.0)
     half = float(NORMAL_90 * (MODEL_DEVIATION**2 + spread**2) ** 0.5)
     return Figure(value, max(0.0, value - half), min(1.0, value + half))

@@ -4,7 +4,6 @@ It does not compare methods, and looks at no picture.
 """
 
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,12 @@ import torch
 
 from models import catalogue
 from models.calibrate import Ground, simulate
-from models.errors import InjectionError
 from models.estimate import Prefer, Simulated
 from models.leave_out import FOLDS, LeftOut, leave_out
 from models.progress import Progress
 from models.task import Task
 
-TRIALS_MAX = 14
-GAIN_MIN = 0.003  # of the objective: less is noise, and not worth leaving the start for
+NO_DIFFERENCE = 0.015  # of the objective: what the simulation cannot tell apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,29 +45,36 @@ class Search:
     progress: Progress
 
     def walk(self, method: str, given: dict[str, Any], ends: float, *, tune: bool) -> list[Trial]:
-        """Try a method where it starts, then step while that pays, until the clock says `ends`.
+        """Try a method's tunable settings one after the other, until the clock says `ends`.
 
-        Settings that are given stay. The last of the returned trials is the chosen one.
+        Settings that are given stay, defaults do not matter: the values to try are the method's.
+        The last of the returned trials is the chosen one.
         """
-        tunable: Mapping[str, float] = getattr(catalogue.method(method), "TUNABLE", {})
-        steps = {key: factor for key, factor in tunable.items() if tune and key not in given}
-        best = self.attempt(method, given)
-        trials = {_key(method, given): best}
-        moving = True
-        while moving:
-            moving = False
-            for settings in _neighbours(method, best.settings, steps):
-                if len(trials) >= TRIALS_MAX or time.perf_counter() > ends:
-                    break
-                key = _key(method, settings)
-                if key in trials:
-                    continue
-                self.progress(len(trials) / TRIALS_MAX, "calibrate")
-                trials[key] = self.attempt(method, settings)
-                if trials[key].value > best.value + GAIN_MIN:
-                    best, moving = trials[key], True
-                    break
+        tunable = getattr(catalogue.method(method), "TUNABLE", {}) if tune else {}
+        trials: dict[str, Trial] = {}
+        chosen = dict(given)
+        for key, values in tunable.items():
+            if key in given:
+                continue
+            line = [{**chosen, key: value} for value in values]
+            self._try_all(method, line, trials, ends)
+            chosen = _most_trusted([t for c in line if (t := trials.get(_key(method, c)))]).settings
+        self._try_all(method, [chosen], trials, ends)
+        best = trials[_key(method, chosen)]
         return [*(trial for trial in trials.values() if trial is not best), best]
+
+    def _try_all(
+        self, method: str, line: list[dict[str, Any]], trials: dict[str, Trial], ends: float
+    ) -> None:
+        """Try each of the candidates that was not tried yet: one at least, more while time is."""
+        for settings in line:
+            key = _key(method, settings)
+            if key in trials:
+                continue
+            if trials and time.perf_counter() > ends:
+                return
+            self.progress(0.0, "calibrate")
+            trials[key] = self.attempt(method, settings)
 
     def attempt(self, method: str, settings: dict[str, Any]) -> Trial:
         """Hide seen classes, inject them, and find the best scale."""
@@ -103,19 +107,10 @@ class Search:
         )
 
 
-def _neighbours(
-    method: str, settings: dict[str, Any], steps: Mapping[str, float]
-) -> Iterator[dict[str, Any]]:
-    """Yield the legal settings that are one step away."""
-    present = catalogue.parse_settings(method, settings).model_dump()
-    for key, factor in steps.items():
-        for stepped in (present[key] * factor, present[key] / factor):
-            candidate = {**settings, key: stepped}
-            try:
-                catalogue.parse_settings(method, candidate)
-            except InjectionError:
-                continue
-            yield candidate
+def _most_trusted(line: list[Trial]) -> Trial:
+    """Return the first trial that is as good as any, but for what counts as no difference."""
+    best = max(trial.value for trial in line)
+    return next(trial for trial in line if trial.value >= best - NO_DIFFERENCE)
 
 
 def _key(method: str, settings: dict[str, Any]) -> str:
