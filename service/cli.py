@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -80,6 +80,12 @@ def inject(
     ] = None,
     method: Annotated[str | None, typer.Option(help="See `headgraft methods`.")] = None,
     setting: Annotated[list[str] | None, typer.Option(help="name=value of the method.")] = None,
+    prefer: Annotated[
+        str | None, typer.Option(help="old, balanced or new: which classes to favour.")
+    ] = None,
+    max_seen_loss: Annotated[
+        float | None, typer.Option(help="Points of old accuracy that may be lost at most.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Text encoder of the workers.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write the extended file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what lies there.")] = False,
@@ -97,10 +103,16 @@ def inject(
         method=method,
         settings=cli_text.parse_settings(setting or []) or None,
         encoder=encoder,
+        calibration=_calibration(prefer, max_seen_loss),
         target=out,
         may_overwrite=force,
     )
     _say(cli_inject.carry_out(order, url, _key(), Console(stderr=True)))
+
+
+def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, Any] | None:
+    given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
+    return {name: value for name, value in given.items() if value is not None} or None
 
 
 @app.command()
@@ -112,9 +124,8 @@ def jobs(url: UrlOption = None, limit: Annotated[int, typer.Option(min=1, max=10
         for one in service.injections(limit=limit):
             classes = f"{one['seen_count']}+{one['unseen_count']}"
             progress = f"{one['progress']:.0%}"
-            table.add_row(
-                one["id"], one["status"], one["method"], classes, progress, one["created_at"]
-            )
+            method = (one["result"] or one)["method"]
+            table.add_row(one["id"], one["status"], method, classes, progress, one["created_at"])
     Console().print(table)
 
 

@@ -33,6 +33,7 @@ class Order:
     method: str | None = None
     settings: Mapping[str, Any] | None = None
     encoder: str | None = None
+    calibration: Mapping[str, Any] | None = None
     target: Path | None = None
     may_overwrite: bool = False
 
@@ -66,8 +67,17 @@ def carry_out(order: Order, url: str | None, key: str | None, console: Console) 
     seconds = sum((ended["seconds"] or {}).values())
     return (
         f"{target}: {ended['seen_count']} classes and {ended['unseen_count']} new ones, "
-        f"by {ended['method']} in {seconds:.1f} s ({ended['id']})"
+        f"by {ended['result']['method']} in {seconds:.1f} s ({ended['id']})"
+        f"{_expected(ended['result']['estimate'])}"
     )
+
+
+def _expected(estimate: Mapping[str, Any] | None) -> str:
+    """Say what to expect of the head, where that is known."""
+    if not estimate or estimate["u"]["high"] - estimate["u"]["low"] >= 1:
+        return ""
+    new, old = (f"{100 * estimate[key]['value']:.0f} %" for key in ("u", "s"))
+    return f"\nexpected, without a picture seen: {new} of new and {old} of old classes recognised"
 
 
 @contextmanager
@@ -96,6 +106,7 @@ def _run(client: Headgraft, order: Order, progress: Progress, *, is_ours: bool) 
         class_names=order.names,
         method=order.method,
         settings=order.settings,
+        calibration=order.calibration,
         class_embeddings={"kind": "names", "encoder": order.encoder} if order.encoder else None,
         on_upload=on_upload,
     )

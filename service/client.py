@@ -80,6 +80,7 @@ class Headgraft:
         settings: Mapping[str, Any] | None = None,
         class_embeddings: Mapping[str, Any] | None = None,
         head: Mapping[str, Any] | None = None,
+        calibration: Mapping[str, Any] | None = None,
         timeout_seconds: int | None = None,
         on_upload: Callable[[int, int], None] | None = None,
     ) -> Injection:
@@ -95,6 +96,7 @@ class Headgraft:
             settings=settings,
             class_embeddings=class_embeddings,
             head=head,
+            calibration=calibration,
             timeout_seconds=timeout_seconds,
         )
         if checkpoint is None:

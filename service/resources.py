@@ -49,6 +49,32 @@ class Links(BaseModel):
     cancel: str
 
 
+class Figure(BaseModel):
+    """An expected accuracy in [0, 1], and the interval it lies in with 90 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Estimate(BaseModel):
+    """What to expect of the extended head, found without a picture; `reasons` limit the belief."""
+
+    T1: Figure
+    u: Figure
+    s: Figure
+    H: Figure
+    reasons: list[str]
+
+
+class Result(BaseModel):
+    """What was done in the end: the method that `auto` chose, its settings, what to expect."""
+
+    method: str
+    settings: dict[str, Any]
+    estimate: Estimate | None
+
+
 class InjectionResource(BaseModel):
     """A job as its owner sees it."""
 
@@ -74,6 +100,7 @@ class InjectionResource(BaseModel):
     error: JobError | None
     artifacts: list[Artifact]
     seconds: dict[str, float] | None
+    result: Result | None
     links: Links
 
 
@@ -158,6 +185,7 @@ def injection_resource(
             Artifact(name=name, **about) for name, about in manifest.get("files", {}).items()
         ],
         seconds=manifest.get("seconds"),
+        result=Result.model_validate(manifest) if "method" in manifest else None,
         links=links(record.id),
     )
 

@@ -30,6 +30,9 @@ STOP_SECONDS = 10.0
 WATCH_SECONDS = 0.05
 PAUSE_MAX_SECONDS = 2.0
 
+# What the API shows of a run's report without opening it.
+TOLD = ("head", "method", "settings", "estimate", "seconds")
+
 Reason = Literal["cancelled", "lost", "timeout", "drained"]
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -190,7 +193,7 @@ class Attempt:
                 progress=progress,
             )
             progress(1.0, "publish")
-            told = {part: report[part] for part in ("head", "seconds")}
+            told = {part: report.get(part) for part in TOLD}
             return publish(self.means.store, output, self.prefix, told)
 
 

@@ -70,7 +70,12 @@ def vectors(seen: int = SEEN, unseen: int = 3, size: int = 4) -> dict[str, Any]:
 
 def injection(**fields: Any) -> dict[str, Any]:
     """Return a request for `checkpoint()`; a field given as None is left out."""
-    document = {"class_names": class_names(), "add": class_names(3, "new"), **fields}
+    document = {
+        "class_names": class_names(),
+        "add": class_names(3, "new"),
+        "method": "ridge",
+        **fields,
+    }
     return {name: value for name, value in document.items() if value is not None}
 
 

@@ -120,6 +120,7 @@ def test_the_resource_should_show_the_job_as_documented(api: httpx.Client) -> No
         "error": None,
         "artifacts": [],
         "seconds": None,
+        "result": None,
         "links": {
             "self": own,
             **{part: f"{own}/{part}" for part in ("events", "head", "report", "cancel")},
