@@ -16,7 +16,7 @@ from models.leave_out import FOLDS, LeftOut, leave_out
 from models.progress import Progress
 from models.task import Task
 
-NO_DIFFERENCE = 0.015  # of the objective: what the simulation cannot tell apart
+NO_DIFFERENCE = 0.02  # of the objective: what the simulation cannot tell apart
 
 
 @dataclass(frozen=True, eq=False)

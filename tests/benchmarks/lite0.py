@@ -1,6 +1,7 @@
 """Accuracy of a method on EfficientNet-Lite0's real ImageNet head: 900 seen, 100 unseen classes.
 
-It does not know how a method works. Needs HEADGRAFT_BENCH_DATA; two cores, ridge 0.2 s a fold:
+It does not know how a method works; `--method auto` calibrates, without a picture.
+Needs HEADGRAFT_BENCH_DATA; two cores, ridge 0.2 s a fold, auto 2 s:
     python -m tests.benchmarks.lite0 --method ridge --embedding clip_vit_b32_text
     expect T1 80.1 u 76.1 s 69.0 H 72.3
 """
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from models import catalogue
+from models.auto import AUTO, Wish, solve
 from models.calibration import equal_distance
 from models.head import Head
 from models.inject import inject
@@ -45,9 +47,8 @@ def run_fold(
 ) -> Run:
     """Inject one fold's unseen classes and score the extended head on the real pictures."""
     task = make_task(data, unseen_C, embeddings_CA)
-    module, parsed = catalogue.method(method), catalogue.parse_settings(method, settings)
     began = time.perf_counter()
-    unseen = module.synthesize(task, parsed, device="cpu", progress=Progress())
+    unseen = _synthesize(task, method, settings)
     seconds = time.perf_counter() - began
     rows_UK = equal_distance(unseen.rows, task.head.rows, CALIBRATED_SCALE)
     calibrated = task.head.with_rows(rows_UK, unseen.class_names)
@@ -56,6 +57,13 @@ def run_fold(
         _score(data, unseen_C, task.head, calibrated),
         seconds,
     )
+
+
+def _synthesize(task: Task, method: str, settings: dict[str, Any]) -> Head:
+    if method == AUTO:
+        return solve(task, AUTO, settings, Wish(), device="cpu", progress=Progress()).unseen
+    module, parsed = catalogue.method(method), catalogue.parse_settings(method, settings)
+    return module.synthesize(task, parsed, device="cpu", progress=Progress())
 
 
 def make_task(data: Lite0, unseen_C: Tensor, embeddings_CA: Tensor) -> Task:
@@ -87,7 +95,7 @@ def run_folds(
 ) -> list[Run]:
     """Run a method over the first folds, and over seeds where the method has one."""
     data = read_lite0(folder)
-    seeded = "seed" in catalogue.method(method).Settings.model_fields
+    seeded = method != AUTO and "seed" in catalogue.method(method).Settings.model_fields
     return [
         run_fold(
             data, unseen_C, embeddings_CA, method, {**settings, **({"seed": s} if seeded else {})}

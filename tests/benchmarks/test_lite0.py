@@ -7,6 +7,7 @@ import pytest
 from torch import Tensor
 
 from tests.benchmarks.data import bench_folder, read_embeddings
+from tests.benchmarks.expected import lite0_cases, run_case
 from tests.benchmarks.lite0 import main, run_folds
 from tests.benchmarks.texts import encode_texts
 
@@ -39,6 +40,25 @@ def test_word_vectors_should_reach_t1_50(folder: Path) -> None:
 @pytest.mark.parametrize(("texts", "bar"), [("names", 28), ("gloss", 45)])
 def test_the_packaged_encoder_should_reach_its_bar(folder: Path, texts: str, bar: float) -> None:
     assert accuracy(folder, encode_texts(folder, "minilm", texts))[0] >= bar
+
+
+def test_auto_should_reach_t1_79_and_h_72_with_picture_text_embeddings(folder: Path) -> None:
+    runs = run_folds(folder, read_embeddings(folder, "clip_vit_b32_text"), "auto", {}, 10, 1)
+
+    assert 100 * mean(run.raw.T1 for run in runs) >= 79
+    assert 100 * mean(run.raw.H for run in runs) >= 72
+
+
+def test_the_expected_accuracy_should_be_near_the_real_one(folder: Path) -> None:
+    embeddings_CA = read_embeddings(folder, "conceptnet+wiki2vec")
+
+    outcomes = [
+        run_case(case, "auto", tell_accuracy=False)
+        for case in lite0_cases(folder, embeddings_CA, range(5, 8))
+    ]
+
+    assert mean(abs(one.solution.estimate.T1.value - one.real.T1) for one in outcomes) <= 0.08
+    assert mean(abs(one.solution.estimate.H.value - one.real.H) for one in outcomes) <= 0.08
 
 
 def test_without_data_the_command_should_say_that_it_skips(

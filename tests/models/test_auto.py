@@ -10,6 +10,7 @@ from models.auto import Solution, Wish, solve
 from models.errors import InjectionError
 from models.head import Head, Metric
 from models.inject import inject
+from models.methods import ridge
 from models.progress import Progress, Stopped
 from models.task import Task
 
@@ -223,3 +224,19 @@ def test_an_unknown_method_or_setting_should_be_refused() -> None:
 def test_a_setting_of_no_candidate_should_be_refused_with_auto() -> None:
     with pytest.raises(InjectionError, match="'widht'"):
         solve(secret_task(), "auto", {"widht": 1}, Wish(), device="cpu", progress=Progress())
+
+
+def test_the_defaults_of_a_method_should_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = ridge.Settings()
+
+    class Moved(ridge.Settings):
+        gamma: float = 3 * start.gamma
+        ridge: float = 3 * start.ridge
+        scale: float = 3 * start.scale
+
+    before = run(secret_task())
+    monkeypatch.setattr(ridge, "Settings", Moved)
+
+    after = run(secret_task())
+
+    torch.testing.assert_close(after.unseen.rows, before.unseen.rows, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,83 @@
+"""Time and memory of calibration; it looks at no picture.
+
+    python -m tests.benchmarks.cost                 900 + 100 classes, D = 1280, and plain fits
+    python -m tests.benchmarks.cost --grow          2,000 to 20,000 classes, synthetic
+
+Each size runs in a process of its own, so that its peak memory is its own.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from math import log
+
+import torch
+from torch.nn.functional import normalize
+
+from models.auto import Wish, solve
+from models.head import Head
+from models.methods import ridge
+from models.progress import Progress
+from models.task import Task
+
+SIZES = (2000, 5000, 10_000, 20_000)
+UNSEEN = 100
+
+
+def synthetic_task(seen: int, features: int, size: int) -> Task:
+    """Make a head whose rows follow, in part, from random class embeddings."""
+    generator = torch.Generator().manual_seed(0)
+    causes = torch.randn(seen + UNSEEN, size, generator=generator)
+    mix = torch.randn(size, features, generator=generator) / size**0.5
+    rows = normalize(causes @ mix + torch.randn(seen + UNSEEN, features, generator=generator))
+    names = [f"class {index}" for index in range(seen + UNSEEN)]
+    head = Head(rows[:seen], None, tuple(names[:seen]))
+    return Task(head, causes[:seen], causes[seen:], tuple(names[seen:]))
+
+
+def measure(seen: int, features: int, size: int) -> tuple[float, float, float, int]:
+    """Return seconds of a whole solution and of one plain fit, peak GiB, and leave-out rounds."""
+    task = synthetic_task(seen, features, size)
+    began = time.perf_counter()
+    ridge.synthesize(task, ridge.Settings(), device="cpu", progress=Progress())
+    plain = time.perf_counter() - began
+    began = time.perf_counter()
+    # A budget that never cuts: what is measured is the whole search.
+    wish = Wish(budget_seconds=3600)
+    solution = solve(task, "ridge", {}, wish, device="cpu", progress=Progress())
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return seconds, plain, peak, len(solution.tried)
+
+
+def _in_own_process(seen: int, features: int, size: int) -> tuple[float, float, float, int]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, (seen, features, size))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print one line a size, and the exponent between the sizes."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.cost")
+    parser.add_argument("--grow", action="store_true")
+    sizes = SIZES if parser.parse_args(arguments).grow else (900,)
+    features, size = (1024, 300) if len(sizes) > 1 else (1280, 512)
+    spent = {}
+    for seen in sizes:
+        seconds, plain, peak, rounds = _in_own_process(seen, features, size)
+        spent[seen] = seconds
+        print(
+            f"{seen} + {UNSEEN} classes, D {features}, A {size}: {seconds:.2f} s "
+            f"({rounds} candidates), {seconds / plain:.1f} plain fits of {plain:.2f} s, "
+            f"peak memory {peak:.2f} GiB",
+            flush=True,
+        )
+    for small, large in zip(sizes, sizes[1:], strict=False):
+        exponent = log(spent[large] / spent[small]) / log(large / small)
+        print(f"exponent from {small} to {large}: {exponent:.2f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
