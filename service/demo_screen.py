@@ -100,8 +100,9 @@ def files_lines(outcome: Outcome) -> str:
     """Say what made the rows, where the heads are, and how to load one."""
     path = outcome.folder / "described.safetensors"
     return (
-        f"\n{METHOD}, calibrated on hidden seen classes; encoder {ENCODER}. The heads are in {outcome.folder}; "
-        "to load one:\n  from safetensors.torch import load_file\n"
+        f"\n{METHOD}, calibrated on hidden seen classes; encoder {ENCODER}. "
+        f"The heads are in {outcome.folder}; to load one:\n"
+        "  from safetensors.torch import load_file\n"
         f"  network.load_state_dict(load_file({str(path)!r}), strict=False)"
     )
 
