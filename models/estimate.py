@@ -71,9 +71,14 @@ class Simulated:
         """Return s (G,) at one of the scales."""
         return self.real.s_GT[:, at]
 
+    @property
+    def u_T(self) -> Tensor:  # noqa: N802 - shape suffix
+        """Return u (T,) at all scales."""
+        return (self.clear.u_GT + self.real.u_GT).mean(dim=0) / 2
+
     def value(self, prefer: Prefer) -> Tensor:
         """Return the objective (T,): a harmonic mean of u and s, weighted by preference."""
-        u_T, s_T = self.real.u_GT.mean(dim=0), self.real.s_GT.mean(dim=0)
+        u_T, s_T = self.u_T, self.real.s_GT.mean(dim=0)
         surprise_T = FLATNESS * torch.tensor(SCALES).log().abs()
         return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - surprise_T
 
@@ -85,7 +90,7 @@ class Simulated:
         allowed = (loss_T <= seen_loss).nonzero()[:, 0]
         if not len(allowed):
             return int(loss_T.argmin())
-        return int(allowed[self.real.u_GT.mean(dim=0)[allowed].argmax()])
+        return int(allowed[self.u_T[allowed].argmax()])
 
     def _tilted(self, at: int) -> int:
         tilt = max(0.0, TILT_AT_0 + TILT_PER_T1 * float(self.T1(at).mean()))

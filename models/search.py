@@ -93,7 +93,7 @@ class Search:
         simulated = simulate(self.ground, left_out, unseen)
         loss = None if self.seen_loss_points is None else self.seen_loss_points / 100
         at = simulated.choose(self.prefer, loss)
-        value = simulated.value(self.prefer) if loss is None else simulated.real.u_GT.mean(dim=0)
+        value = simulated.value(self.prefer) if loss is None else simulated.u_T
         largest = int(left_out.fold_S[left_out.known_S].bincount().max())
         return Trial(
             method,

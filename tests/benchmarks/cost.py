@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log
 
 import torch
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
             f"peak memory {peak:.2f} GiB",
             flush=True,
         )
-    for small, large in zip(sizes, sizes[1:], strict=False):
+    for small, large in pairwise(sizes):
         exponent = log(spent[large] / spent[small]) / log(large / small)
         print(f"exponent from {small} to {large}: {exponent:.2f}")
 
