@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError as SchemaError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from workers.jobs import Problem
+from service.checks import Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 BOUNDS = {

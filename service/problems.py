@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from service.checks import Problem
 from service.pointers import locate
 from workers.header import HeaderError
-from workers.jobs import Problem
 from workers.ledger import LedgerError
 from workers.store import Full, Missing, StoreError
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from service.checkpoints import Checkpoint
+from service.checks import Problem, class_problems, injection_problems, joint_problem
 from service.pointers import setting_problems
 from service.problems import invalid, invalid_at, invalid_checkpoint
 from workers.header import Header, HeadTensors, find_head
@@ -21,11 +22,7 @@ from workers.jobs import (
     HeadRequest,
     InjectionRequest,
     NameEmbeddings,
-    Problem,
     StoredHead,
-    class_problems,
-    injection_problems,
-    joint_problem,
 )
 from workers.ledger import Presence
 

@@ -6,17 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from workers import jobs
-from workers.header import HeadTensors
-
-SEEN = [jobs.ClassEntry(name=name) for name in ("cat", "dog")]
 
 
 def request(**fields: Any) -> jobs.InjectionRequest:
     return jobs.InjectionRequest.model_validate({"add": ["fox"], **fields})
-
-
-def pointers(asked: jobs.InjectionRequest) -> dict[str, str]:
-    return {problem.pointer: problem.detail for problem in jobs.injection_problems(asked, SEEN)}
 
 
 def test_a_class_should_be_a_bare_name_or_a_name_with_a_description() -> None:
@@ -51,48 +44,3 @@ def test_an_encoder_that_is_not_a_short_name_should_be_refused(encoder: str) -> 
 def test_a_field_that_makes_no_sense_should_be_refused(fields: Any, where: str) -> None:
     with pytest.raises(ValidationError, match=where):
         request(**fields)
-
-
-def test_a_name_given_twice_should_be_pointed_at() -> None:
-    assert pointers(request(add=["fox", "owl", "fox"])) == {
-        "/add/2/name": "class 'fox' is already number 0 of the list"
-    }
-
-
-def test_a_new_name_that_the_head_has_should_be_pointed_at() -> None:
-    assert pointers(request(add=["fox", "dog"])) == {
-        "/add/1/name": "the head already has a class 'dog'"
-    }
-
-
-@pytest.mark.parametrize(
-    ("seen", "unseen", "pointer", "detail"),
-    [
-        ([[1.0]], [[1.0]], "/class_embeddings/seen", "1 vectors for 2 classes"),
-        ([[1.0], [2.0]], [], "/class_embeddings/unseen", "0 vectors for 1 classes"),
-        ([[1.0], [0.0]], [[1.0]], "/class_embeddings/seen/1", "'dog' is all zero"),
-        ([[1.0], [2.0]], [[]], "/class_embeddings/unseen/0", "'fox' is empty"),
-        ([[1.0], [2.0]], [[1.0, 2.0]], "/class_embeddings/unseen/0", "has 2 numbers"),
-        ([[1.0], [2.0]], [[float("nan")]], "/class_embeddings/unseen/0", "NaN"),
-    ],
-)
-def test_vectors_that_cannot_be_used_should_be_named(
-    seen: Any, unseen: Any, pointer: str, detail: str
-) -> None:
-    asked = request(class_embeddings={"kind": "attributes", "seen": seen, "unseen": unseen})
-    assert detail in pointers(asked)[pointer]
-
-
-def test_vectors_that_fit_should_be_no_problem() -> None:
-    vectors = {"kind": "embeddings", "seen": [[1.0], [2.0]], "unseen": [[3.0]]}
-    assert pointers(request(class_embeddings=vectors)) == {}
-
-
-@pytest.mark.parametrize(("encoder_size", "refused"), [(None, False), (4, False), (3, True)])
-def test_embeddings_used_as_rows_should_have_the_heads_size(
-    encoder_size: int | None, refused: bool
-) -> None:
-    tensors = HeadTensors(weight="w", bias=None, class_count=2, feature_size=4, dtype="F32")
-    problem = jobs.joint_problem(request(), tensors, encoder_size)
-    assert (problem is not None) == refused
-    assert not problem or ("have 3 numbers" in problem.detail and "rows have 4" in problem.detail)

@@ -1,0 +1,102 @@
+"""Finds what makes a request impossible for a head: names, counts, vectors, each with a pointer.
+
+It reads no file and knows nothing of methods beyond what they need.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workers.header import HeadTensors
+from workers.jobs import ClassEntry, InjectionRequest, Row, VectorEmbeddings
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One defect of a request: a JSON pointer to the value, and what is wrong with it."""
+
+    pointer: str
+    detail: str
+
+
+def class_problems(entries: Sequence[ClassEntry], pointer: str) -> list[Problem]:
+    """Find the names that stand twice in a list of classes."""
+    counts = Counter(entry.name for entry in entries)
+    first: dict[str, int] = {}
+    problems = []
+    for index, entry in enumerate(entries):
+        if counts[entry.name] > 1 and entry.name in first:
+            problems.append(
+                Problem(
+                    f"{pointer}/{index}/name",
+                    f"class {entry.name!r} is already number {first[entry.name]} of the list",
+                )
+            )
+        first.setdefault(entry.name, index)
+    return problems
+
+
+def injection_problems(request: InjectionRequest, seen: Sequence[ClassEntry]) -> list[Problem]:
+    """Find what makes an injection into this head impossible: names, counts, vectors."""
+    seen_names = {entry.name for entry in seen}
+    problems = class_problems(request.add, "/add")
+    problems += [
+        Problem(f"/add/{index}/name", f"the head already has a class {entry.name!r}")
+        for index, entry in enumerate(request.add)
+        if entry.name in seen_names
+    ]
+    if isinstance(request.class_embeddings, VectorEmbeddings):
+        problems += _vector_problems(request.class_embeddings, seen, request.add)
+    return problems
+
+
+def joint_problem(
+    request: InjectionRequest, tensors: HeadTensors, encoder_size: int | None
+) -> Problem | None:
+    """Say why class embeddings cannot serve as rows: their size must be the head's feature size.
+
+    `encoder_size` is the named encoder's dimension, None while no worker has announced it.
+    """
+    vectors = request.class_embeddings
+    size = encoder_size
+    if isinstance(vectors, VectorEmbeddings) and vectors.seen:
+        size = len(vectors.seen[0])
+    if size is None or size == tensors.feature_size:
+        return None
+    return Problem(
+        "/class_embeddings",
+        f"method {request.method!r} uses the class embeddings themselves as rows: they have "
+        f"{size} numbers, the head's rows have {tensors.feature_size}",
+    )
+
+
+def _vector_problems(
+    vectors: VectorEmbeddings, seen: Sequence[ClassEntry], add: Sequence[ClassEntry]
+) -> list[Problem]:
+    size = len(vectors.seen[0]) if vectors.seen else 0
+    problems: list[Problem] = []
+    parts = (("seen", vectors.seen, seen), ("unseen", vectors.unseen, add))
+    for part, rows, entries in parts:
+        pointer = f"/class_embeddings/{part}"
+        if len(rows) != len(entries):
+            detail = f"{len(rows)} vectors for {len(entries)} classes: give one per class, in order"
+            problems.append(Problem(pointer, detail))
+            continue
+        named = zip(rows, entries, strict=True)
+        problems += [
+            Problem(f"{pointer}/{index}", f"the vector of class {entry.name!r} {defect}")
+            for index, (row, entry) in enumerate(named)
+            if (defect := _row_defect(row, size))
+        ]
+    return problems
+
+
+def _row_defect(row: Row, size: int) -> str | None:
+    if len(row) == 0:
+        return "is empty"
+    if len(row) != size:
+        return f"has {len(row)} numbers; the first seen class has {size}"
+    if not all(map(math.isfinite, row)):
+        return "holds NaN or infinity"
+    return None if any(row) else "is all zero"
