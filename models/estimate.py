@@ -1,7 +1,7 @@
 """What accuracy to expect of an injected head, read off a simulated trade-off.
 
-It knows nothing of methods. The widths of the intervals were set on pictures of half the folds
-(tests/benchmarks/LOG.md) and validated on the others.
+It knows nothing of methods. Where its constants come from, and how far they were checked, is
+written in tests/benchmarks/LOG.md.
 """
 
 from dataclasses import dataclass
