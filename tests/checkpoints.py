@@ -50,5 +50,7 @@ def request(seen: int = 20, unseen: int = 3, **fields: Any) -> dict[str, Any]:
         "class_names": class_names(seen),
         "add": class_names(unseen, "new"),
         "class_embeddings": vectors(seen, unseen),
+        # By name: `auto` would try whatever methods a test has added, the deadly one too.
+        "method": "ridge",
         **fields,
     }
