@@ -127,7 +127,7 @@ REQUESTS = {
         "already has a class 'class 3'", request=injection(add=["class 3"]), code="invalid_request"
     ),
     "an unknown method": Case(
-        "'wizard' is not one of clip_text, icis, ridge",
+        "'wizard' is not one of auto, clip_text, icis, ridge",
         request=method("wizard"),
         code="invalid_request",
     ),
