@@ -92,7 +92,7 @@ def write_extended(
     """Copy a checkpoint with its head grown by the unseen rows; `class_names` are all C + U.
 
     Names, dtypes, other tensors and the first C rows keep their bytes; metadata is kept and gets
-    `class_names`, a JSON list. Needs no more memory than the new rows. Raises
+    `class_names`, a JSON list, and `seen_count`, C. Needs no more memory than the new rows. Raises
     InjectionError naming the class whose row overflows the dtype.
     """
     with source.open("rb") as reader:
@@ -106,7 +106,8 @@ def write_extended(
         # Wider types first: a head that grows by an odd count must not misalign what follows it.
         order = sorted(entries, key=lambda name: (-_bits(entries[name]), _start(entries[name])))
         header = _extended_header(entries, order, added, unseen.class_count)
-        header[METADATA] = {**metadata, "class_names": names}
+        seen_count = str(entries[weight]["shape"][0])
+        header[METADATA] = {**metadata, "class_names": names, "seen_count": seen_count}
         with target.open("wb") as writer:
             _write_header(writer, header)
             for name in order:

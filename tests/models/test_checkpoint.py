@@ -118,6 +118,22 @@ def test_metadata_should_be_kept_and_get_all_class_names(tmp_path: Path) -> None
         metadata = file.metadata()
     assert metadata["format"] == "pt"
     assert json.loads(metadata["class_names"]) == [*NAMES, "new 0"]
+    assert metadata["seen_count"] == "5"
+
+
+def test_a_second_injection_should_count_the_first_ones_classes_as_seen(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
+    third = tmp_path / "3.safetensors"
+    save(first)
+    extend(first, second, unseen(count=1))
+    names = [str(number) for number in range(9)]
+
+    checkpoint.write_extended(
+        second, third, weight="fc.weight", bias="fc.bias", unseen=unseen(), class_names=names
+    )
+
+    with safe_open(third, "pt") as file:
+        assert file.metadata()["seen_count"] == "6"
 
 
 def test_the_written_file_should_be_extensible_again(tmp_path: Path) -> None:
