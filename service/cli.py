@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service import cli_inject, cli_text, client, doctor, state, up
+from service import cli_evaluate, cli_inject, cli_text, client, doctor, state, up
+from service.become import become
 from service.client_errors import HeadgraftError
 from service.redis_server import ServerError
 
@@ -65,7 +66,7 @@ def run_worker() -> None:
             "a worker needs HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or a `headgraft up` that "
             f"runs on {home.path}"
         )
-    _become("workers.parent", HEADGRAFT_REDIS_URL=redis_url, HEADGRAFT_STORE_URL=store_url)
+    become("workers.parent", HEADGRAFT_REDIS_URL=redis_url, HEADGRAFT_STORE_URL=store_url)
 
 
 @app.command()
@@ -113,6 +114,9 @@ def inject(
 def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, Any] | None:
     given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
     return {name: value for name, value in given.items() if value is not None} or None
+
+
+app.command("evaluate")(cli_evaluate.evaluate)
 
 
 @app.command()
@@ -170,7 +174,7 @@ def pull_encoder(
     target = folder or _state(None).encoders
     target.mkdir(parents=True, exist_ok=True)
     named = ["--name", name] if name else []
-    _become("models.encoders", "pull", model, "--folder", str(target), *named)
+    become("models.encoders", "pull", model, "--folder", str(target), *named)
 
 
 @app.command()
@@ -222,12 +226,6 @@ def _say(line: str) -> None:
 
 def _fail(sentence: str) -> NoReturn:
     raise cli_text.TypedError(sentence)
-
-
-def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
-    """Replace this process by one that may import torch; ours may not."""
-    environment = {**os.environ, **variables, "PYTHONSAFEPATH": "1"}
-    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)  # noqa: S606  # no shell is wanted
 
 
 if __name__ == "__main__":
