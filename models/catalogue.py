@@ -43,6 +43,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(found.name for found in pkgutil.iter_modules(models.methods.__path__)))
 
 
+def candidates() -> tuple[str, ...]:
+    """List the methods that a choice among methods may try: all but those with AUTO = False."""
+    return tuple(name for name in names() if getattr(method(name), "AUTO", True))
+
+
 def method(name: str) -> Method:
     """Import a method by name; InjectionError naming the installed ones."""
     if name not in names():
