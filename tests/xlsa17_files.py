@@ -10,7 +10,7 @@ from scipy.io import savemat
 SEEN, UNSEEN = 30, 8
 ATTRIBUTES, FEATURES = 8, 24
 TRAIN, TEST = 8, 4  # pictures of a seen class; an unseen one has as many, all to test on
-NOISE = 0.3
+NOISE = 0.9
 
 
 @dataclass
@@ -45,7 +45,7 @@ def make(seed: int = 0) -> Made:
     attributes_CA = random.normal(size=(count, ATTRIBUTES))
     attributes_CA /= np.linalg.norm(attributes_CA, axis=1, keepdims=True)
     map_AD = random.normal(size=(ATTRIBUTES, FEATURES))
-    features_ND = 2 * attributes_CA[labels] @ map_AD
+    features_ND = 6 * attributes_CA[labels] @ map_AD
     features_ND += NOISE * random.normal(size=features_ND.shape)
     names = [f"{label + 1:03}.Kind_{label}" for label in range(count)]
     made = Made(names, unseen, labels, side)
