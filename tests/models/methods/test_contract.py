@@ -18,7 +18,10 @@ from models.task import Task
 from tests.models.builders import make_head, make_task
 
 # A training method at full size would take minutes; its constants are settings, so shrink them.
-SMALL: dict[str, dict[str, Any]] = {"icis": {"hidden_size": 16, "epochs": 3}}
+SMALL: dict[str, dict[str, Any]] = {
+    "icis": {"hidden_size": 16, "epochs": 3},
+    "subspace": {"hidden_size": 16, "epochs": 3},
+}
 # Methods that make each row from its own class embedding and the seen classes.
 ALONE = ["clip_text", "costa", "ridge", "smo", "wavg"]
 HEADS = {

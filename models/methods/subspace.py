@@ -1,0 +1,62 @@
+"""Subspace: a perceptron from class embeddings to rows, pulled towards the span of the seen rows.
+
+Mean squared error over seen classes plus weight * mean ||t - Q Q^T t||, Q from the reduced QR of
+the seen rows; it vanishes where the seen rows span everything (S >= K).
+
+Differences from the specification: t are the unseen classes' predictions by default (ours);
+`apply_to: targets` is the release, whose t lie in the span already, so the term only adds a
+constant. Embeddings are centred by default. Learning rate, batch and the slope that counts as flat
+are ours, for speed (chosen on hidden seen classes' rows alone); `faithful` sets the authors'.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from models.calibration import regression_rows, restore_norms
+from models.head import Head
+from models.progress import Progress
+from models.row_mlp import MlpSettings, RowMlp, train
+from models.task import Task
+from models.vectors import prepare
+
+NEEDS: frozenset[str] = frozenset()
+AUTO = False
+
+
+class Settings(MlpSettings):
+    """The constants of the training."""
+
+    AUTHORS: ClassVar[dict[str, Any]] = {**MlpSettings.AUTHORS, "apply_to": "targets"}
+
+    weight: float = Field(1e-3, ge=0, le=1000, description="Weight of the pull to the span.")
+    apply_to: Literal["predictions", "targets"] = Field(
+        "predictions", description="What is pulled: unseen predictions (ours), or seen targets."
+    )
+
+
+def synthesize(
+    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+) -> Head:
+    """Return one row per unseen class, in order: float32, on the CPU."""
+    seen_SA, unseen_UA = prepare(
+        task.class_embeddings_SA.to(device, torch.float32),
+        task.unseen_class_embeddings_UA.to(device, torch.float32),
+        centre=settings.centre,
+    )
+    rows_SK = regression_rows(task.head, device).float()
+    basis_KR = torch.linalg.qr(rows_SK.T).Q
+
+    def pull(network: RowMlp, target_BK: Tensor) -> Tensor:
+        t_NK = network(unseen_UA) if settings.apply_to == "predictions" else target_BK
+        return settings.weight * (t_NK - t_NK @ basis_KR @ basis_KR.T).norm(dim=1).mean()
+
+    def report(fraction: float, loss: float) -> None:
+        progress(fraction, "training", loss)
+
+    network = train(seen_SA, rows_SK, settings, report, pull)
+    with torch.no_grad():
+        rows_UK = restore_norms(network(unseen_UA), task.head)
+    return task.head.with_rows(rows_UK, task.unseen_class_names)
