@@ -21,6 +21,7 @@ from tests.models.builders import make_head, make_task
 SMALL: dict[str, dict[str, Any]] = {
     "icis": {"hidden_size": 16, "epochs": 3},
     "subspace": {"hidden_size": 16, "epochs": 3},
+    "wdae": {"hidden_size": 16, "epochs": 3, "repair_width": 2, "repair_epochs": 2},
 }
 # Methods that make each row from its own class embedding and the seen classes.
 ALONE = ["clip_text", "costa", "ridge", "smo", "wavg"]
