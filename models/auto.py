@@ -1,7 +1,7 @@
 """Solves a task: tries methods, calibrates their rows, and picks by the expected accuracy.
 
-It looks at no picture: every choice comes from injecting seen classes that are hidden. It knows
-nothing of a method but its settings.
+Every choice comes from injecting seen classes that are hidden, and but for pictures of them that
+the user gave it looks at none. It knows nothing of a method but its settings.
 """
 
 import time
@@ -12,23 +12,23 @@ from typing import Any
 import torch
 
 from models import catalogue
-from models.calibrate import ASSUMED_ACCURACY, Calibration, centre_of, place, present_scale, survey
+from models.calibrate import Calibration, centre_of, place, present_scale, survey
 from models.cost import expected_seconds
 from models.errors import InjectionError
 from models.estimate import Estimate, Prefer, Simulated, estimate, unknown
 from models.head import Head
 from models.outlook import ClassOutlook, look_ahead
+from models.pictures import Pictures
 from models.progress import Progress
+from models.reasons import reasons_for
 from models.search import Search, Trial
+from models.shift import choose_shift
 from models.task import Task
 from models.trade_off import SCALES
 
 AUTO = "auto"
 SMALL = "ridge"  # what "auto" is where nothing can be tried
 SEEN_MIN = 5
-# An estimate of T1 below so many times chance says that the embeddings carry nothing.
-NEAR_CHANCE = 3.0
-UNREACHED = 0.03
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Wish:
 
     `seen_loss_points` is the most that seen accuracy may fall, in points of a hundred; it takes
     the place of `prefer`. `seen_accuracy` is the head's own accuracy in [0, 1] where known.
+    `pictures` are labelled features of seen classes, which take the place of virtual ones.
     """
 
     prefer: Prefer = "balanced"
@@ -45,6 +46,12 @@ class Wish:
     budget_seconds: float = 60.0
     calibrate: bool = True
     seen_accuracy: float | None = None
+    pictures: Pictures | None = None
+
+    @property
+    def seen_loss(self) -> float | None:
+        """The most that seen accuracy may fall, in [0, 1]."""
+        return None if self.seen_loss_points is None else self.seen_loss_points / 100
 
 
 @dataclass(frozen=True)
@@ -108,8 +115,8 @@ def solve(
         name = SMALL if method == AUTO else method
         return _unsurveyed(task, name, _allowed(name, given), device, progress)
     progress(0.0, "calibrate")
-    ground = survey(task.head, wish.seen_accuracy)
-    search = Search(task, ground, wish.prefer, wish.seen_loss_points, device, progress)
+    ground = survey(task.head, _own_accuracy(task, wish), wish.pictures)
+    search = Search(task, ground, wish.prefer, wish.seen_loss, device, progress)
     ends = time.perf_counter() + wish.budget_seconds
     trials: list[Trial] = []
     tried: list[Tried] = []
@@ -124,6 +131,14 @@ def solve(
         tried += [_line(task, trial) for trial in found]
     best = max(trials, key=lambda trial: trial.value)
     return _deliver(search, best, wish, tuple(tried))
+
+
+def _own_accuracy(task: Task, wish: Wish) -> float | None:
+    """Return how right the head is known to be: by word, or by enough pictures."""
+    all_S = torch.ones(task.head.class_count, dtype=torch.bool)
+    if wish.seen_accuracy is None and wish.pictures and wish.pictures.suffice(all_S):
+        return wish.pictures.head_accuracy
+    return wish.seen_accuracy
 
 
 def _names(task: Task) -> list[str]:
@@ -173,27 +188,38 @@ def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) 
         task, parsed, device=search.device, progress=search.progress
     )
     centre_K = centre_of(ground, best.left_out)
-    calibration, at, unseen = None, _nearest_scale(present_scale(ground, raw, centre_K)), raw
+    calibration, simulated, unseen = None, best.simulated, raw
+    at = _nearest_scale(present_scale(ground, raw, centre_K))
     if wish.calibrate:
-        # A scale that the user gave is kept, and the estimate is read there.
-        given = best.settings.get("scale")
-        at = best.at if given is None else _nearest_scale(given)
-        calibration = Calibration(SCALES[at] if given is None else given)
+        calibration, simulated, at = _calibrate(search, best, wish)
         unseen = place(ground, raw, centre_K, calibration)
-    simulated = best.simulated
+    reasons = reasons_for(search, best, simulated, add_bias=wish.add_bias)
     return Solution(
         unseen=unseen,
         raw=raw,
         method=best.method,
         settings=parsed.model_dump(mode="json"),
         calibration=calibration,
-        estimate=estimate(
-            simulated, at, _reasons(search, wish, best), alone=len(task.unseen_class_names) == 1
-        ),
+        estimate=estimate(simulated, at, reasons, unseen=len(task.unseen_class_names)),
         curve=_curve(simulated),
         outlook=look_ahead(task, ground, best.left_out, simulated.real.hits_ST[:, at], unseen),
         tried=tried,
     )
+
+
+def _calibrate(search: Search, best: Trial, wish: Wish) -> tuple[Calibration, Simulated, int]:
+    """Choose scale and, where pictures tell, shift; with the play and the scale's number there."""
+    # A scale that the user gave is kept, and the estimate is read there.
+    given = best.settings.get("scale")
+    if given is not None:
+        return Calibration(given), best.simulated, _nearest_scale(given)
+    if not best.simulated.pictures or search.task.head.bias is None:
+        return Calibration(SCALES[best.at]), best.simulated, best.at
+    unseen = len(search.task.unseen_class_names)
+    shift, simulated, at = choose_shift(
+        search.ground, best.left_out, unseen, wish.prefer, wish.seen_loss
+    )
+    return Calibration(SCALES[at], bias_shift=shift), simulated, at
 
 
 def _unsurveyed(
@@ -217,48 +243,12 @@ def _unsurveyed(
 
 
 def _line(task: Task, trial: Trial) -> Tried:
-    expected = estimate(trial.simulated, trial.at, alone=len(task.unseen_class_names) == 1)
+    expected = estimate(trial.simulated, trial.at, unseen=len(task.unseen_class_names))
     return Tried(trial.method, trial.settings, expected, trial.seconds, trial.left_out.fits)
 
 
-def _reasons(search: Search, wish: Wish, trial: Trial) -> tuple[str, ...]:
-    """Say what the estimate rests on and what limits it."""
-    task, reached = search.task, search.ground.real.head_accuracy
-    unseen, T1 = len(task.unseen_class_names), float(trial.simulated.T1(trial.at).mean())
-    reasons = ["estimated from the head and the class embeddings alone, without a picture"]
-    if wish.seen_accuracy is None:
-        reasons.append(
-            f"the head is assumed to recognise {100 * ASSUMED_ACCURACY:.0f} % of pictures of its "
-            "classes: give its real accuracy for a better estimate"
-        )
-    if abs(reached - (wish.seen_accuracy or ASSUMED_ACCURACY)) > UNREACHED:
-        reasons.append(
-            f"the virtual features let the head recognise {100 * reached:.0f} %, not what it is "
-            "taken to: its rows are unlike those of a trained head, trust the figures less"
-        )
-    if trial.group_size < unseen:
-        reasons.append(
-            f"{unseen} classes are added, but only {trial.group_size} can be hidden at a time: "
-            "the real T1 and u will be lower"
-        )
-    if unseen == 1:
-        reasons.append("one new class: T1 is 1 by definition, u and s depend on which class it is")
-    elif T1 * trial.group_size < NEAR_CHANCE:
-        reasons.append(
-            f"the class embeddings tell next to nothing about the rows: T1 {100 * T1:.1f} %, "
-            f"chance is {100 / trial.group_size:.1f} %"
-        )
-    if wish.add_bias and task.head.bias is None:
-        reasons.append("no bias was added: its size cannot be chosen without features")
-    return tuple(reasons)
-
-
 def _curve(simulated: Simulated) -> tuple[CurvePoint, ...]:
-    points = []
-    for at, scale in enumerate(SCALES):
-        found = estimate(simulated, at)
-        points.append(CurvePoint(scale, found.u.value, found.s.value, found.H.value))
-    return tuple(points)
+    return tuple(CurvePoint(scale, *simulated.expected(at)) for at, scale in enumerate(SCALES))
 
 
 def _nearest_scale(scale: float) -> int:

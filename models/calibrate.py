@@ -3,7 +3,8 @@
 It does not know which method made them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from models.estimate import Simulated
 from models.feature_model import VirtualFeatures, draw
 from models.head import Head
 from models.leave_out import LeftOut
+from models.pictures import Pictures
 from models.trade_off import Rays, make_groups, play
 
 ASSUMED_ACCURACY = 0.85
@@ -23,17 +25,34 @@ FOREIGN_MEAN = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """A head as calibration sees it: rows theta (S, K) and features drawn from them."""
+    """A head as calibration sees it: rows theta (S, K), features drawn from them, and pictures.
+
+    The pictures are real ones of its classes, where the user gave any. `accuracy` is the head's
+    own, where known.
+    """
 
     head: Head
     rows_SK: Tensor  # noqa: N815 - shape suffix
     clear: VirtualFeatures
     real: VirtualFeatures
+    accuracy: float | None = None
+    pictures: Pictures | None = None
 
     @property
     def distance(self) -> float:
         """The rows' mean distance from their mean row."""
         return float((self.rows_SK - self.rows_SK.mean(dim=0)).norm(dim=1).mean())
+
+    def pictures_for(self, known_S: Tensor) -> Pictures | None:
+        """Return the pictures if there are enough of the classes that can be hidden."""
+        enough = self.pictures is not None and self.pictures.suffice(known_S)
+        return self.pictures if enough else None
+
+    def groups(self, left_out: LeftOut, unseen: int) -> list[Tensor]:
+        """Choose the groups of hidden classes that play the `unseen` ones."""
+        pictures = self.pictures_for(left_out.known_S)
+        shown_S = pictures.counts(len(left_out.fold_S)) > 0 if pictures else None
+        return make_groups(left_out.fold_S, left_out.known_S, unseen, shown_S=shown_S)
 
 
 @dataclass(frozen=True)
@@ -48,28 +67,57 @@ class Calibration:
     bias_shift: float = 0.0
 
 
-def survey(head: Head, accuracy: float | None) -> Ground:
+def survey(head: Head, accuracy: float | None, pictures: Pictures | None = None) -> Ground:
     """Draw virtual features of a head whose own accuracy is known, or assumed (None)."""
     rows_SK = regression_rows(head, "cpu").float()
     weight_SD = rows_SK[:, : head.feature_size]
     known = ASSUMED_ACCURACY if accuracy is None else accuracy
     clear = draw(weight_SD, max(known, ASSUMED_ACCURACY))
     real = clear if known >= ASSUMED_ACCURACY else draw(weight_SD, known)
-    return Ground(head, rows_SK, clear, real)
+    return Ground(head, rows_SK, clear, real, accuracy, pictures)
 
 
 def simulate(ground: Ground, left_out: LeftOut, unseen: int) -> Simulated:
-    """Play the injection of `unseen` classes with hidden seen ones, at all scales."""
-    D = ground.head.feature_size
-    directions_SK = ground.distance * normalize(left_out.rows_SK - centre_of(ground, left_out))
-    rays = Rays(
-        ground.rows_SK.mean(dim=0)[:D], directions_SK[:, :D], ground.head.metric == "cosine"
+    """Play the injection of `unseen` classes with hidden seen ones, at all scales.
+
+    On the pictures where they suffice, on virtual features else.
+    """
+    if ground.pictures_for(left_out.known_S):
+        return simulate_shifted(ground, left_out, unseen, (0.0,))[0]
+    rays, groups = _rays(ground, left_out), ground.groups(left_out, unseen)
+    weight_SD = ground.rows_SK[:, : ground.head.feature_size]
+    (clear,) = play(ground.clear, weight_SD, rays, groups)
+    if ground.real is ground.clear:
+        return Simulated(clear, clear)
+    (real,) = play(ground.real, weight_SD, rays, groups)
+    return Simulated(clear, real)
+
+
+def simulate_shifted(
+    ground: Ground, left_out: LeftOut, unseen: int, shifts: Sequence[float]
+) -> list[Simulated]:
+    """Play it on the pictures, once for each shift of the injected logits."""
+    pictures, D = ground.pictures, ground.head.feature_size
+    assert pictures is not None, "only real features tell how large a logit is"
+    biases_S = None if ground.head.bias is None else ground.rows_SK[:, D]
+    played = play(
+        pictures,
+        ground.rows_SK[:, :D],
+        _rays(ground, left_out, biased=ground.head.bias is not None),
+        ground.groups(left_out, unseen),
+        biases_S=biases_S,
+        shifts=shifts,
     )
-    groups = make_groups(left_out.fold_S, left_out.known_S, unseen)
-    weight_SD = ground.rows_SK[:, :D]
-    clear = play(ground.clear, weight_SD, rays, groups)
-    same = ground.real is ground.clear
-    return Simulated(clear, clear if same else play(ground.real, weight_SD, rays, groups))
+    return [Simulated(one, one, pictures.counts(len(left_out.fold_S))) for one in played]
+
+
+def _rays(ground: Ground, left_out: LeftOut, *, biased: bool = False) -> Rays:
+    D, mean_K = ground.head.feature_size, ground.rows_SK.mean(dim=0)
+    directions_SK = ground.distance * normalize(left_out.rows_SK - centre_of(ground, left_out))
+    rays = Rays(mean_K[:D], directions_SK[:, :D], ground.head.metric == "cosine")
+    if not biased:
+        return rays
+    return replace(rays, origin_bias=float(mean_K[D]), biases_C=directions_SK[:, D])
 
 
 def centre_of(ground: Ground, left_out: LeftOut) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.metrics import harmonic_mean
+from models.resample import resampled
 from models.trade_off import SCALES, TradeOff, weighted_mean
 
 Prefer = Literal["old", "balanced", "new"]
@@ -38,13 +39,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected T1, u, s and H of a head, and what limits the belief in them."""
+    """Expected T1, u, s and H of a head, and what limits the belief in them.
+
+    `pictures` counts the labelled features they were read off; 0: virtual ones.
+    """
 
     T1: Figure
     u: Figure
     s: Figure
     H: Figure
     reasons: tuple[str, ...] = ()
+    pictures: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +59,18 @@ class Simulated:
     `clear` is on features that a good head would recognise, `real` on features that the head
     recognises as often as it really does. What a weak head gets wrong is mostly the fault of its
     own rows (few pictures, much regularisation), which injected rows do not share.
+
+    Played on real pictures both are the same, and `pictures_S` counts them.
     """
 
     clear: TradeOff
     real: TradeOff
+    pictures_S: Tensor | None = None  # noqa: N815 - shape suffix
+
+    @property
+    def pictures(self) -> int:
+        """The number of real pictures this was played on."""
+        return 0 if self.pictures_S is None else int(self.pictures_S.sum())
 
     def T1(self, at: int) -> Tensor:  # noqa: N802 - the measure's name
         """Return T1 (G,) at one of the scales."""
@@ -82,36 +95,55 @@ class Simulated:
         surprise_T = FLATNESS * torch.tensor(SCALES).log().abs()
         return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - surprise_T
 
+    def expected(self, at: int) -> tuple[float, float, float]:
+        """Return u, s and H at one of the scales."""
+        u, s = float(self.u_T[at]), float(self.real.s_GT[:, at].mean())
+        return u, s, harmonic_mean(u, s)
+
     def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
         """Choose a scale by its number: the best value, or the most u within a loss of s."""
         if seen_loss is None:
             return self._tilted(int(self.value(prefer).argmax()))
-        loss_T = (self.real.s_before_G[:, None] - self.real.s_GT).mean(dim=0)
-        allowed = (loss_T <= seen_loss).nonzero()[:, 0]
+        allowed = (self._loss_T <= seen_loss).nonzero()[:, 0]
         if not len(allowed):
-            return int(loss_T.argmin())
+            return int(self._loss_T.argmin())
         return int(allowed[self.u_T[allowed].argmax()])
 
+    def worth(self, at: int, prefer: Prefer, seen_loss: float | None) -> float:
+        """Return what a choice is compared with others by."""
+        return float((self.value(prefer) if seen_loss is None else self.u_T)[at])
+
+    @property
+    def _loss_T(self) -> Tensor:  # noqa: N802 - shape suffix
+        loss_T: Tensor = (self.real.s_before_G[:, None] - self.real.s_GT).mean(dim=0)
+        return loss_T
+
     def _tilted(self, at: int) -> int:
+        if self.pictures:
+            return at
         tilt = max(0.0, TILT_AT_0 + TILT_PER_T1 * float(self.T1(at).mean()))
         return min(at + round(tilt / STEP), len(SCALES) - 1)
 
 
 def estimate(
-    simulated: Simulated, at: int, reasons: tuple[str, ...] = (), *, alone: bool = False
+    simulated: Simulated, at: int, reasons: tuple[str, ...] = (), *, unseen: int
 ) -> Estimate:
     """Read the expected accuracies at one of the scales, with 90 % intervals.
 
-    `alone` says that one class is injected: among itself it is always right.
+    `unseen` classes are injected; one is always right among itself.
 
     The spread over groups is that over which classes are injected: a delivered head has one
     group, so it counts whole.
     """
+    if simulated.pictures_S is not None:
+        drawn = resampled(simulated.real, simulated.pictures_S, at, unseen)
+        figures = {name: Figure(*one) for name, one in drawn.items()}
+        return Estimate(**figures, reasons=reasons, pictures=simulated.pictures)
     u_G, s_G = simulated.u(at), simulated.s(at)
     H = harmonic_mean(float(u_G.mean()), float(s_G.mean()))
     spread_H = _spread(weighted_mean(u_G, s_G, 1.0))
     return Estimate(
-        T1=Figure(1.0, 1.0, 1.0) if alone else _figure(simulated.T1(at)),
+        T1=Figure(1.0, 1.0, 1.0) if unseen == 1 else _figure(simulated.T1(at)),
         u=_figure(u_G),
         s=_figure(s_G),
         H=_interval(H, spread_H),

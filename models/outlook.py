@@ -16,7 +16,6 @@ from models.head import Head
 from models.kernel_ridge import KernelRidge
 from models.leave_out import LeftOut
 from models.task import Task
-from models.trade_off import make_groups
 from models.vectors import prepare
 
 NEAREST = 5
@@ -86,7 +85,7 @@ def _signs(new_UD: Tensor, rows_SK: Tensor) -> Tensor:
 def _hidden_signs(ground: Ground, left_out: LeftOut, unseen: int, hidden: Tensor) -> Tensor:
     directions_SD = _directions(ground, left_out.rows_SK)
     signs_SF = torch.zeros(len(directions_SD), 2)
-    for group in make_groups(left_out.fold_S, left_out.known_S, unseen):
+    for group in ground.groups(left_out, unseen):
         kept_S = torch.ones(len(directions_SD), dtype=torch.bool)
         kept_S[group] = False
         mean_K = ground.rows_SK.mean(dim=0)

@@ -1,6 +1,6 @@
 """Walks a method's tunable settings towards the best expected accuracy.
 
-It does not compare methods, and looks at no picture.
+It does not compare methods.
 """
 
 import time
@@ -40,7 +40,7 @@ class Search:
     task: Task
     ground: Ground
     prefer: Prefer
-    seen_loss_points: float | None
+    seen_loss: float | None
     device: str | torch.device
     progress: Progress
 
@@ -91,9 +91,7 @@ class Search:
         )
         unseen = len(self.task.unseen_class_names)
         simulated = simulate(self.ground, left_out, unseen)
-        loss = None if self.seen_loss_points is None else self.seen_loss_points / 100
-        at = simulated.choose(self.prefer, loss)
-        value = simulated.value(self.prefer) if loss is None else simulated.u_T
+        at = simulated.choose(self.prefer, self.seen_loss)
         largest = int(left_out.fold_S[left_out.known_S].bincount().max())
         return Trial(
             method,
@@ -101,7 +99,7 @@ class Search:
             left_out,
             simulated,
             at,
-            float(value[at]),
+            simulated.worth(at, self.prefer, self.seen_loss),
             min(unseen, largest),
             time.perf_counter() - began,
         )

@@ -1,25 +1,39 @@
-"""Seen against unseen accuracy over the scale of injected rows, on virtual features.
+"""Seen against unseen accuracy over the scale of injected rows, on features of seen classes.
 
-It plays the injection with hidden seen classes; it does not know which method made their rows.
+It plays the injection with hidden seen classes; it does not know which method made their rows,
+nor whether the features are virtual or real pictures'.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
-
-from models.feature_model import VirtualFeatures
 
 SCALES = tuple(0.5 * 1.05**step for step in range(50))
 GROUPS_MAX = 40
 
 
+class Features(Protocol):
+    """Features (N, .) with labels (N,) among the seen classes."""
+
+    @property
+    def labels_N(self) -> Tensor:  # noqa: N802 - shape suffix
+        """The class of each feature."""
+
+    def scores(self, weight_CD: Tensor) -> Tensor:
+        """Return the products (N, C) with rows, up to a constant per row in virtual features."""
+
+
 @dataclass(frozen=True, eq=False)
 class TradeOff:
-    """Accuracies (G, T) of G groups of hidden classes at T scales, in [0, 1].
+    """Accuracies (G, T) of G groups of hidden classes at T scales, class means in [0, 1].
 
     `s_before_G` is the seen accuracy with nothing injected. `hits_ST` is, per hidden class and
-    scale, the share of its features that are recognised among all classes (NaN: none drawn).
+    scale, the share of its features that are recognised among all classes, `own_ST` the same
+    among its group, `kept_ST` the share of a class's features that are recognised while it is
+    seen, mean over the groups (NaN, in each: no feature).
     """
 
     T1_GT: Tensor
@@ -27,6 +41,8 @@ class TradeOff:
     s_GT: Tensor  # noqa: N815 - shape suffix
     s_before_G: Tensor  # noqa: N815 - shape suffix
     hits_ST: Tensor  # noqa: N815 - shape suffix
+    own_ST: Tensor  # noqa: N815 - shape suffix
+    kept_ST: Tensor  # noqa: N815 - shape suffix
 
     @property
     def H_GT(self) -> Tensor:  # noqa: N802 - shape suffix
@@ -36,11 +52,23 @@ class TradeOff:
 
 @dataclass(frozen=True, eq=False)
 class Rays:
-    """Rows (C, D) on rays: origin + scale * direction; made unit where `unit` (cosine heads)."""
+    """Rows (C, D) on rays: origin + scale * direction; made unit where `unit` (cosine heads).
+
+    With biases (C,) and the origin's own, these move along as they are. For virtual features
+    they are left out: what their mean feature is worth to a class is not known.
+    """
 
     origin_D: Tensor  # noqa: N815 - shape suffix
     directions_CD: Tensor  # noqa: N815 - shape suffix
     unit: bool
+    origin_bias: float = 0.0
+    biases_C: Tensor | None = None  # noqa: N815 - shape suffix
+
+    def of(self, group: Tensor) -> "Rays":
+        """Return the rays of some classes."""
+        biases_C = None if self.biases_C is None else self.biases_C[group]
+        directions_CD = self.directions_CD[group]
+        return Rays(self.origin_D, directions_CD, self.unit, self.origin_bias, biases_C)
 
     def lengths(self, scale: float) -> Tensor:
         """Return what the products are divided by (C,)."""
@@ -48,6 +76,12 @@ class Rays:
             return torch.ones(len(self.directions_CD))
         lengths_C: Tensor = (self.origin_D + scale * self.directions_CD).norm(dim=1)
         return lengths_C
+
+    def bias(self, scale: float) -> Tensor:
+        """Return what is added to the products in the end (C,)."""
+        if self.biases_C is None:
+            return torch.zeros(len(self.directions_CD))
+        return self.origin_bias + scale * self.biases_C
 
 
 def weighted_mean(u: Tensor, s: Tensor, unseen_weight: float) -> Tensor:
@@ -57,47 +91,68 @@ def weighted_mean(u: Tensor, s: Tensor, unseen_weight: float) -> Tensor:
     return mean
 
 
-def make_groups(fold_S: Tensor, known_S: Tensor, unseen: int, seed: int = 0) -> list[Tensor]:
+def make_groups(
+    fold_S: Tensor, known_S: Tensor, unseen: int, *, shown_S: Tensor | None = None, seed: int = 0
+) -> list[Tensor]:
     """Choose from each fold a group of known hidden classes, as large as the classes to inject.
 
     Never across folds: a row that was predicted with the help of a class resembles it, and would
     wrongly attract its features; classes that are injected together know nothing of each other.
+    Classes that are `shown` by a feature come first, and a group without one is left out.
     """
     generator = torch.Generator().manual_seed(seed)
+    shown_S = torch.ones_like(known_S) if shown_S is None else shown_S
     folds = [((fold_S == fold) & known_S).nonzero()[:, 0] for fold in range(int(fold_S.max()) + 1)]
     groups: list[Tensor] = []
     for fold in filter(len, folds):
         order = fold[torch.randperm(len(fold), generator=generator)]
+        order = order[shown_S[order].long().argsort(descending=True, stable=True)]
         size = min(unseen, len(fold))
-        groups += torch.split(order, size)[
-            : max(1, min(GROUPS_MAX // len(folds), len(fold) // size))
-        ]
+        count = max(1, min(GROUPS_MAX // len(folds), len(fold) // size))
+        groups += [one for one in torch.split(order, size)[:count] if shown_S[one].any()]
     return groups
 
 
-def play(features: VirtualFeatures, seen_SD: Tensor, rays: Rays, groups: list[Tensor]) -> TradeOff:
+def play(
+    features: Features,
+    seen_SD: Tensor,
+    rays: Rays,
+    groups: list[Tensor],
+    *,
+    biases_S: Tensor | None = None,
+    shifts: Sequence[float] = (0.0,),
+) -> list[TradeOff]:
     """Hide each group in turn, inject its rows at every scale, and score all features.
 
-    `seen_SD` are the weights of all the rows the head has, unit for a cosine head.
+    `seen_SD` are the weights of all the rows the head has, unit for a cosine head, and
+    `biases_S` their biases where features are real. One result per shift, which is added to the
+    logits of injected rows.
     """
-    seen_scores_NS = features.scores(seen_SD - rays.origin_D)
-    S, T = seen_scores_NS.shape[1], len(SCALES)
-    # Centring does not move a linear head's argmax; only a cosine head's rows need the origin.
-    origin_N = features.scores(rays.origin_D[None])[:, 0] if rays.unit else None
-    if origin_N is not None:
-        seen_scores_NS += origin_N[:, None]
-    top = seen_scores_NS.max(dim=1)
-    hits_ST = torch.full((S, T), torch.nan)
-    results = []
+    scores_NS, origin_N = _seen_scores(features, seen_SD, rays, biases_S)
+    top = scores_NS.max(dim=1)
+    tables = [_Table.of(features.labels_N, scores_NS.shape[1]) for _ in shifts]
     for group in groups:
-        hidden_S = torch.zeros(S, dtype=torch.bool)
+        hidden_S = torch.zeros(scores_NS.shape[1], dtype=torch.bool)
         hidden_S[group] = True
-        seen = _seen_top(seen_scores_NS, top, hidden_S)
-        products_NG = features.scores(rays.directions_CD[group])
-        injected = _injected_top(products_NG, origin_N, rays, group)
-        results.append(_score(features.labels_N, hidden_S, group, seen, injected, hits_ST))
-    T1, u, s, before = zip(*results, strict=True)
-    return TradeOff(torch.stack(T1), torch.stack(u), torch.stack(s), torch.stack(before), hits_ST)
+        seen = _seen_top(scores_NS, top, hidden_S)
+        best_NT, place_NT = _injected_top(features, origin_N, rays.of(group))
+        for shift, table in zip(shifts, tables, strict=True):
+            table.add(group, hidden_S, seen, (best_NT + shift, place_NT))
+    return [table.trade_off() for table in tables]
+
+
+def _seen_scores(
+    features: Features, seen_SD: Tensor, rays: Rays, biases_S: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return the logits (N, S) of the rows the head has; and (N,) those of a cosine's origin."""
+    scores_NS = features.scores(seen_SD - rays.origin_D)
+    if biases_S is not None:
+        scores_NS += biases_S
+    # Centring does not move a linear head's argmax; only a cosine head's rows need the origin.
+    if not rays.unit:
+        return scores_NS.sub_(rays.origin_bias), None
+    origin_N = features.scores(rays.origin_D[None])[:, 0]
+    return scores_NS.add_(origin_N[:, None]), origin_N
 
 
 def _seen_top(
@@ -111,17 +166,19 @@ def _seen_top(
     return value_N, class_N
 
 
-def _injected_top(
-    products_NG: Tensor, origin_N: Tensor | None, rays: Rays, group: Tensor
-) -> tuple[Tensor, Tensor]:
+def _injected_top(features: Features, origin_N: Tensor | None, rays: Rays) -> tuple[Tensor, Tensor]:
     """Return each feature's best injected score and place in the group, (N, T) each."""
-    scales_T = torch.tensor(SCALES)
+    products_NG = features.scores(rays.directions_CD)
     if origin_N is None:
+        if rays.biases_C is not None:
+            products_NG += rays.biases_C
         best = products_NG.max(dim=1)
-        return best.values[:, None] * scales_T, best.indices[:, None].expand(-1, len(scales_T))
-    rays = Rays(rays.origin_D, rays.directions_CD[group], rays.unit)
+        scales_T = torch.tensor(SCALES)
+        return best.values[:, None] * scales_T, best.indices[:, None].expand(-1, len(SCALES))
     at_scale = [
-        ((origin_N[:, None] + scale * products_NG) / rays.lengths(scale)).max(dim=1)
+        ((origin_N[:, None] + scale * products_NG) / rays.lengths(scale) + rays.bias(scale)).max(
+            dim=1
+        )
         for scale in SCALES
     ]
     return (
@@ -130,26 +187,60 @@ def _injected_top(
     )
 
 
-def _score(
-    labels_N: Tensor,
-    hidden_S: Tensor,
-    group: Tensor,
-    seen: tuple[Tensor, Tensor],
-    injected: tuple[Tensor, Tensor],
-    hits_ST: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return T1, u, s over the scales and s before; write the group's hits."""
-    new_N = hidden_S[labels_N]
-    wins_NT = injected[0] > seen[0][:, None]
-    right_NT = group[injected[1]] == labels_N[:, None]
-    seen_right_N = seen[1] == labels_N
-    found_NT = (right_NT & wins_NT)[new_N].float()
-    hits_ST[group] = _class_means(found_NT, labels_N[new_N], len(hidden_S))[group]
-    s_T = (seen_right_N[:, None] & ~wins_NT)[~new_N].float().mean(dim=0)
-    T1_T = right_NT[new_N].float().mean(dim=0)
-    return T1_T, found_NT.mean(dim=0), s_T, seen_right_N[~new_N].float().mean()
+@dataclass(eq=False)
+class _Table:
+    """Gathers what happens to the features while one group after the other is hidden."""
 
+    labels_N: Tensor  # noqa: N815 - shape suffix
+    counts_S: Tensor  # noqa: N815 - shape suffix
+    hits_ST: Tensor  # noqa: N815 - shape suffix
+    own_ST: Tensor  # noqa: N815 - shape suffix
+    kept_ST: Tensor  # noqa: N815 - shape suffix
+    rounds_S: Tensor  # noqa: N815 - shape suffix
+    groups: list[tuple[Tensor, Tensor, Tensor, Tensor]]
 
-def _class_means(values_NT: Tensor, labels_N: Tensor, classes: int) -> Tensor:
-    sums_ST = torch.zeros(classes, values_NT.shape[1]).index_add_(0, labels_N, values_NT)
-    return sums_ST / torch.bincount(labels_N, minlength=classes)[:, None]
+    @classmethod
+    def of(cls, labels_N: Tensor, classes: int) -> "_Table":
+        unknown_ST = torch.full((classes, len(SCALES)), torch.nan)
+        counts_S = torch.bincount(labels_N, minlength=classes)
+        kept_ST, rounds_S = torch.zeros_like(unknown_ST), torch.zeros(classes)
+        return cls(labels_N, counts_S, unknown_ST, unknown_ST.clone(), kept_ST, rounds_S, [])
+
+    def add(
+        self,
+        group: Tensor,
+        hidden_S: Tensor,
+        seen: tuple[Tensor, Tensor],
+        injected: tuple[Tensor, Tensor],
+    ) -> None:
+        """Score one group: features of hidden classes as new, the others as old ones."""
+        new_N = hidden_S[self.labels_N]
+        wins_NT = injected[0] > seen[0][:, None]
+        right_NT = group[injected[1]] == self.labels_N[:, None]
+        kept_N = seen[1] == self.labels_N
+        hits_NT = torch.where(new_N[:, None], right_NT & wins_NT, kept_N[:, None] & ~wins_NT)
+        hits_ST = self._class_means(hits_NT.float())
+        own_ST = self._class_means(right_NT[new_N].float(), new_N)
+        before_S = self._class_means(kept_N.float()[:, None])[:, 0]
+        self.hits_ST[group], self.own_ST[group] = hits_ST[group], own_ST[group]
+        self.kept_ST[~hidden_S] += hits_ST[~hidden_S]
+        self.rounds_S += ~hidden_S
+        self.groups.append(
+            (
+                own_ST[group].nanmean(dim=0),
+                hits_ST[group].nanmean(dim=0),
+                hits_ST[~hidden_S].nanmean(dim=0),
+                before_S[~hidden_S].nanmean(),
+            )
+        )
+
+    def _class_means(self, values_NT: Tensor, chosen_N: Tensor | None = None) -> Tensor:
+        labels_N = self.labels_N if chosen_N is None else self.labels_N[chosen_N]
+        sums_ST = torch.zeros(len(self.counts_S), values_NT.shape[1])
+        return sums_ST.index_add_(0, labels_N, values_NT) / self.counts_S[:, None]
+
+    def trade_off(self) -> TradeOff:
+        """Return what was gathered."""
+        T1, u, s, before = (torch.stack(column) for column in zip(*self.groups, strict=True))
+        kept_ST = self.kept_ST / self.rounds_S[:, None]
+        return TradeOff(T1, u, s, before, self.hits_ST, self.own_ST, kept_ST)

@@ -12,7 +12,9 @@ def simulated(groups: int = 3) -> Simulated:
     u_GT = torch.linspace(0, 0.8, len(SCALES)).expand(groups, -1)
     s_GT = torch.linspace(0.9, 0.1, len(SCALES)).expand(groups, -1)
     T1_GT = torch.full_like(u_GT, 0.8)
-    play = TradeOff(T1_GT, u_GT, s_GT, torch.full((groups,), 0.9), torch.zeros(4, len(SCALES)))
+    shares_ST = torch.zeros(4, len(SCALES))
+    before_G = torch.full((groups,), 0.9)
+    play = TradeOff(T1_GT, u_GT, s_GT, before_G, shares_ST, shares_ST, shares_ST)
     return Simulated(play, play)
 
 
@@ -50,10 +52,11 @@ def test_groups_that_disagree_should_widen_the_interval() -> None:
         play.real.u_GT,
         play.real.s_GT,
         play.real.s_before_G,
-        play.real.hits_ST,
+        *[play.real.hits_ST] * 3,
     )
 
-    narrow, wide = estimate(play, 10).T1, estimate(Simulated(spread, spread), 10).T1
+    narrow = estimate(play, 10, unseen=5).T1
+    wide = estimate(Simulated(spread, spread), 10, unseen=5).T1
 
     assert wide.high - wide.low > narrow.high - narrow.low
 
