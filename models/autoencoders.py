@@ -1,6 +1,6 @@
-"""Two one-hidden-layer autoencoders that share a code; it does not know how they are trained."""
+"""Two autoencoders that share a code; it does not know how they are trained."""
 
-from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -8,44 +8,65 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 Distance = Literal["cosine", "mse"]
+Terms = Literal["mlp", "autoencoders", "cross_terms", "all"]
 
 
 class Autoencoders(nn.Module):
     """E_a, D_a over class embeddings (A) and E_w, D_w over rows (K), ReLU on the code (Z).
 
-    `sizes` is (A, K, Z). Weights are N(0, deviation), biases 0, drawn from `generator` alone.
+    `sizes` is (A, K, Z); every encoder and decoder has `layers` linear maps, of width Z inside.
+    Weights are N(0, deviation), biases 0, drawn from `generator` alone.
     """
 
     def __init__(
-        self, sizes: tuple[int, int, int], deviation: float, generator: torch.Generator
+        self,
+        sizes: tuple[int, int, int],
+        deviation: float,
+        generator: torch.Generator,
+        layers: int = 1,
     ) -> None:
         super().__init__()
         A, K, Z = sizes
-        self.encode_a = _linear(A, Z, deviation, generator)
-        self.encode_w = _linear(K, Z, deviation, generator)
-        self.decode_a = _linear(Z, A, deviation, generator)
-        self.decode_w = _linear(Z, K, deviation, generator)
+        inner = [Z] * (layers - 1)
+        self.encode_a = _stack([A, *inner, Z], deviation, generator)
+        self.encode_w = _stack([K, *inner, Z], deviation, generator)
+        self.decode_a = _stack([Z, *inner, A], deviation, generator)
+        self.decode_w = _stack([Z, *inner, K], deviation, generator)
 
     def loss(
-        self, embeddings_BA: Tensor, rows_SK: Tensor, seen_B: Tensor, distance: Distance
+        self,
+        embeddings_BA: Tensor,
+        rows_SK: Tensor,
+        seen_B: Tensor,
+        distance: Distance,
+        terms: Terms = "all",
     ) -> Tensor:
-        """Sum the four terms of one batch.
+        """Sum the terms of one batch, in the order in which the paper's ablation adds them.
 
-        `seen_B` is a boolean mask with one row of `rows_SK` per true entry, in order. The first
-        term averages over the batch, the other three over its seen classes (0 without any).
+        "mlp" is d(D_w E_a a, theta) alone; "autoencoders" adds d(D_a E_a a, a) and
+        d(D_w E_w theta, theta); "cross_terms" adds d(D_a E_w theta, a); "all" is the same loss on
+        batches that hold unseen classes too. `seen_B` is a boolean mask with one row of `rows_SK`
+        per true entry, in order. d(D_a E_a a, a) averages over the batch, the others over its seen
+        classes (0 without any).
         """
         code_BZ = self.encode_a(embeddings_BA).relu()
+        if terms == "mlp":
+            return _mean_distance(self.decode_w(code_BZ[seen_B]), rows_SK, distance)
         if not len(rows_SK):
             return _mean_distance(self.decode_a(code_BZ), embeddings_BA, distance)
         code_SZ = self.encode_w(rows_SK).relu()
+        w_SK, w_from_a_SK = self.decode_w(torch.cat([code_SZ, code_BZ[seen_B]])).chunk(2)
+        rows_loss = _mean_distance(w_SK, rows_SK, distance) + _mean_distance(
+            w_from_a_SK, rows_SK, distance
+        )
+        if terms == "autoencoders":
+            return _mean_distance(self.decode_a(code_BZ), embeddings_BA, distance) + rows_loss
         decoded = self.decode_a(torch.cat([code_BZ, code_SZ]))
         a_BA, a_from_w_SA = decoded.split([len(code_BZ), len(code_SZ)])
-        w_SK, w_from_a_SK = self.decode_w(torch.cat([code_SZ, code_BZ[seen_B]])).chunk(2)
         return (
             _mean_distance(a_BA, embeddings_BA, distance)
             + _mean_distance(a_from_w_SA, embeddings_BA[seen_B], distance)
-            + _mean_distance(w_SK, rows_SK, distance)
-            + _mean_distance(w_from_a_SK, rows_SK, distance)
+            + rows_loss
         )
 
     @torch.no_grad()
@@ -55,22 +76,16 @@ class Autoencoders(nn.Module):
         return rows_UK
 
 
-def train_epoch(
-    networks: Autoencoders,
-    optimizer: torch.optim.Optimizer,
-    embeddings_CA: Tensor,
-    rows_SK: Tensor,
-    batches: Iterable[Tensor],
-    distance: Distance,
-) -> Iterator[float]:
-    """Take one step per batch of class numbers (the first S are seen); yield each step's loss."""
-    for batch_B in batches:
-        seen_B = batch_B < len(rows_SK)
-        total = networks.loss(embeddings_CA[batch_B], rows_SK[batch_B[seen_B]], seen_B, distance)
-        optimizer.zero_grad()
-        torch.autograd.backward(total)
-        optimizer.step()
-        yield float(total.detach())
+def mean_distance(predicted_BK: Tensor, target_BK: Tensor, distance: Distance) -> float:
+    """Return the mean of 1 - cosine, or of the squared error, over rows."""
+    return float(_mean_distance(predicted_BK, target_BK, distance))
+
+
+def _stack(sizes: list[int], deviation: float, generator: torch.Generator) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [_linear(inputs, outputs, deviation, generator), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
 
 
 def _linear(inputs: int, outputs: int, deviation: float, generator: torch.Generator) -> nn.Linear:
@@ -82,6 +97,8 @@ def _linear(inputs: int, outputs: int, deviation: float, generator: torch.Genera
 
 
 def _mean_distance(predicted: Tensor, target: Tensor, distance: Distance) -> Tensor:
+    if not len(target):
+        return predicted.sum()  # zero, and still part of the graph
     if distance == "mse":
         return (predicted - target).square().mean()
     return 1 - cosine_similarity(predicted, target).mean()

@@ -33,6 +33,18 @@ def regression_rows(head: Head, device: str | torch.device) -> Tensor:
     return torch.cat([weight_SD, head.bias.to(device, torch.float64)[:, None]], dim=1)
 
 
+def span(rows_SK: Tensor) -> Tensor:
+    """Return an orthonormal basis (K, R) of the rows' span, or of all K where R would not be less.
+
+    Distances and angles between rows are the same in its coordinates.
+    """
+    S, K = rows_SK.shape
+    if S >= K:
+        return torch.eye(K, dtype=rows_SK.dtype, device=rows_SK.device)
+    basis_KS: Tensor = torch.linalg.qr(rows_SK.T).Q
+    return basis_KS
+
+
 def restore_norms(rows_UK: Tensor, head: Head) -> Tensor:
     """Give the weights of a cosine head the seen weights' mean norm; leave linear heads alone.
 

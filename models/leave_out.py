@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models import catalogue
+from models.folds import deal_folds
 from models.head import Head
 from models.progress import Progress
 from models.task import Task
@@ -29,23 +30,6 @@ class LeftOut:
     known_S: Tensor  # noqa: N815 - shape suffix
     fold_S: Tensor  # noqa: N815 - shape suffix
     fits: int
-
-
-def deal_folds(embeddings_SA: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Number each class with its fold, 0 to count - 1, so that near neighbours are split.
-
-    Classes are put in the order of their embeddings' leading direction and dealt out in turn,
-    each round shuffled.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    embeddings_SA = embeddings_SA.cpu().double()
-    centred_SA = embeddings_SA - embeddings_SA.mean(dim=0)
-    start_A1 = torch.randn(centred_SA.shape[1], 1, generator=generator, dtype=torch.float64)
-    order_S = (centred_SA @ _leading(centred_SA, start_A1))[:, 0].argsort()
-    fold_S = torch.empty(len(order_S), dtype=torch.long)
-    for round_B in torch.split(order_S, count):
-        fold_S[round_B] = torch.randperm(count, generator=generator)[: len(round_B)]
-    return fold_S
 
 
 def fold_count(seen: int, unseen: int) -> int:
@@ -102,11 +86,3 @@ def hide(task: Task, hidden_S: Tensor) -> Task:
         task.class_embeddings_SA[hidden_S],
         tuple(names[index] for index in hidden_S.nonzero()[:, 0].tolist()),
     )
-
-
-def _leading(centred_SA: Tensor, vector_A1: Tensor) -> Tensor:
-    # Any rough leading direction serves; a full decomposition would cost more than the folds.
-    for _ in range(8):
-        vector_A1 = centred_SA.T @ (centred_SA @ vector_A1)
-        vector_A1 = vector_A1 / vector_A1.norm().clamp_min(torch.finfo(vector_A1.dtype).tiny)
-    return vector_A1

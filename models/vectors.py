@@ -5,17 +5,22 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 
-def prepare(seen_SA: Tensor, unseen_UA: Tensor, *, centre: bool) -> tuple[Tensor, Tensor]:
+def prepare(
+    seen_SA: Tensor, unseen_UA: Tensor, *, centre: bool, unit: bool = True
+) -> tuple[Tensor, Tensor]:
     """Scale every embedding to unit length; if `centre`, subtract the seen mean and rescale.
+
+    Without `unit`, lengths are left alone.
 
     Only seen classes enter the mean, so that a class's row does not depend on the other
     classes injected with it. A vector equal to the mean becomes zero.
     """
-    seen_SA, unseen_UA = normalize(seen_SA), normalize(unseen_UA)
+    scaled = normalize if unit else torch.Tensor.clone
+    seen_SA, unseen_UA = scaled(seen_SA), scaled(unseen_UA)
     if not centre:
         return seen_SA, unseen_UA
     mean_A = seen_SA.mean(dim=0)
-    return normalize(_clean(seen_SA - mean_A)), normalize(_clean(unseen_UA - mean_A))
+    return scaled(_clean(seen_SA - mean_A)), scaled(_clean(unseen_UA - mean_A))
 
 
 def _clean(difference_CA: Tensor) -> Tensor:

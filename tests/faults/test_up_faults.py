@@ -18,7 +18,7 @@ from tests.faults.follower import Follower
 from tests.fundamentals import client
 from tests.processes import eventually, free_port
 
-LONG_ICIS = {"hidden_size": 64, "epochs": 3000, "batch_size": 8, "stop_patience": 100_000}
+LONG_ICIS = {"hidden_size": 64, "epochs": 3000, "batch_size": 8, "early_stop": False}
 
 
 @dataclass

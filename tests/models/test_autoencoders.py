@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from models.autoencoders import Autoencoders, Distance, train_epoch
+from models.autoencoders import Autoencoders, Distance, Terms
 
 
 def make() -> Autoencoders:
@@ -39,22 +39,38 @@ def test_a_batch_without_seen_classes_should_have_the_first_term_alone(distance:
 
     assert torch.isfinite(total)
     total.backward()  # type: ignore[no-untyped-call] # torch's
-    assert networks.encode_w.weight.grad is None
+    assert next(networks.encode_w.parameters()).grad is None
 
 
 def test_the_same_generator_state_should_give_the_same_weights() -> None:
-    assert torch.equal(make().decode_w.weight, make().decode_w.weight)
+    first, second = make().state_dict(), make().state_dict()
+
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_an_epoch_should_take_one_step_a_batch() -> None:
-    networks = make()
-    optimizer = torch.optim.Adam(networks.parameters(), 0.01)
-    before = networks.encode_a.weight.detach().clone()
-    batches = torch.split(torch.arange(6), 2)
+@pytest.mark.parametrize(
+    ("terms", "parts"), [("mlp", "W"), ("autoencoders", "AwW"), ("cross_terms", "AawW")]
+)
+def test_the_ablation_should_add_its_terms_one_after_the_other(terms: Terms, parts: str) -> None:
+    networks, seen_B = make(), torch.tensor([True, True])
+    a_BA, w_SK = torch.randn(2, 3), torch.randn(2, 4)
+    code_a, code_w = networks.encode_a(a_BA).relu(), networks.encode_w(w_SK).relu()
+    terms_of = {
+        "A": distances(networks.decode_a(code_a), a_BA),
+        "a": distances(networks.decode_a(code_w), a_BA),
+        "w": distances(networks.decode_w(code_w), w_SK),
+        "W": distances(networks.decode_w(code_a), w_SK),
+    }
 
-    losses = list(
-        train_epoch(networks, optimizer, torch.randn(6, 3), torch.randn(4, 4), batches, "cosine")
-    )
+    expected = torch.stack([terms_of[part].mean() for part in parts]).sum()
 
-    assert len(losses) == 3
-    assert not torch.equal(networks.encode_a.weight, before)
+    torch.testing.assert_close(networks.loss(a_BA, w_SK, seen_B, "cosine", terms), expected)
+
+
+def test_more_layers_should_be_of_the_hidden_width() -> None:
+    networks = Autoencoders((3, 4, 8), 0.5, torch.Generator().manual_seed(0), layers=3)
+
+    widths = [tuple(w.shape) for name, w in networks.named_parameters() if name.endswith("weight")]
+
+    assert widths[:3] == [(8, 3), (8, 8), (8, 8)]  # E_a
+    assert widths[-3:] == [(8, 8), (8, 8), (4, 8)]  # D_w

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cosine_similarity
 
-from models.calibration import equal_distance, regression_rows, restore_norms
+from models.calibration import equal_distance, regression_rows, restore_norms, span
 from tests.models.builders import make_head
 
 
@@ -45,3 +45,19 @@ def test_restored_weights_of_a_cosine_head_should_have_the_seen_mean_norm() -> N
     torch.testing.assert_close(
         rows_UK[:, :-1].norm(dim=1), head.weight.norm(dim=1).mean().expand(3)
     )
+
+
+def test_coordinates_in_the_span_should_keep_distances_and_lose_nothing() -> None:
+    rows_SK = torch.randn(5, 9)
+
+    basis_KR = span(rows_SK)
+
+    assert basis_KR.shape == (9, 5)
+    torch.testing.assert_close(rows_SK @ basis_KR @ basis_KR.T, rows_SK)
+    torch.testing.assert_close(
+        torch.cdist(rows_SK @ basis_KR, rows_SK @ basis_KR), torch.cdist(rows_SK, rows_SK)
+    )
+
+
+def test_as_many_rows_as_numbers_should_be_left_as_they_are() -> None:
+    assert torch.equal(span(torch.randn(9, 5)), torch.eye(5))

@@ -2,26 +2,12 @@
 
 import torch
 
-from models.leave_out import deal_folds, fold_count, hide, leave_out
+from models.leave_out import fold_count, hide, leave_out
 from models.methods import ridge
 from models.progress import Progress
 from tests.models.builders import make_head, make_task
 
 SMALL_ICIS = {"hidden_size": 8, "epochs": 2}
-
-
-def test_folds_should_have_equal_sizes() -> None:
-    fold_S = deal_folds(torch.randn(47, 6), 5)
-
-    assert sorted(fold_S.bincount().tolist()) == [9, 9, 9, 10, 10]
-
-
-def test_two_clusters_should_be_spread_over_the_folds() -> None:
-    embeddings_SA = torch.cat([torch.randn(10, 3) + 50, torch.randn(10, 3) - 50])
-
-    fold_S = deal_folds(embeddings_SA, 5)
-
-    assert fold_S[:10].bincount().tolist() == [2] * 5
 
 
 def test_folds_should_be_as_large_as_the_classes_to_inject_if_that_leaves_enough() -> None:

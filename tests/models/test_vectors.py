@@ -27,3 +27,14 @@ def test_vectors_that_are_all_alike_should_become_zero_when_centred() -> None:
 
     assert not seen_SA.any()
     assert not unseen_UA.any()
+
+
+def test_lengths_should_be_left_alone_when_told_so() -> None:
+    seen_SA, unseen_UA = torch.randn(6, 4), torch.randn(2, 4)
+
+    as_they_are, _ = prepare(seen_SA, unseen_UA, centre=False, unit=False)
+    centred, others = prepare(seen_SA, unseen_UA, centre=True, unit=False)
+
+    assert torch.equal(as_they_are, seen_SA)
+    torch.testing.assert_close(centred, seen_SA - seen_SA.mean(dim=0))
+    torch.testing.assert_close(others, unseen_UA - seen_SA.mean(dim=0))

@@ -151,7 +151,7 @@ def test_what_was_started_for_the_occasion_should_end_with_it(
     process = subprocess.Popen(
         [
             *(HEADGRAFT, "inject", "net.safetensors", "--names", "names.txt", "--add", "zebra"),
-            *("--method", "icis", "--setting", "epochs=100000", "--setting", "stop_from=100000"),
+            *("--method", "icis", "--setting", "epochs=100000", "--setting", "early_stop=false"),
         ],
         cwd=folder,
         env=environment(folder),

@@ -19,7 +19,7 @@ from tests import checkpoints
 from tests.processes import Processes, eventually, free_port
 
 KEY = "a-key-of-ada-0123456789"
-LONG = {"epochs": 100_000, "stop_from": 100_000}
+LONG = {"epochs": 100_000, "early_stop": False}
 
 
 @pytest.fixture(scope="module")
