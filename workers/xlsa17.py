@@ -89,6 +89,9 @@ def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
         raise features_error(
             f"{path} has no array {missing[0]!r}; it has: {', '.join(sorted(held)) or 'none'}"
         )
+    for name in names:
+        if not isinstance(arrays[name], np.ndarray):
+            raise features_error(f"{path}: {name} is a sparse matrix; save full({name}) instead")
     return arrays
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csc_matrix
 
 from models.errors import InjectionError
 from models.labelled import Labelled
@@ -109,6 +110,7 @@ def test_a_number_out_of_range_should_be_shown_with_the_range(
     [
         ("res101", "features", np.ones((3, PICTURES), np.uint8), "features are uint8; they must"),
         ("res101", "features", np.ones((3, 5)), rf"labels have shape \({PICTURES},\); there are 5"),
+        ("res101", "features", csc_matrix((3, PICTURES)), "features is a sparse matrix; save full"),
         ("att_splits", "test_seen_loc", np.ones((0, 1)), "test_seen_loc is empty"),
         ("att_splits", "allclasses_names", np.ones((CLASSES, 1)), "must hold one name per class"),
     ],
