@@ -34,6 +34,9 @@ def joined(graphs: list[Graph]) -> Graph:
 class Norm(nn.Module):
     """Batch normalisation, then dropout from `generator`, then a leaky rectifier."""
 
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, width: int, generator: torch.Generator) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
@@ -67,7 +70,8 @@ class Message(nn.Module):
         h_NW = self.transform(x_NI)
         pairs_NTW = h_NW[:, None] + h_NW[index_NT]
         active_NTW = self.activate(pairs_NTW.flatten(0, 1)).view_as(pairs_NTW)
-        return (weight_NT[:, :, None] * active_NTW).sum(dim=1)
+        gathered_NW: Tensor = (weight_NT[:, :, None] * active_NTW).sum(dim=1)
+        return gathered_NW
 
 
 class RowGraph(nn.Module):

@@ -51,7 +51,9 @@ def synthesize(
 
     def pull(network: RowMlp, target_BK: Tensor) -> Tensor:
         t_NK = network(unseen_UA) if settings.apply_to == "predictions" else target_BK
-        return settings.weight * (t_NK - t_NK @ basis_KR @ basis_KR.T).norm(dim=1).mean()
+        outside_NK = t_NK - t_NK @ basis_KR @ basis_KR.T
+        pulled: Tensor = settings.weight * outside_NK.norm(dim=1).mean()
+        return pulled
 
     def report(fraction: float, loss: float) -> None:
         progress(fraction, "training", loss)
