@@ -134,6 +134,10 @@ class Headgraft:
         """Return the report of a succeeded injection."""
         return self._json("GET", f"/v1/injections/{id}/report")
 
+    def report_html(self, id: str) -> str:  # noqa: A002  # the contract's name
+        """Return the report of a succeeded injection as a page that needs nothing else."""
+        return self._ask("GET", f"/v1/injections/{id}/report", params={"format": "html"}).text
+
     def download(self, id: str, target: Path) -> Path:  # noqa: A002  # the contract's name
         """Save the extended checkpoint as `target`, whole and checked or not at all."""
         artifacts = {one["name"]: one for one in self.injection(id)["artifacts"]}

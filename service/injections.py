@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import StreamingResponse
 
+from service import report_page
 from service.context import Context, InContext, Owner
 from service.intake import take_injection
-from service.openapi import INJECTION_BODY, NOT_READY, errors
+from service.openapi import INJECTION_BODY, NOT_READY, REPORT, errors
 from service.problems import ProblemError, not_found
 from service.resources import InjectionList, InjectionResource, injection_resource, links
 from workers.jobs import Record
@@ -162,11 +163,27 @@ async def download_head(
     operation_id="readReport",
     summary="Read the report of a finished injection",
     response_class=StreamingResponse,
-    responses={**errors(404, 422), **NOT_READY},
+    responses={**errors(404, 422), **NOT_READY, **REPORT},
 )
-async def read_report(context: InContext, record: Own) -> Response:
-    """Return the report as JSON."""
-    return await _send(context, record, REPORT_FILE, "application/json", {})
+async def read_report(
+    request: Request,
+    context: InContext,
+    record: Own,
+    format: Annotated[  # noqa: A002  # the contract's name
+        report_page.Format | None, Query(description="Goes before what Accept prefers.")
+    ] = None,
+) -> Response:
+    """Return the report: as JSON, or as a page to look at where HTML is preferred."""
+    chosen = report_page.wanted(format, request.headers.getlist("accept"))
+    headers = {"Vary": "Accept"}
+    if chosen == "json":
+        return await _send(context, record, REPORT_FILE, report_page.MEDIA_TYPES[chosen], headers)
+    _artifact(record, report_page.PAGE_FILE)
+    assert record.manifest is not None
+    headers |= report_page.headers(record.manifest)
+    return await _send(
+        context, record, report_page.PAGE_FILE, report_page.MEDIA_TYPES[chosen], headers
+    )
 
 
 async def _send(
@@ -181,7 +198,10 @@ async def _send(
 
 def _artifact(record: Record, name: str) -> dict[str, Any]:
     if record.status == "succeeded" and record.manifest:
-        about: dict[str, Any] = record.manifest["files"][name]
+        about: dict[str, Any] | None = record.manifest["files"].get(name)
+        if about is None:
+            detail = f"injection {record.id} left no {name}; it left {_left(record.manifest)}"
+            raise ProblemError(404, "not_found", detail)
         return about
     if record.error:
         raise ProblemError(409, record.error.code, f"it failed: {record.error.message}")
@@ -189,3 +209,7 @@ def _artifact(record: Record, name: str) -> dict[str, Any]:
         raise ProblemError(409, "conflict", f"injection {record.id} was cancelled")
     detail = f"injection {record.id} is {record.status}: there is nothing to download yet"
     raise ProblemError(409, "not_ready", detail, headers={"Retry-After": "1"})
+
+
+def _left(manifest: dict[str, Any]) -> str:
+    return ", ".join(sorted(manifest["files"]))

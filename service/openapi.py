@@ -37,6 +37,17 @@ NOT_READY: dict[int | str, dict[str, Any]] = {
 }
 
 
+REPORT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The report, or with `Accept: text/html` or `format=html` its page",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/html": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
 def _parts(request: str, required: list[str]) -> dict[str, Any]:
     return {
         "schema": {

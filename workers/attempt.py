@@ -31,7 +31,7 @@ WATCH_SECONDS = 0.05
 PAUSE_MAX_SECONDS = 2.0
 
 # What the API shows of a run's report without opening it.
-TOLD = ("head", "method", "settings", "estimate", "seconds")
+TOLD = ("head", "method", "settings", "estimate", "seconds", "page")
 
 Reason = Literal["cancelled", "lost", "timeout", "drained"]
 T = TypeVar("T")

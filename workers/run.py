@@ -15,7 +15,7 @@ from models.errors import InjectionError
 from models.head import Head
 from models.progress import Progress
 from models.task import Task
-from workers import jobs, report
+from workers import jobs, page, report
 from workers.convert import Limits, defect
 from workers.solve import solve
 from workers.source import converted
@@ -70,10 +70,11 @@ def run_job(
     limits: Limits,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Inject `spec.add` into the checkpoint `source`; write head and report into `folder`.
+    """Inject `spec.add` into the checkpoint `source`; write head, report and its page.
 
-    A torch file is converted within `limits`, and gone then; the head is a safetensors file.
-    Returns the report. Raises InjectionError for what the user caused, Stopped when told to stop.
+    All go into `folder`. A torch file is converted within `limits`, and gone then; the head is a
+    safetensors file. Returns the report. Raises InjectionError for what the user caused, Stopped
+    when told to stop.
     """
     stages = Stages()
     progress(0.0, "load")
@@ -100,6 +101,9 @@ def run_job(
     document["converted"] = conversion and {"from": spec.head.format, **conversion.model_dump()}
     document["seconds"] = stages.seconds
     (folder / REPORT_FILE).write_text(report.as_json(document), encoding="utf-8")
+    progress(1.0, "draw")
+    with stages.time("draw"):
+        document["page"] = page.write(document, folder / page.PAGE_FILE)
     return document
 
 

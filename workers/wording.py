@@ -1,0 +1,139 @@
+"""Says in words what a report's figures mean; it knows nothing of HTML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Part = Mapping[str, Any]
+MEASURES = {
+    "u": ("New classes", "A picture of a new class, among all classes old and new."),
+    "s": ("Old classes", "A picture of an old class, among all classes old and new."),
+    "H": ("Balance", "The harmonic mean of u and s: low as soon as one of them is."),
+    "T1": ("New among new", "A picture of a new class when only the new ones are in question."),
+}
+PARTS = ("value", "low", "high")
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """An expected accuracy in words; figures in per cent."""
+
+    symbol: str
+    name: str
+    meaning: str
+    value: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A line of the table of what was tried; `estimate` is None where it was skipped."""
+
+    method: str
+    settings: str
+    estimate: Part | None
+    seconds: float
+    skipped: str | None
+    chosen: bool
+
+
+def is_known(estimate: Part | None) -> bool:
+    """Tell whether an estimate says anything: one over all of 0 to 1 does not."""
+    return bool(estimate) and any(
+        estimate[symbol]["low"] > 0 or estimate[symbol]["high"] < 1  # type: ignore[index]  # not None here
+        for symbol in ("u", "s", "H")
+    )
+
+
+def headline(report: Part) -> str:
+    """Say in a sentence what the customer gets."""
+    added = _classes(report["unseen_count"], "new")
+    estimate = report.get("estimate")
+    if not is_known(estimate):
+        return (
+            f"The head now has {added} beside {_classes(report['seen_count'], 'old')}; "
+            "what accuracy to expect is not known."
+        )
+    assert estimate is not None
+    u, s = estimate["u"], estimate["s"]
+    return (
+        f"With {added} added, expect the head to recognise {_share(u)} of the pictures of new "
+        f"classes and {_share(s)} of those of the {_classes(report['seen_count'], 'old')}."
+    )
+
+
+def why_unknown(report: Part) -> str | None:
+    """Say why no accuracy can be told, where the report has no estimate at all."""
+    if report.get("estimate"):
+        return None
+    return "This job ran without calibration, so nothing was hidden and nothing was estimated."
+
+
+def measures(estimate: Part | None) -> list[Measure]:
+    """Put the expected accuracies into words; none where nothing is known."""
+    if not is_known(estimate):
+        return []
+    assert estimate is not None
+    return [
+        Measure(symbol, name, meaning, *(percent(estimate[symbol][p]) for p in PARTS))
+        for symbol, (name, meaning) in MEASURES.items()
+    ]
+
+
+def candidates(report: Part) -> list[Candidate]:
+    """List what was tried: the chosen first, then by falling H, what was skipped last."""
+    tried = report.get("tried") or []
+    chosen = _chosen(tried, report)
+    lines = [
+        Candidate(
+            method=one["method"],
+            settings=settings_text(one["settings"]),
+            estimate=one["estimate"] if is_known(one["estimate"]) else None,
+            seconds=one["seconds"],
+            skipped=one.get("skipped"),
+            chosen=number == chosen,
+        )
+        for number, one in enumerate(tried)
+    ]
+    return sorted(lines, key=lambda one: (not one.chosen, -_expected(one.estimate)))
+
+
+def _chosen(tried: Sequence[Part], report: Part) -> int | None:
+    """Find the line whose method and settings are those of the result, the most telling first."""
+    final = (report.get("settings") or {}).items()
+    fitting = [
+        (len(one["settings"]), _expected(one["estimate"]), -number)
+        for number, one in enumerate(tried)
+        if one["method"] == report.get("method") and not one.get("skipped")
+        if all(item in final for item in one["settings"].items())
+    ]
+    return -max(fitting)[2] if fitting else None
+
+
+def _expected(estimate: Part | None) -> float:
+    return float(estimate["H"]["value"]) if estimate else -1.0
+
+
+def settings_text(settings: Part) -> str:
+    """Write settings in a line, numbers with three digits."""
+    return ", ".join(f"{name} {_shown(value)}" for name, value in settings.items())
+
+
+def _shown(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def percent(share: float) -> str:
+    """Write a share of 1 in whole per cent."""
+    return f"{100 * share:.0f}"
+
+
+def _share(figure: Part) -> str:
+    value, low, high = (percent(figure[part]) for part in PARTS)
+    return f"{value}{NARROW}% ({low} to {high}{NARROW}%)"
+
+
+def _classes(count: int, kind: str) -> str:
+    return f"{count:,} {kind} class{'' if count == 1 else 'es'}"
