@@ -19,6 +19,8 @@ from models.errors import InjectionError
 from models.labelled import Labelled, features_error
 
 FEATURES, LABELS, CLASS_NAMES = "features", "labels", "class_names"
+# RuntimeError: an encrypted or unknown kind of zip entry; MemoryError: a shape that cannot be.
+UNREADABLE = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 # What labels count, where a file of features says so: one name per class.
 Names = tuple[str, ...] | None
 
@@ -90,7 +92,7 @@ def _read_npz(path: Path) -> tuple[Tensor, Tensor, Names]:
             features_ND, labels_N = _tensor(file, FEATURES), _tensor(file, LABELS)
         except InjectionError:
             raise
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except UNREADABLE as error:
             raise features_error(f"{path} is not a readable npz file: {error}") from error
     return features_ND, labels_N, None if names is None else tuple(map(str, np.ravel(names)))
 
@@ -107,7 +109,8 @@ def _check_arrays(path: Path, held: Any) -> None:
     missing = [name for name in (FEATURES, LABELS) if name not in held]
     if missing:
         raise features_error(
-            f"{path} has no array {missing[0]!r}; it has: {', '.join(sorted(held)) or 'none'}"
+            f"{path} has no array {missing[0]!r}; it has: "
+            f"{', '.join(map(repr, sorted(held))) or 'none'}"
         )
 
 

@@ -1,6 +1,7 @@
 """labelled_files: arrays by name, never a pickle, and lists of classes as `inject` reads them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ def test_a_missing_array_should_be_named_with_what_is_there(tmp_path: Path, suff
         np.savez(path, feature=FEATURES, labels=LABELS)
     else:
         save_file({"feature": torch.ones(2), "labels": torch.ones(2)}, path)
-    with pytest.raises(InjectionError, match="has no array 'features'; it has: feature, labels"):
+    with pytest.raises(
+        InjectionError, match="has no array 'features'; it has: 'feature', 'labels'"
+    ):
         read(path)
 
 
@@ -75,6 +78,17 @@ def test_a_file_of_another_kind_should_be_refused(
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
     with pytest.raises(InjectionError, match=rf"x\{suffix} is not a readable "):
+        read(path)
+
+
+@pytest.mark.parametrize("method", [9, 77])  # deflate64, and one that nobody has
+def test_a_compression_that_is_not_read_should_be_refused(tmp_path: Path, method: int) -> None:
+    path = save(tmp_path / "x.npz")
+    content = bytearray(path.read_bytes())
+    for start in (m.start() for m in re.finditer(b"PK\x01\x02", content)):
+        content[start + 10] = method
+    path.write_bytes(content)
+    with pytest.raises(InjectionError, match="not a readable npz file: That compression method"):
         read(path)
 
 
