@@ -19,7 +19,9 @@ from torch import Tensor
 from models.labelled import Labelled, features_error
 
 SPLITS_FILE = "att_splits.mat"
-UNREADABLE = (MatReadError, OSError, ValueError, TypeError, EOFError, OverflowError, zlib.error)
+# What the reader lets through from its own parsing, wherever a file is cut off.
+PARSING = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+UNREADABLE = (*PARSING, MatReadError, OSError, EOFError, MemoryError, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from models.errors import InjectionError
@@ -142,6 +143,7 @@ def test_a_missing_array_should_be_named_with_what_is_there(
         (b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x00" * 400, r"7\.3 file \(HDF5\)"),
         (b"not MATLAB at all", "cannot be read as a MATLAB file"),
         (b"", "cannot be read as a MATLAB file"),
+        (b"MATLAB 5.0 MAT-file".ljust(126), "cannot be read as a MATLAB file"),
     ],
 )
 def test_a_file_of_another_kind_should_be_refused(
@@ -150,6 +152,17 @@ def test_a_file_of_another_kind_should_be_refused(
     (tmp_path / "att_splits.mat").write_bytes(content)
     with pytest.raises(InjectionError, match=complaint):
         xlsa17.read_splits(tmp_path / "att_splits.mat")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_download_that_was_cut_off_should_be_refused(tmp_path: Path, *, compressed: bool) -> None:
+    path = tmp_path / "att_splits.mat"
+    savemat(path, MADE.arrays["att_splits"], do_compression=compressed)
+    whole = path.read_bytes()
+    for share in range(1, 20):
+        path.write_bytes(whole[: len(whole) * share // 40])
+        with pytest.raises(InjectionError, match=r"cannot be read as a MATLAB file|has no array"):
+            xlsa17.read_splits(path)
 
 
 def test_a_file_that_is_not_there_should_be_an_error_with_its_name(tmp_path: Path) -> None:
