@@ -22,7 +22,7 @@ openssl req -x509 "${key[@]}" -keyout ca.key -out ca.crt -days "$days" -subj '/C
 openssl req "${key[@]}" -keyout server.key -out server.csr -subj "/CN=$address"
 openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days "$days" \
     -out server.crt -extfile <(
-        echo "subjectAltName=$kind:$address,DNS:redis,DNS:minio,DNS:localhost,IP:127.0.0.1"
+        echo "subjectAltName=$kind:$address,DNS:redis,DNS:s3,DNS:localhost,IP:127.0.0.1"
         echo 'basicConstraints=CA:FALSE'
         echo 'extendedKeyUsage=serverAuth'
     )

@@ -15,6 +15,7 @@ NODE = ROOT / "docker-compose.yml"
 REMOTE_ACCESS = ROOT / "docker" / "remote-access.yml"
 REMOTE_WORKERS = ROOT / "docker" / "remote-workers.yml"
 FILES = (NODE, REMOTE_ACCESS, REMOTE_WORKERS)
+REPLACED = ("command", "entrypoint", "test")
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<rule>[-?])(?P<rest>[^${}]*))?\}")
 
 Service = dict[str, Any]
@@ -69,7 +70,7 @@ def _over(below: Any, above: Any, key: str = "") -> Any:
     """Merge as compose does: mappings by key, lists joined, a command replaced."""
     if isinstance(below, dict) and isinstance(above, dict):
         return {k: _over(below.get(k), above.get(k), k) for k in {**below, **above}}
-    if isinstance(below, list) and isinstance(above, list) and key not in {"command", "test"}:
+    if isinstance(below, list) and isinstance(above, list) and key not in REPLACED:
         return [*below, *above]
     return below if above is None else above
 
@@ -81,6 +82,9 @@ def _check_references(document: Document) -> None:
         for wanted in one.get("depends_on", {}):
             if wanted not in services:
                 raise ComposeError(f"services.{name} depends on {wanted!r}, which is not defined")
+        host = one.get("network_mode", "")
+        if host.startswith("service:") and host.removeprefix("service:") not in services:
+            raise ComposeError(f"services.{name}: {host!r} is not defined")
         for mount in mounts(one):
             named = not mount["source"].startswith(("/", "."))
             if named and mount["source"] not in document.get("volumes", {}):

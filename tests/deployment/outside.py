@@ -4,10 +4,12 @@ The commands stay as they are written; the paths, ports and host names in them a
 machine, as mounts, ports and the compose network would.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,11 +22,15 @@ from tests.deployment.compose import ROOT, Document
 from tests.processes import eventually, free_port
 
 CONTAINER_PATHS = re.compile(
-    r"(?<![\w.])/(?=(?:var/(?:lib|cache)/headgraft|etc/headgraft|opt/headgraft|encoders|data)\b)"
+    r"(?<![\w.])/(?=(?:var/(?:lib|cache)/headgraft|(?:etc|opt)/headgraft|encoders|data"
+    r"|(?:etc/)?prometheus)\b)"
 )
-HOST_NAMES = re.compile(r"(?<=[/@])(?:redis|minio|192\.0\.2\.1)(?=:\d)")
-PORTS = ("6379", "6380", "8000", "9100")
+HOST_NAMES = re.compile(r"(?<=[/@\"])(?:redis|s3|api|192\.0\.2\.1)(?=:\d)")
+PORTS = ("6379", "6380", "8000", "8080", "8333", "8443", "8888", "9090", "9100", "9333")
+# SeaweedFS listens on a second port beside each of its own.
+SECOND_PORT = 10_000
 HEALTHY_SECONDS = 90.0
+DOCKERS_GRACE = "10s"
 
 
 @dataclass
@@ -69,7 +75,7 @@ class Outside:
 
     folder: Path
     site: Path
-    ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in PORTS})
+    ports: dict[str, int] = field(default_factory=lambda: {port: _free_pair() for port in PORTS})
     parts: list[Part] = field(default_factory=list)
 
     def put(self, text: str) -> str:
@@ -86,15 +92,12 @@ class Outside:
         image = ROOT / one["build"]["dockerfile"] if "build" in one else None
         self._mount(document, name, image)
         command = one.get("command") or dockerfiles.command(_known(image))
-        if "healthcheck" in one:
-            health_check = one["healthcheck"]["test"][1:]
-        else:
-            health_check = dockerfiles.health_check(_known(image))
         log = self.folder / f"{name}.log"
         environment = self._environment(one, image)
+        start = one.get("entrypoint", [])
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [self.put(word) for word in _without(command, leave_out)],
+                [self.put(word) for word in [*start, *_without(command, leave_out)]],
                 env=environment,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -102,8 +105,8 @@ class Outside:
                 stderr=output,
                 start_new_session=True,
             )
-        checked = [self.put(word) for word in health_check]
-        grace = compose.seconds(one["stop_grace_period"])
+        checked = [self.put(word) for word in _health_check(one, image)]
+        grace = compose.seconds(one.get("stop_grace_period", DOCKERS_GRACE))
         part = Part(name, process, checked, environment, self.folder, grace, log)
         self.parts.append(part)
         return part
@@ -120,6 +123,10 @@ class Outside:
             if part.process.poll() is None:
                 part.process.kill()
             part.process.wait()
+        for port in self.ports.values():
+            for number in (port, port + SECOND_PORT):
+                for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):
+                    left.unlink()
 
     def _environment(self, one: compose.Service, image: Path | None) -> dict[str, str]:
         own = {name: self.put(str(value)) for name, value in one.get("environment", {}).items()}
@@ -161,6 +168,22 @@ class Outside:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         path.write_text(self.put(text))
+
+
+def _free_pair() -> int:
+    """Return a free port whose second port is a number that a port can have, and free, too."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.socket() as second:
+            second.bind(("127.0.0.1", port + SECOND_PORT))
+            return port
+
+
+def _health_check(one: compose.Service, image: Path | None) -> list[str]:
+    """Return the words of a service's health check; none for one that ends by itself."""
+    if "healthcheck" in one:
+        return list(one["healthcheck"]["test"][1:])
+    return dockerfiles.health_check(image) if image else []
 
 
 def _known(image: Path | None) -> Path:

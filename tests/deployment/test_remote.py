@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from service import redis_server
-from tests.deployment import compose
+from tests.deployment import compose, programs
 from tests.deployment.compose import NODE, REMOTE_ACCESS, REMOTE_WORKERS
 from tests.deployment.conftest import VARIABLES
 from tests.deployment.outside import Outside, Part
@@ -43,19 +43,25 @@ def tls_server() -> str | None:
     return None
 
 
+def without_certificates(document: compose.Document) -> compose.Document:
+    """Take the mounts of certificates out: those of a test lie in place already."""
+    for one in document["services"].values():
+        if "volumes" in one:
+            one["volumes"] = [m for m in one["volumes"] if "certificates" not in str(m)]
+    return document
+
+
+def node_with_access(variables: dict[str, str]) -> compose.Document:
+    """Return the node's two files as one."""
+    return without_certificates(compose.load([NODE, REMOTE_ACCESS], {**VARIABLES, **variables}))
+
+
 @pytest.fixture
 def remote_node(host: Outside, tmp_path: Path) -> compose.Document:
-    """Return the node with remote access, its certificates made and mounted."""
-    document = compose.load([NODE, REMOTE_ACCESS], {**VARIABLES, **SHARED_FOLDER})
+    """Return the node with remote access, its certificates where it mounts them."""
     made = make_certificates("192.0.2.1", tmp_path / "certificates")
-    for one in document["services"].values():
-        for mount in [m for m in one.get("volumes", []) if "certificates" in str(m)]:
-            one["volumes"].remove(mount)
-    folder = host.folder / "etc" / "headgraft"
-    folder.mkdir(parents=True)
-    for file in made.iterdir():
-        shutil.copy(file, folder)
-    return document
+    shutil.copytree(made, host.folder / "etc" / "headgraft")
+    return node_with_access(SHARED_FOLDER)
 
 
 @pytest.fixture
@@ -81,19 +87,36 @@ def client(host: Outside, words: str = "remote-worker:remotepassword") -> "redis
     return redis.Redis.from_url(url)
 
 
+def start_remote_worker(host: Outside, variables: dict[str, str]) -> Part:
+    """Start the other machine's worker."""
+    remote = compose.load([REMOTE_WORKERS], {**VARIABLES, **variables})
+    return host.start_healthy(without_certificates(remote), "worker")
+
+
 @pytest.mark.usefixtures("redis_over_tls")
 def test_a_remote_worker_should_do_a_job_over_tls_as_its_own_user(
     host: Outside, remote_node: compose.Document
 ) -> None:
     host.start_healthy(remote_node, "api")
-    remote = compose.load([REMOTE_WORKERS], {**VARIABLES, **SHARED_FOLDER})
-    for one in remote["services"].values():
-        one["volumes"] = [m for m in one["volumes"] if "certificates" not in str(m)]
-    worker = host.start_healthy(remote, "worker")
+    worker = start_remote_worker(host, SHARED_FOLDER)
     assert "rediss://remote-worker:" in worker.environment["HEADGRAFT_REDIS_URL"]
     assert inject(f"http://127.0.0.1:{host.ports['8000']}", host)["status"] == "succeeded"
     worker.stop()
     assert worker.process.returncode == 0
+
+
+@pytest.mark.usefixtures("redis_over_tls")
+def test_a_remote_worker_should_do_a_job_with_the_nodes_store_over_tls(
+    host: Outside,
+) -> None:
+    document = node_with_access({})
+    host.start_healthy(document, "s3")
+    assert host.start(document, "s3-bucket").process.wait(60) == 0
+    host.start_healthy(document, "api")
+    worker = start_remote_worker(host, {})
+    assert worker.environment["HEADGRAFT_STORE_URL"] == "s3://headgraft/artifacts"
+    assert worker.environment["AWS_ENDPOINT"] == f"https://127.0.0.1:{host.ports['8443']}"
+    assert inject(f"http://127.0.0.1:{host.ports['8000']}", host)["status"] == "succeeded"
 
 
 @pytest.mark.usefixtures("redis_over_tls")
@@ -128,7 +151,9 @@ def test_the_tls_command_should_be_understood_by_a_server_with_tls(
     server = tls_server()
     if server is None:
         version = redis_server.find_binary()[1]
-        pytest.skip(f"{version} is built without TLS, and no server on PATH has it")
+        programs.give_up(
+            f"{version} has no TLS, nor has a server on PATH: apt-get install redis-server"
+        )
     (host.folder / "bin").mkdir(exist_ok=True)
     (host.folder / "bin" / "valkey-server").symlink_to(server)
     host.start_healthy(remote_node, "redis")
