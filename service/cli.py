@@ -1,6 +1,7 @@
 """The command line; it reads arguments and prints, and leaves the work to others."""
 
 import importlib.metadata
+import json
 import os
 import sys
 from pathlib import Path
@@ -88,6 +89,10 @@ def inject(
         float | None, typer.Option(help="Points of old accuracy that may be lost at most.")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Text encoder of the workers.")] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Labelled features of the head's classes, to calibrate by."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write the extended file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what lies there.")] = False,
     url: UrlOption = None,
@@ -105,6 +110,7 @@ def inject(
         settings=cli_text.parse_settings(setting or []) or None,
         encoder=encoder,
         calibration=_calibration(prefer, max_seen_loss),
+        features=features,
         target=out,
         may_overwrite=force,
     )
@@ -138,6 +144,25 @@ def cancel(injection: Annotated[str, typer.Argument(metavar="ID")], url: UrlOpti
     """Cancel a queued or running injection."""
     with _client(url) as service:
         _say(f"{injection} {service.cancel(injection)['status']}")
+
+
+@app.command()
+def report(
+    injection: Annotated[str, typer.Argument(metavar="ID")],
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write the page to look at into this new file.")
+    ] = None,
+    url: UrlOption = None,
+) -> None:
+    """Print the report of an injection as JSON, or save it as a page to look at."""
+    with _client(url) as service:
+        if page is None:
+            _say(json.dumps(service.report(injection), indent=1))
+            return
+        text = service.report_html(injection)
+    with page.open("x", encoding="utf-8") as file:
+        file.write(text)
+    _say(str(page))
 
 
 @app.command()

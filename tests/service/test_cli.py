@@ -1,6 +1,7 @@
 """The command line as a person meets it: real processes, what they print, how they exit."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -106,6 +107,24 @@ def test_the_job_should_be_listed_and_not_cancelled_any_more(
     listed = run(folder, "jobs", HEADGRAFT_URL=processes.url)
     assert re.search(rf"{job} +succeeded +(ridge|icis) +20\+3 +100%", listed.stdout)
     assert "has ended already" in complaint(run(folder, "cancel", job, "--url", processes.url))
+
+
+def test_a_report_should_be_printed_or_saved_as_a_page_once(
+    folder: Path, processes: Processes
+) -> None:
+    with Headgraft(processes.url) as client:
+        request = checkpoints.request()
+        job = client.wait(client.inject(folder / "net.safetensors", **request)["id"])["id"]
+    url = ("--url", processes.url)
+
+    printed = run(folder, "report", job, *url)
+    assert json.loads(printed.stdout)["unseen_count"] == 3, printed.stderr
+    saved = run(folder, "report", job, "--html", "report.html", *url)
+    assert saved.stdout.strip() == "report.html", saved.stderr
+    assert "With 3 new classes added" in (folder / "report.html").read_text()
+    again = run(folder, "report", job, "--html", "report.html", *url)
+    assert complaint(again) == "headgraft: report.html: File exists"
+    assert "there is no injection 'inj_0'" in complaint(run(folder, "report", "inj_0", *url))
 
 
 def test_methods_should_be_listed_with_their_settings(folder: Path, processes: Processes) -> None:
@@ -215,7 +234,7 @@ def test_nobody_listening_should_say_what_to_start(folder: Path) -> None:
 
 
 def test_no_command_should_take_a_key_or_import_torch(folder: Path) -> None:
-    for command in ("inject", "jobs", "cancel", "methods", "up"):
+    for command in ("inject", "jobs", "cancel", "report", "methods", "up"):
         assert "--key" not in run(folder, command, "--help").stdout
     program = "import sys, service.cli, service.doctor; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,13 @@ def test_a_head_of_three_classes_should_have_a_page_that_says_why(tmp_path: Path
     assert made["page"]
     assert "what accuracy to expect is not known" in words
     assert "the head has 3 classes" in words
+
+
+def test_a_small_page_should_cost_far_less_than_half_a_second() -> None:
+    page.render(reports.report())
+    began = time.thread_time()
+    page.render(reports.report())
+    assert time.thread_time() - began < 0.4
 
 
 def test_a_page_that_cannot_be_drawn_should_be_logged_and_cost_nothing_else(
