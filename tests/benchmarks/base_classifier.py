@@ -47,3 +47,26 @@ def train(
             loss.backward()  # type: ignore[no-untyped-call]  # torch's
             adam.step()
     return Head(weight_SD.detach().cpu(), bias_S.detach().cpu(), class_names)
+
+
+def held_out_accuracy(
+    pictures: Labelled,
+    class_names: tuple[str, ...],
+    *,
+    batch: int,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    device: str = "cpu",
+) -> float:
+    """Train another head on nine tenths of the pictures; return its accuracy on the last tenth."""
+    generator = torch.Generator().manual_seed(seed)
+    order_N = torch.randperm(len(pictures.labels_N), generator=generator)
+    held_out = len(order_N) // 10 or 1
+    rest, tenth = (_part(pictures, part) for part in (order_N[held_out:], order_N[:held_out]))
+    head = train(rest, class_names, batch=batch, epochs=epochs, seed=seed, device=device)
+    hits_N = head.logits(tenth.features_ND).argmax(dim=1) == tenth.rows_in(class_names)
+    return float(hits_N.double().mean())
+
+
+def _part(pictures: Labelled, numbers: torch.Tensor) -> Labelled:
+    return Labelled(pictures.features_ND[numbers], pictures.labels_N[numbers], pictures.class_names)

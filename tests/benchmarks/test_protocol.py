@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from models import catalogue
 from models.inject import inject
+from models.labelled import Labelled
 from models.progress import Progress
 from tests import xlsa17_files
 from tests.benchmarks import base_classifier, protocol
@@ -68,6 +69,18 @@ def test_the_seen_head_should_start_and_step_as_the_paper_says(benchmark: Benchm
     assert [base_classifier.batch_size(count) for count in (50, 200, 717)] == [20, 16, 16]
 
 
+def test_the_held_out_accuracy_should_not_know_the_pictures_it_is_measured_on(
+    benchmark: Benchmark,
+) -> None:
+    train = benchmark.part(benchmark.splits.trainval)
+    shuffled_N = train.labels_N[torch.randperm(len(train.labels_N))]
+    meaningless = Labelled(train.features_ND, shuffled_N, train.class_names)
+
+    names = benchmark.seen_names
+    assert base_classifier.held_out_accuracy(train, names, batch=16, epochs=40) > 0.8
+    assert base_classifier.held_out_accuracy(meaningless, names, batch=16, epochs=40) < 0.3
+
+
 @pytest.mark.parametrize("method", catalogue.names())
 def test_every_method_should_have_its_papers_settings(method: str) -> None:
     catalogue.parse_settings(method, protocol.paper_settings(method, 50))
@@ -78,11 +91,15 @@ def test_planted_attributes_should_be_found_far_above_chance(
 ) -> None:
     monkeypatch.setenv("HEADGRAFT_XLSA17", str(root))
 
-    protocol.main(["--methods", "auto,ridge,clip_text", "--sets", "CUB,SUN", "--epochs", "40"])
+    options = ["--sets", "CUB,SUN", "--epochs", "40", "--tell-accuracy"]
+    protocol.main(["--methods", "auto,ridge,clip_text", *options])
 
     printed = capsys.readouterr().out
     pictures = xlsa17_files.UNSEEN * (xlsa17_files.TRAIN + xlsa17_files.TEST)
     assert re.search(rf"CUB: 30 seen classes, trained on 240 .* 120; 8 .* on {pictures}\n", printed)
+    own = re.search(r"it recognises ([\d.]+) % of the last tenth\n", printed)
+    assert own
+    assert float(own[1]) > 80
     assert re.search(r"ridge published +- +- +- +- +-\n", printed)
     for label in ("auto calibrated", "ridge raw", "ridge calibrated"):
         figures = re.search(rf"{label} +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+)", printed)
