@@ -71,12 +71,11 @@ def big_checkpoint(folder: Path) -> Path:
 def run_job(url: str, checkpoint: Path) -> bytes:
     """Upload, wait and download the extended file."""
     headers = {"Authorization": f"Bearer {API_KEY}"}
+    request = json.dumps(checkpoints.request())
     with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-        files: Any = {
-            "request": (None, json.dumps(checkpoints.request())),
-            "checkpoint": checkpoint.open("rb"),
-        }
-        reply = client.post("/v1/injections", files=files)
+        with checkpoint.open("rb") as file:
+            files: Any = {"request": (None, request), "checkpoint": file}
+            reply = client.post("/v1/injections", files=files)
         assert reply.status_code == 202, reply.text
         place = f"/v1/injections/{reply.json()['id']}"
         ended = {"succeeded", "failed"}
