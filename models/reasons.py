@@ -34,7 +34,7 @@ def reasons_for(
             f"chance is {100 / trial.group_size:.1f} %"
         )
     if add_bias and task.head.bias is None:
-        reasons.append("no bias was added: its size cannot be chosen without features")
+        reasons.append("no bias was added: the head has none, and its file gains no tensor")
     return tuple(reasons)
 
 

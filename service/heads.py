@@ -2,13 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
+from service import kept
 from service.context import InContext, Owner
 from service.intake import take_head
 from service.openapi import HEAD_BODY, errors
 from service.problems import not_found
-from service.resources import HeadResource, head_resource
+from service.resources import HeadList, HeadResource, head_resource
+from workers.jobs import HeadRecord
 
 router = APIRouter(prefix="/v1/heads", tags=["heads"])
 
@@ -30,6 +32,21 @@ async def create_head(
     return head_resource(record)
 
 
+@router.get("", operation_id="listHeads", summary="List heads, newest first", responses=errors(422))
+def list_heads(
+    context: InContext,
+    owner: Owner,
+    after: Annotated[
+        str | None, Query(max_length=64, description="id of the last one seen")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> HeadList:
+    """Return a page; `after` its last id comes the next."""
+    found = kept.page(context.ledger, HeadRecord, owner, after=after, limit=limit + 1)
+    page = [head_resource(record) for record in found[:limit]]
+    return HeadList(data=page, has_more=len(found) > limit)
+
+
 @router.get("/{id}", operation_id="getHead", summary="Read one head", responses=errors(404, 422))
 def get_head(
     id: Annotated[str, Path(max_length=64)],  # noqa: A002  # the template's name
@@ -37,7 +54,24 @@ def get_head(
     owner: Owner,
 ) -> HeadResource:
     """Return what was found in the uploaded checkpoint."""
-    record = context.ledger.get_head(id)
-    if record is None or record.owner != owner:
+    record = kept.find(context.ledger, HeadRecord, id, owner)
+    if record is None:
         raise not_found("head", id)
     return head_resource(record)
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    operation_id="deleteHead",
+    summary="Delete a head that no live injection needs",
+    responses=errors(404, 409, 422),
+)
+def delete_head(
+    id: Annotated[str, Path(max_length=64)],  # noqa: A002  # the template's name
+    context: InContext,
+    owner: Owner,
+) -> None:
+    """Delete record and file; extended heads stay."""
+    kept.forget(context.ledger, HeadRecord, id, owner)
+    context.store.delete(f"{owner}/uploads/{id}/")

@@ -13,12 +13,22 @@ import structlog
 from anyio import CancelScope, to_thread
 from fastapi import Request
 
+from service import kept
 from service.context import Context
 from service.problems import invalid_at
 from service.submission import Found, Rules, find, stored_head, summarize
 from service.uploads import Limits, Receiver, Submission
 from workers.header import Header
-from workers.jobs import HeadRecord, HeadRequest, InjectionRequest, JobSpec, Record, StoredHead
+from workers.jobs import (
+    FeaturesRecord,
+    HeadRecord,
+    HeadRequest,
+    InjectionRequest,
+    JobSpec,
+    Record,
+    StoredFeatures,
+    StoredHead,
+)
 from workers.ledger import Ledger
 from workers.store import Store, StoreError
 
@@ -48,7 +58,7 @@ async def take_injection(context: Context, owner: str, request: Request) -> Reco
     def examine(asked: InjectionRequest, header: Header | None) -> Collection[str]:
         _refuse_both(asked)
         found = find(asked, header)
-        rules.check(asked, found)
+        rules.check(asked, found, _kept_features(context, owner, asked))
         return head_names(found)
 
     receiver = Receiver(
@@ -79,8 +89,10 @@ class _Intake:
         if asked is None:
             raise invalid_at("", "the part request is missing: it holds the injection as JSON")
         head = self._head(asked, submission)
-        self._rules.check(asked, Found(head.tensors, head.class_names))
-        spec = JobSpec(head=head, **asked.model_dump(include=set(JobSpec.model_fields) - {"head"}))
+        features = _kept_features(self._context, self._owner, asked)
+        self._rules.check(asked, Found(head.tensors, head.class_names), features)
+        said = asked.model_dump(include=set(JobSpec.model_fields) - {"head", "features"})
+        spec = JobSpec(head=head, features=features, **said)
         queued = Record(
             id=job,
             owner=self._owner,
@@ -88,7 +100,7 @@ class _Intake:
             attempt=0,
             timeout_seconds=asked.timeout_seconds,
             spec=f"{self._owner}/{job}/{REQUEST_FILE}",
-            summary=summarize(asked, head, asked.head_id),
+            summary=summarize(asked, head, features),
             created_at=int(time.time() * 1000),
             message="",
         )
@@ -121,10 +133,19 @@ class _Intake:
         for field in ("class_names", "head"):
             if field in asked.model_fields_set:
                 raise invalid_at(f"/{field}", f"{field} was said with the head of head_id already")
-        record = self._ledger.get_head(asked.head_id)
-        if record is None or record.owner != self._owner:
+        record = kept.find(self._ledger, HeadRecord, asked.head_id, self._owner)
+        if record is None:
             raise invalid_at("/head_id", f"there is no head {asked.head_id!r}")
         return StoredHead.model_validate(record.head)
+
+
+def _kept_features(context: Context, owner: str, asked: InjectionRequest) -> StoredFeatures | None:
+    if asked.features_id is None:
+        return None
+    record = kept.find(context.ledger, FeaturesRecord, asked.features_id, owner)
+    if record is None:
+        raise invalid_at("/features_id", f"there are no features {asked.features_id!r}")
+    return StoredFeatures.model_validate(record.features)
 
 
 def _refuse_both(asked: InjectionRequest) -> None:
@@ -154,7 +175,7 @@ async def take_head(context: Context, owner: str, request: Request) -> HeadRecor
             created_at=int(time.time() * 1000),
             head=stored.model_dump(mode="json"),
         )
-        await to_thread.run_sync(context.ledger.put_head, record)
+        await to_thread.run_sync(kept.keep, context.ledger, record)
     return record
 
 

@@ -13,7 +13,7 @@ SCHEMAS = "#/components/schemas/"
 DESCRIPTIONS = {
     401: "No key, or an unknown one",
     404: "Not there, or another owner's",
-    409: "It has ended already; the body's `injection` shows it",
+    409: "It has ended already, or a live injection needs it; the body shows which",
     413: "Larger than this service accepts",
     415: "Another content type or encoding than the documented ones",
     422: "Refused; `errors` points at what is wrong",
@@ -75,6 +75,28 @@ INJECTION_BODY = {
     "content": {
         "multipart/form-data": _parts("InjectionRequest", ["request", "checkpoint"]),
         "application/json": {"schema": {"$ref": SCHEMAS + "InjectionRequest"}},
+    },
+}
+FEATURES_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["features"],
+                "properties": {
+                    "features": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "A safetensors file of exactly two tensors: `features` "
+                        "(N, D), floats, as the head's layer gets them, and `labels` (N,), "
+                        "integers, 0 for the head's first class. Best of pictures that the head "
+                        "was not trained on.",
+                    }
+                },
+            },
+            "encoding": {"features": {"contentType": "application/octet-stream"}},
+        }
     },
 }
 HEAD_BODY = {

@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from workers.jobs import FileFormat, HeadRecord, JobError, Record, Status, StoredHead
+from workers.jobs import (
+    FeaturesRecord,
+    FileFormat,
+    HeadRecord,
+    JobError,
+    Record,
+    Status,
+    StoredFeatures,
+    StoredHead,
+)
 
 
 class HeadSummary(BaseModel):
@@ -29,6 +38,14 @@ class EmbeddingsSummary(BaseModel):
 
     kind: Literal["names", "attributes", "embeddings"]
     encoder: str | None
+
+
+class FeaturesSummary(BaseModel):
+    """The labelled features an injection is calibrated by."""
+
+    id: str
+    count: int
+    classes: int
 
 
 class Artifact(BaseModel):
@@ -58,13 +75,17 @@ class Figure(BaseModel):
 
 
 class Estimate(BaseModel):
-    """What to expect of the extended head, found without a picture; `reasons` limit the belief."""
+    """What to expect of the extended head; `reasons` limit the belief.
+
+    `pictures` counts the labelled features it was read off; 0: found without a picture.
+    """
 
     T1: Figure
     u: Figure
     s: Figure
     H: Figure
     reasons: list[str]
+    pictures: int = 0
 
 
 class Result(BaseModel):
@@ -91,6 +112,7 @@ class InjectionResource(BaseModel):
     seen_count: int
     unseen_count: int
     head: HeadSummary
+    features: FeaturesSummary | None = None
     queue_position: int | None
     workers_online: int
     created_at: str
@@ -129,6 +151,39 @@ class HeadResource(BaseModel):
     scale: float
     created_at: str
     class_names: list[str]
+
+
+class HeadList(BaseModel):
+    """A page of heads, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[HeadResource]
+    has_more: bool
+
+
+class FeaturesResource(BaseModel):
+    """Uploaded labelled features; `classes` counts the distinct labels."""
+
+    object: Literal["features"] = "features"
+    id: str
+    sha256: str
+    bytes: int
+    count: int
+    feature_size: int
+    dtype: str
+    label_dtype: str
+    label_min: int
+    label_max: int
+    classes: int
+    created_at: str
+
+
+class FeaturesList(BaseModel):
+    """A page of uploads, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[FeaturesResource]
+    has_more: bool
 
 
 class MethodResource(BaseModel):
@@ -207,6 +262,16 @@ def head_resource(record: HeadRecord) -> HeadResource:
         class_count=len(head.class_names),
         **head.known(),
         **head.model_dump(include={"sha256", "bytes", "format", "metric", "scale"}),
+    )
+
+
+def features_resource(record: FeaturesRecord) -> FeaturesResource:
+    """Show uploaded features."""
+    features = StoredFeatures.model_validate(record.features)
+    return FeaturesResource(
+        id=record.id,
+        created_at=timestamp(record.created_at),
+        **features.model_dump(exclude={"path"}),
     )
 
 

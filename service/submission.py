@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.checkpoints import Checkpoint
 from service.checks import Problem, class_problems, injection_problems, joint_problem
+from service.feature_checks import bias_problems, feature_problems
 from service.pointers import setting_problems
 from service.problems import invalid, invalid_at, invalid_checkpoint
 from workers.header import Header, HeadTensors, find_head
@@ -22,6 +23,7 @@ from workers.jobs import (
     HeadRequest,
     InjectionRequest,
     NameEmbeddings,
+    StoredFeatures,
     StoredHead,
 )
 from workers.ledger import Presence
@@ -101,12 +103,16 @@ class Rules:
             for name, about in worker.encoders.items()
         }
 
-    def check(self, request: InjectionRequest, found: Found) -> None:
+    def check(
+        self, request: InjectionRequest, found: Found, features: StoredFeatures | None = None
+    ) -> None:
         """Return when this injection can run; else a 422 problem with every defect found."""
         problems = [
             *injection_problems(request, found.class_names),
             *self._method_problems(request, found.tensors),
             *self._encoder_problems(request),
+            *bias_problems(request, found.tensors),
+            *self._feature_problems(request, found, features),
         ]
         if problems:
             raise invalid(problems)
@@ -123,6 +129,13 @@ class Rules:
             joint = joint_problem(request, tensors, self._encoder_size(request))
             problems += [joint] if joint else []
         return problems
+
+    def _feature_problems(
+        self, request: InjectionRequest, found: Found, features: StoredFeatures | None
+    ) -> list[Problem]:
+        needs = self.methods.get(request.method, {}).get("needs", ())
+        size = found.tensors.feature_size if found.tensors else None
+        return feature_problems(request, features, needs, size, len(found.class_names))
 
     def _encoder_size(self, request: InjectionRequest) -> int | None:
         wanted = request.class_embeddings
@@ -157,7 +170,9 @@ def stored_head(
     )
 
 
-def summarize(request: InjectionRequest, head: StoredHead, head_id: str | None) -> dict[str, Any]:
+def summarize(
+    request: InjectionRequest, head: StoredHead, features: StoredFeatures | None = None
+) -> dict[str, Any]:
     """Return what the record says of the request, without its vectors and names.
 
     Of a head in a torch file it says what the request said; the rest is not known yet.
@@ -171,10 +186,12 @@ def summarize(request: InjectionRequest, head: StoredHead, head_id: str | None) 
         "seen_count": len(head.class_names),
         "unseen_count": len(request.add),
         "head": {
-            "id": head_id,
+            "id": request.head_id,
             "sha256": head.sha256,
             "bytes": head.bytes,
             "format": head.format,
             **head.known(),
         },
+        "features": features
+        and {"id": request.features_id, **features.model_dump(include={"count", "classes"})},
     }

@@ -17,8 +17,9 @@ from workers.store import Store, StoreError
 
 AGE_SECONDS = 86_400.0
 PERIOD_SECONDS = 3600.0
-# An owner, then a job and what lies under it, or an upload named after its job or head.
+# An owner, then a job and what lies under it, or an upload named after its job or record.
 PATH = re.compile(r"[^/]+/(?:(?P<job>inj_\w+)/(?P<rest>.+)|uploads/(?P<upload>\w+)/.+)")
+UPLOADED = ("job", "head", "feature")
 
 log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ class Janitor:
         if not found:
             return True  # not ours to judge
         if found["upload"]:
-            return self._exists("job", found["upload"]) or self._exists("head", found["upload"])
+            return any(self._exists(kind, found["upload"]) for kind in UPLOADED)
         record = self._ledger.get(found["job"])
         if record is None:
             return False

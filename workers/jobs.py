@@ -4,7 +4,7 @@ It knows nothing of HTTP, Redis or torch: both sides of the queue read it.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -81,7 +81,10 @@ class CalibrationWish(Strict):
     seen_accuracy: float | None = Field(
         default=None, gt=0, le=1, description="The head's own accuracy, where it is known."
     )
-    add_bias: bool = Field(default=False, description="Allow a bias where the head has none.")
+    add_bias: bool = Field(
+        default=False,
+        description="Ask for a bias; refused where the head has none, as the file gains no tensor.",
+    )
     budget_seconds: float = Field(
         default=60.0, gt=0, le=3600, description="Time that `auto` may spend on candidates."
     )
@@ -103,6 +106,11 @@ class InjectionRequest(HeadRequest):
     """`POST /v1/injections`: the classes to add to a head, and how."""
 
     head_id: str | None = Field(default=None, max_length=64)
+    features_id: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Labelled features of the head's classes, to calibrate by: POST /v1/features.",
+    )
     add: list[ClassEntry] = Field(min_length=1, max_length=100_000)
     class_embeddings: Annotated[NameEmbeddings | VectorEmbeddings, Field(discriminator="kind")] = (
         NameEmbeddings()
@@ -154,11 +162,30 @@ class StoredHead(Strict):
         return self.tensors.model_dump(include={"feature_size", "dtype", "weight", "bias"})
 
 
+class StoredFeatures(Strict):
+    """Uploaded labelled features: `features` (count, feature_size), `labels` (count,) from 0.
+
+    `classes` counts the distinct labels, which lie in label_min to label_max.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+    count: int
+    feature_size: int
+    dtype: str
+    label_dtype: str
+    label_min: int
+    label_max: int
+    classes: int
+
+
 class JobSpec(Strict):
     """Everything a worker needs to run one injection; stored as `{owner}/{job}/request.json`."""
 
     schema_version: Literal[1] = 1
     head: StoredHead
+    features: StoredFeatures | None = None
     add: list[ClassEntry]
     class_embeddings: Annotated[NameEmbeddings | VectorEmbeddings, Field(discriminator="kind")]
     method: str
@@ -204,10 +231,23 @@ class Record(BaseModel):
 class HeadRecord(BaseModel):
     """An uploaded head as the ledger holds it; `head` is a `jobs.StoredHead` as JSON."""
 
+    KIND: ClassVar = "head"
+    BODY: ClassVar = "head"
     id: str
     owner: str
     created_at: int
     head: dict[str, Any]
+
+
+class FeaturesRecord(BaseModel):
+    """Uploaded features as the ledger holds them; `features` is a `StoredFeatures` as JSON."""
+
+    KIND: ClassVar = "feature"
+    BODY: ClassVar = "features"
+    id: str
+    owner: str
+    created_at: int
+    features: dict[str, Any]
 
 
 def names(entries: Iterable[ClassEntry]) -> tuple[str, ...]:

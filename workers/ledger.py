@@ -6,7 +6,9 @@ It knows nothing of what a job computes. Every key it uses starts with the prefi
   workers          sorted set of worker names by the time they last announced       lasting
   jobs:OWNER       sorted set of the owner's job ids by creation time               lasting
   heads:OWNER      sorted set of the owner's uploaded heads by creation time        lasting
+  features:OWNER   sorted set of the owner's labelled features by creation time     lasting
   head:ID          hash, an uploaded checkpoint                                     lasting
+  feature:ID       hash, uploaded labelled features                                 lasting
   job:ID           hash, the record; expires `retention_seconds` after the job ended
   events:ID        stream, what happened to the job; expires with the record
   worker:NAME      string, what a worker announced; expires with its presence
@@ -26,7 +28,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from workers import faults
-from workers.jobs import HeadRecord, JobError, Record
+from workers.jobs import JobError, Record
 
 GROUP = "workers"
 PREFIX = "headgraft:"
@@ -198,16 +200,16 @@ class Ledger:
 
     def get(self, job: str) -> Record | None:
         """Return the record, or None when there is none (any more)."""
-        fields = cast(dict[str, str], self._ask("hgetall", self.key("job", job)))
+        fields = cast(dict[str, str], self.ask("hgetall", self.key("job", job)))
         return _record(fields) if fields else None
 
     def jobs(self, owner: str, *, after: str | None = None, limit: int = 20) -> list[Record]:
         """Return up to `limit` of the owner's records older than job `after`, newest first."""
         index = self.key("jobs", owner)
-        rank = self._ask("zrevrank", index, after) if after else None
+        rank = self.ask("zrevrank", index, after) if after else None
         start = rank + 1 if rank is not None else 0
         records: list[Record] = []
-        while len(records) < limit and (ids := self._ask("zrevrange", index, start, start + 99)):
+        while len(records) < limit and (ids := self.ask("zrevrange", index, start, start + 99)):
             records += [record for job in ids if (record := self.get(job))]
             start += len(ids)
         return records[:limit]
@@ -216,15 +218,15 @@ class Ledger:
         """Return 1 for the next job to be delivered; None once a worker has it."""
         if record.status != "queued":
             return None
-        groups: Any = self._ask("xinfo_groups", self.key("queue"))
+        groups: Any = self.ask("xinfo_groups", self.key("queue"))
         delivered = groups[0]["last-delivered-id"] if groups else "0-0"
-        ahead = self._ask("xrange", self.key("queue"), f"({delivered}", record.message)
+        ahead = self.ask("xrange", self.key("queue"), f"({delivered}", record.message)
         return max(1, len(ahead))
 
     def events(self, job: str, *, after: str = "-", count: int = 500) -> list[Event]:
         """Return the job's events behind stream id `after`, oldest first."""
         start = after if after == "-" else f"({after}"
-        entries: Any = self._ask("xrange", self.key("events", job), start, "+", count)
+        entries: Any = self.ask("xrange", self.key("events", job), start, "+", count)
         return [Event(entry, json.loads(fields["data"])) for entry, fields in entries]
 
     def wakes(self) -> Iterator[str | None]:
@@ -248,37 +250,21 @@ class Ledger:
 
     def withdraw(self, name: str) -> None:
         """Take a worker's announcement back, as it leaves."""
-        self._ask("zrem", self.key("workers"), name)
-        self._ask("delete", self.key("worker", name))
+        self.ask("zrem", self.key("workers"), name)
+        self.ask("delete", self.key("worker", name))
 
     def workers(self) -> list[Presence]:
         """Return what the workers online announced."""
-        names = self._ask("zrange", self.key("workers"), 0, -1)
-        said = self._ask("mget", [self.key("worker", name) for name in names]) if names else []
+        names = self.ask("zrange", self.key("workers"), 0, -1)
+        said = self.ask("mget", [self.key("worker", name) for name in names]) if names else []
         return [Presence.model_validate_json(one) for one in said if one]
-
-    def put_head(self, record: HeadRecord) -> None:
-        """Keep an uploaded head."""
-        fields: dict[Any, Any] = record.model_dump(exclude={"head"})
-        fields["head"] = json.dumps(record.head)
-        with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(self.key("head", record.id), mapping=fields)
-            pipe.zadd(self.key("heads", record.owner), {record.id: record.created_at})
-            try:
-                pipe.execute()
-            except (redis.ConnectionError, redis.TimeoutError) as error:
-                raise LedgerError(f"Redis does not answer: {error}") from error
-
-    def get_head(self, head: str) -> HeadRecord | None:
-        """Return an uploaded head, or None."""
-        fields = cast(dict[str, Any], self._ask("hgetall", self.key("head", head)))
-        return HeadRecord(**{**fields, "head": json.loads(fields["head"])}) if fields else None
 
     def ping(self) -> None:
         """Return when Redis answers; LedgerError when it does not."""
-        self._ask("ping")
+        self.ask("ping")
 
-    def _ask(self, command: str, *arguments: object) -> Any:
+    def ask(self, command: str, *arguments: object) -> Any:
+        """Call a command of the server; LedgerError where it does not answer."""
         try:
             return getattr(self.client, command)(*arguments)
         except (redis.ConnectionError, redis.TimeoutError) as error:

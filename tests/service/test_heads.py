@@ -69,3 +69,27 @@ def test_a_refused_head_should_leave_nothing(api: httpx.Client, kept: Path) -> N
     twice = submit(api, {"class_names": ["a"] * SEEN}, to="/v1/heads", file_first=True)
     assert pointers(problem(twice, 422, "invalid_request"))[0] == "/class_names/1/name"
     assert stored(kept) == []
+
+
+def test_heads_should_be_listed_newest_first_and_deleted_with_their_files(
+    api: httpx.Client, kept: Path
+) -> None:
+    first, second = (
+        submit(api, {"class_names": class_names()}, to="/v1/heads").json()["id"] for _ in range(2)
+    )
+
+    assert [one["id"] for one in api.get("/v1/heads").json()["data"]] == [second, first]
+    assert api.get("/v1/heads", params={"limit": 1}).json()["has_more"] is True
+
+    assert api.delete(f"/v1/heads/{first}").status_code == 204
+    assert len(stored(kept)) == 1
+    problem(api.get(f"/v1/heads/{first}"), 404, "not_found")
+
+
+def test_a_head_should_stay_while_a_job_needs_it(api: httpx.Client) -> None:
+    head = submit(api, {"class_names": class_names()}, to="/v1/heads").json()["id"]
+    job = api.post("/v1/injections", json={"head_id": head, "add": ["new"]}).json()["id"]
+
+    assert problem(api.delete(f"/v1/heads/{head}"), 409, "conflict")["injections"] == [job]
+    api.post(f"/v1/injections/{job}/cancel")
+    assert api.delete(f"/v1/heads/{head}").status_code == 204

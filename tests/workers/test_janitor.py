@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from service import kept
 from tests.workers.test_ledger import begin, create
 from workers.janitor import Janitor
-from workers.jobs import HeadRecord
+from workers.jobs import FeaturesRecord, HeadRecord
 from workers.ledger import GROUP, Ledger
 from workers.store import Store
 
@@ -29,6 +30,8 @@ def aged(tmp_path: Path) -> Store:
         "ada/uploads/inj_gone/checkpoint.safetensors",
         "ada/uploads/head_1/checkpoint.safetensors",
         "ada/uploads/head_gone/checkpoint.safetensors",
+        "ada/uploads/feat_1/features.safetensors",
+        "ada/uploads/feat_gone/features.safetensors",
         "somebody/elses/file",
     ):
         store.write(path, b"1")
@@ -39,11 +42,12 @@ def aged(tmp_path: Path) -> Store:
 
 
 def finished(ledger: Ledger) -> None:
-    """Leave the records of a job that ended under token t1, and of a head."""
+    """Leave the records of a job that ended under token t1, of a head, and of features."""
     create(ledger)
     begin(ledger, "w1", "t1")
     ledger.succeed("inj_1", "t1", {"prefix": "ada/inj_1/t1/"})
-    ledger.put_head(HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
+    kept.keep(ledger, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
+    kept.keep(ledger, FeaturesRecord(id="feat_1", owner="ada", created_at=1, features={}))
 
 
 def test_only_what_no_record_names_should_go(ledger: Ledger, aged: Store, tmp_path: Path) -> None:
@@ -52,6 +56,7 @@ def test_only_what_no_record_names_should_go(ledger: Ledger, aged: Store, tmp_pa
     assert sorted(aged.paths("")) == [
         "ada/inj_1/request.json",
         "ada/inj_1/t1/head.safetensors",
+        "ada/uploads/feat_1/features.safetensors",
         "ada/uploads/head_1/checkpoint.safetensors",
         "ada/uploads/inj_1/checkpoint.safetensors",
         "somebody/elses/file",

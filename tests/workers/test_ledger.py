@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 from tests.processes import eventually
-from workers.jobs import HeadRecord, JobError, Record
+from workers.jobs import JobError, Record
 from workers.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger, LedgerError, Presence, connect
 
 ERROR = JobError(code="internal_error", message="internal error in job inj_1")
 
 
-def create(ledger: Ledger, job: str = "inj_1", owner: str = "ada") -> None:
+def create(
+    ledger: Ledger, job: str = "inj_1", owner: str = "ada", summary: dict[str, Any] | None = None
+) -> None:
     ledger.open_queue()
-    ledger.create(job, owner, spec=f"{owner}/{job}/request.json", summary={}, timeout_seconds=60)
+    spec = f"{owner}/{job}/request.json"
+    ledger.create(job, owner, spec=spec, summary=summary or {}, timeout_seconds=60)
 
 
 def claim(ledger: Ledger, consumer: str = "w1", lease_seconds: float = 60) -> Claim:
@@ -264,13 +267,6 @@ def test_a_wake_should_name_the_job_that_has_news(ledger: Ledger, redis_url: str
     create(ledger)
     assert heard.wait(5)
     thread.join(5)
-
-
-def test_a_head_should_be_kept_for_its_owner(ledger: Ledger) -> None:
-    record = HeadRecord(id="head_1", owner="ada", created_at=5, head={"path": "x"})
-    ledger.put_head(record)
-    assert ledger.get_head("head_1") == record
-    assert ledger.get_head("head_2") is None
 
 
 def test_a_server_that_is_away_should_be_one_clear_error() -> None:

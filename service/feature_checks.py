@@ -1,0 +1,67 @@
+"""Finds what makes labelled features unfit for an injection, each with a pointer.
+
+It reads no file: what an upload holds was counted as it came.
+"""
+
+from collections.abc import Collection
+
+from service.checks import Problem
+from workers.header import HeadTensors
+from workers.jobs import InjectionRequest, StoredFeatures
+
+NEED = "features"
+POINTER = "/features_id"
+CLASSES_MIN = 2
+
+
+def feature_problems(
+    request: InjectionRequest,
+    features: StoredFeatures | None,
+    needs: Collection[str],
+    feature_size: int | None,
+    class_count: int,
+) -> list[Problem]:
+    """Find what is wrong with the features of a request, or with there being none.
+
+    `feature_size` is the head's, None while it is not known.
+    """
+    if features is None:
+        missing = (
+            f"method {request.method!r} needs labelled features: POST /v1/features, then {NEED}_id"
+        )
+        return [Problem(POINTER, missing)] if NEED in needs else []
+    is_used = NEED in needs or request.calibration.enabled or request.method == "auto"
+    found = [] if is_used else [_unused(request.method)]
+    if feature_size is not None and features.feature_size != feature_size:
+        detail = (
+            f"the features have {features.feature_size} numbers each; the head reads {feature_size}"
+        )
+        found.append(Problem(POINTER, detail))
+    if features.label_max >= class_count:
+        detail = (
+            f"the largest label is {features.label_max}; with {class_count} classes in the head, "
+            f"labels are 0 to {class_count - 1}"
+        )
+        found.append(Problem(POINTER, detail))
+    if features.classes < CLASSES_MIN:
+        detail = (
+            f"all features are of class {features.label_min}; {CLASSES_MIN} classes are the fewest"
+        )
+        found.append(Problem(POINTER, detail))
+    return found
+
+
+def _unused(method: str) -> Problem:
+    detail = f"nothing would use the features: calibration is off, and method {method!r} takes none"
+    return Problem(POINTER, detail)
+
+
+def bias_problems(request: InjectionRequest, tensors: HeadTensors | None) -> list[Problem]:
+    """Say that a checkpoint cannot gain a bias: its network has no place for one."""
+    if not request.calibration.add_bias or tensors is None or tensors.bias is not None:
+        return []
+    detail = (
+        f"head {tensors.weight!r:.80} has no bias, and the file gains no tensor that the network "
+        "it belongs to would not load: leave add_bias out"
+    )
+    return [Problem("/calibration/add_bias", detail)]

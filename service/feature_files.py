@@ -1,0 +1,105 @@
+"""Checks a file of labelled features while it goes by: two tensors, finite, with labels.
+
+It does not know where the bytes come from or go to, nor which head the features are for.
+"""
+
+import numpy as np
+
+from service.checkpoints import CheckpointReader
+from service.labels import LABEL_DTYPES, LabelScan
+from workers.header import (
+    HEAD_DTYPES,
+    HEADER_BYTES_MAX,
+    LENGTH_BYTES,
+    Header,
+    HeaderError,
+    TensorEntry,
+)
+from workers.jobs import StoredFeatures
+
+FEATURES, LABELS = "features", "labels"
+WANTED = (
+    f"the file must hold exactly two tensors, {FEATURES!r} (pictures, numbers) and {LABELS!r} "
+    "(pictures,)"
+)
+
+
+class FeaturesReader:
+    """Feed it a safetensors file's bytes in order; HeaderError at the first defect."""
+
+    def __init__(self) -> None:
+        self._file = CheckpointReader()
+        self._start = bytearray()
+        self._labels: LabelScan | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes that came, or as many as the header promises once it has passed."""
+        return self._file.size if self._labels else self._file.bytes
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        if self._labels:
+            self._file.feed(chunk)
+            self._labels.feed(chunk)
+            return
+        self._start += chunk
+        _check_start(bytes(self._start[:LENGTH_BYTES]))
+        if self._file.feed(chunk):
+            self._begin()
+
+    def _begin(self) -> None:
+        header = self._file.header
+        assert header is not None
+        _, labels = layout(header)
+        self._file.scan([FEATURES])
+        self._labels = LabelScan(labels)
+        self._labels.feed(bytes(self._start[self._file.size - header.data_bytes :]))
+        self._start.clear()
+
+    def finish(self, path: str) -> StoredFeatures:
+        """Describe the file, which lies at `path`; HeaderError when cut short or not finite."""
+        file = self._file.finish()
+        assert file.header is not None
+        assert self._labels is not None
+        if FEATURES in file.bad_rows:
+            raise HeaderError(f"{FEATURES} hold NaN or infinity in row {file.bad_rows[FEATURES]}")
+        features, labels = layout(file.header)
+        present = np.flatnonzero(self._labels.counts_C)
+        return StoredFeatures(
+            path=path,
+            sha256=file.sha256,
+            bytes=file.bytes,
+            count=features.shape[0],
+            feature_size=features.shape[1],
+            dtype=features.dtype,
+            label_dtype=labels.dtype,
+            label_min=int(present[0]),
+            label_max=int(present[-1]),
+            classes=len(present),
+        )
+
+
+def layout(header: Header) -> tuple[TensorEntry, TensorEntry]:
+    """Return the entries of features and labels; HeaderError where they are not as they must be."""
+    if set(header.tensors) != {FEATURES, LABELS}:
+        held = ", ".join(repr(name)[:80] for name in sorted(header.tensors)[:8]) or "none"
+        raise HeaderError(f"{WANTED}; it holds {held}")
+    features, labels = header.tensors[FEATURES], header.tensors[LABELS]
+    for entry, dtypes, rank in ((features, HEAD_DTYPES, 2), (labels, LABEL_DTYPES, 1)):
+        if entry.dtype not in dtypes:
+            legal = ", ".join(dtypes)
+            raise HeaderError(f"{entry.name} are {entry.dtype}; legal are {legal}")
+        if len(entry.shape) != rank or 0 in entry.shape:
+            raise HeaderError(f"{entry.name} have the shape {list(entry.shape)}; {WANTED}")
+    if features.shape[0] != labels.shape[0]:
+        raise HeaderError(
+            f"there are {features.shape[0]} {FEATURES} and {labels.shape[0]} {LABELS}: "
+            "one label for each picture"
+        )
+    return features, labels
+
+
+def _check_start(start: bytes) -> None:
+    if len(start) == LENGTH_BYTES and not 2 <= int.from_bytes(start, "little") <= HEADER_BYTES_MAX:
+        raise HeaderError(f"the file is no safetensors file, the one legal kind: {WANTED}")

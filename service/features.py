@@ -1,0 +1,148 @@
+"""The labelled features of /v1: pictures that calibration may look at, as a network sees them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from service import kept
+from service.context import Context, InContext, Owner
+from service.feature_files import FEATURES, FeaturesReader
+from service.intake import fresh_id, limits_of, nothing_left
+from service.multipart import MultipartBody, boundary_of
+from service.openapi import FEATURES_BODY, errors
+from service.problems import ProblemError, invalid_at, not_found
+from service.resources import FeaturesList, FeaturesResource, features_resource
+from service.uploads import in_blocks, too_large
+from workers.header import HeaderError
+from workers.jobs import FeaturesRecord, StoredFeatures
+
+router = APIRouter(prefix="/v1/features", tags=["features"])
+FILE = "features.safetensors"
+Id = Annotated[str, Path(max_length=64)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="createFeatures",
+    summary="Upload labelled features",
+    openapi_extra={"requestBody": FEATURES_BODY},
+    responses=errors(413, 415, 422),
+)
+async def create_features(
+    request: Request, response: Response, context: InContext, owner: Owner
+) -> FeaturesResource:
+    """Keep features of pictures of a head's classes for any number of injections."""
+    record = await _take(context, owner, request)
+    response.headers["Location"] = f"/v1/features/{record.id}"
+    return features_resource(record)
+
+
+@router.get(
+    "", operation_id="listFeatures", summary="List features, newest first", responses=errors(422)
+)
+def list_features(
+    context: InContext,
+    owner: Owner,
+    after: Annotated[
+        str | None, Query(max_length=64, description="id of the last one seen")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> FeaturesList:
+    """Return a page; `after` its last id comes the next."""
+    found = kept.page(context.ledger, FeaturesRecord, owner, after=after, limit=limit + 1)
+    page = [features_resource(record) for record in found[:limit]]
+    return FeaturesList(data=page, has_more=len(found) > limit)
+
+
+@router.get(
+    "/{id}", operation_id="getFeatures", summary="Read one upload", responses=errors(404, 422)
+)
+def get_features(
+    id: Id,  # noqa: A002  # the template's name
+    context: InContext,
+    owner: Owner,
+) -> FeaturesResource:
+    """Return what was found in the uploaded file."""
+    record = kept.find(context.ledger, FeaturesRecord, id, owner)
+    if record is None:
+        raise not_found(FEATURES, id)
+    return features_resource(record)
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    operation_id="deleteFeatures",
+    summary="Delete an upload that no live injection needs",
+    responses=errors(404, 409, 422),
+)
+def delete_features(
+    id: Id,  # noqa: A002  # the template's name
+    context: InContext,
+    owner: Owner,
+) -> None:
+    """Delete record and file."""
+    kept.forget(context.ledger, FeaturesRecord, id, owner)
+    context.store.delete(f"{owner}/uploads/{id}/")
+
+
+async def _take(context: Context, owner: str, request: Request) -> FeaturesRecord:
+    """Receive, check and keep one file of features; return its record."""
+    await to_thread.run_sync(context.ledger.ping)
+    name = fresh_id("feat")
+    folder = f"{owner}/uploads/{name}/"
+    async with nothing_left(context.store, [folder]):
+        try:
+            stored = await _receive(context, request, folder, limits_of(context, owner).upload)
+        except HeaderError as error:
+            # What all safetensors files have in common is called a checkpoint where it is read.
+            detail = str(error).replace("the checkpoint", "the features file")
+            raise invalid_at("", detail, "invalid_features") from error
+        record = FeaturesRecord(
+            id=name,
+            owner=owner,
+            created_at=int(time.time() * 1000),
+            features=stored.model_dump(mode="json"),
+        )
+        await to_thread.run_sync(kept.keep, context.ledger, record)
+    return record
+
+
+async def _receive(context: Context, request: Request, folder: str, limit: int) -> StoredFeatures:
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        detail = (
+            f"Content-Type is {kind!r:.80}; legal is multipart/form-data with the part {FEATURES}"
+        )
+        raise ProblemError(415, "unsupported_media_type", detail)
+    body = MultipartBody(request.stream(), boundary_of(content_type))
+    found = None
+    while (part := await body.next_part()) is not None:
+        if part != FEATURES or found:
+            defect = "comes twice" if part == FEATURES else "is not known"
+            raise invalid_at("", f"part {part!r:.80} {defect}; legal is one {FEATURES}")
+        reader, path = FeaturesReader(), folder + FILE
+        checked = _checked(reader, body.data(), path, limit)
+        await context.store.receive(path, in_blocks(checked))
+        found = reader.finish(path)
+    if found is None:
+        raise invalid_at("", f"the part {FEATURES} is missing: it holds the file")
+    return found
+
+
+async def _checked(
+    reader: FeaturesReader, chunks: AsyncIterator[bytes], path: str, limit: int
+) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        await asyncio.to_thread(reader.feed, chunk)
+        if reader.size > limit:
+            raise too_large("the features file", limit)
+        yield chunk
+    # Within the generator, so that a truncated file is never stored.
+    reader.finish(path)

@@ -1,0 +1,84 @@
+"""What an owner has uploaded to use again: heads and labelled features, in the ledger's Redis.
+
+It knows the keys, and nothing of files or of how uploads are checked.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import redis
+
+from service.problems import ProblemError, not_found
+from workers.jobs import FeaturesRecord, HeadRecord, Record
+from workers.ledger import Ledger, LedgerError
+
+Upload = TypeVar("Upload", HeadRecord, FeaturesRecord)
+PAGE = 100
+
+
+def keep(ledger: Ledger, record: HeadRecord | FeaturesRecord) -> None:
+    """Keep an upload until it is forgotten."""
+    fields: dict[Any, Any] = record.model_dump()
+    fields[record.BODY] = json.dumps(fields[record.BODY])
+    with ledger.client.pipeline(transaction=True) as pipe:
+        pipe.hset(ledger.key(record.KIND, record.id), mapping=fields)
+        pipe.zadd(_index(ledger, type(record), record.owner), {record.id: record.created_at})
+        try:
+            pipe.execute()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerError(f"Redis does not answer: {error}") from error
+
+
+def find(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload | None:
+    """Return an owner's upload; None where there is none, or it is another's."""
+    fields: dict[str, Any] = ledger.ask("hgetall", ledger.key(kind.KIND, name))
+    if not fields or fields["owner"] != owner:
+        return None
+    return kind.model_validate({**fields, kind.BODY: json.loads(fields[kind.BODY])})
+
+
+def page(
+    ledger: Ledger, kind: type[Upload], owner: str, *, after: str | None, limit: int
+) -> list[Upload]:
+    """Return up to `limit` of the owner's uploads older than `after`, newest first."""
+    index = _index(ledger, kind, owner)
+    rank = ledger.ask("zrevrank", index, after) if after else None
+    start = rank + 1 if rank is not None else 0
+    names = ledger.ask("zrevrange", index, start, start + limit - 1)
+    return [record for name in names if (record := find(ledger, kind, name, owner))]
+
+
+def forget(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> None:
+    """Take an owner's upload away; 404 where there is none, 409 while a live job needs it.
+
+    A job that is created at this very moment may miss its file and fail.
+    """
+    if find(ledger, kind, name, owner) is None:
+        raise not_found(kind.BODY, name)
+    users = [job.id for job in _live(ledger) if _uses(job, kind.BODY, name)]
+    if users:
+        detail = f"{kind.BODY} {name} is needed by {', '.join(users[:5])}, queued or running"
+        raise ProblemError(409, "conflict", detail, extra={"injections": users})
+    ledger.ask("delete", ledger.key(kind.KIND, name))
+    ledger.ask("zrem", _index(ledger, kind, owner), name)
+
+
+def _live(ledger: Ledger) -> Iterator[Record]:
+    """Yield every queued or running job: the queue holds one message for each."""
+    start = "-"
+    while entries := ledger.ask("xrange", ledger.key("queue"), start, "+", PAGE):
+        for entry, fields in entries:
+            record = ledger.get(fields["job"])
+            if record:
+                yield record
+            start = f"({entry}"
+
+
+def _uses(job: Record, body: str, name: str) -> bool:
+    about: dict[str, Any] = job.summary.get(body) or {}
+    return about.get("id") == name
+
+
+def _index(ledger: Ledger, kind: type[HeadRecord] | type[FeaturesRecord], owner: str) -> str:
+    return ledger.key(f"{kind.KIND}s", owner)

@@ -1,0 +1,56 @@
+"""What makes labelled features unfit for an injection."""
+
+from typing import Any
+
+from service.feature_checks import feature_problems
+from workers.jobs import InjectionRequest, StoredFeatures
+
+NEEDED = ["features"]
+
+
+def asked(**fields: Any) -> InjectionRequest:
+    return InjectionRequest.model_validate({"add": ["new"], "method": "painter", **fields})
+
+
+def features(**fields: Any) -> StoredFeatures:
+    return StoredFeatures.model_validate(
+        {
+            "path": "x",
+            "sha256": "0",
+            "bytes": 1,
+            "count": 9,
+            "feature_size": 16,
+            "dtype": "F32",
+            "label_dtype": "I64",
+            "label_min": 0,
+            "label_max": 4,
+            "classes": 3,
+            **fields,
+        }
+    )
+
+
+def test_a_method_that_needs_features_should_be_refused_without_them() -> None:
+    (found,) = feature_problems(asked(), None, NEEDED, 16, 5)
+
+    assert found.pointer == "/features_id"
+    assert "method 'painter' needs labelled features" in found.detail
+    assert feature_problems(asked(), None, [], 16, 5) == []
+
+
+def test_a_method_that_needs_them_should_have_them_without_calibration_too() -> None:
+    plain = asked(calibration={"enabled": False})
+
+    assert feature_problems(plain, features(), NEEDED, 16, 5) == []
+    assert len(feature_problems(plain, features(), [], 16, 5)) == 1
+
+
+def test_what_is_not_known_of_a_torch_file_should_be_left_to_the_worker() -> None:
+    assert feature_problems(asked(), features(), [], None, 5) == []
+    assert len(feature_problems(asked(), features(), [], 15, 5)) == 1
+
+
+def test_every_defect_should_be_told_at_once() -> None:
+    found = feature_problems(asked(), features(classes=1, label_max=5), [], 15, 5)
+
+    assert [one.pointer for one in found] == ["/features_id"] * 3
