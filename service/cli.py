@@ -89,6 +89,10 @@ def inject(
         float | None, typer.Option(help="Points of old accuracy that may be lost at most.")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Text encoder of the workers.")] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Labelled features of the head's classes, to calibrate by."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write the extended file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what lies there.")] = False,
     url: UrlOption = None,
@@ -106,6 +110,7 @@ def inject(
         settings=cli_text.parse_settings(setting or []) or None,
         encoder=encoder,
         calibration=_calibration(prefer, max_seen_loss),
+        features=features,
         target=out,
         may_overwrite=force,
     )

@@ -34,6 +34,7 @@ class Order:
     settings: Mapping[str, Any] | None = None
     encoder: str | None = None
     calibration: Mapping[str, Any] | None = None
+    features: Path | None = None
     target: Path | None = None
     may_overwrite: bool = False
 
@@ -57,6 +58,8 @@ def carry_out(order: Order, url: str | None, key: str | None, console: Console) 
     target = order.choose_target()
     if not order.checkpoint.is_file():
         raise TypedError(f"there is no checkpoint {order.checkpoint}")
+    if order.features and not order.features.is_file():
+        raise TypedError(f"there is no file of features {order.features}")
     with (
         _progress(console) as progress,
         _service(url, progress) as (address, is_ours),
@@ -77,7 +80,9 @@ def _expected(estimate: Mapping[str, Any] | None) -> str:
     if not estimate or estimate["u"]["high"] - estimate["u"]["low"] >= 1:
         return ""
     new, old = (f"{100 * estimate[key]['value']:.0f} %" for key in ("u", "s"))
-    return f"\nexpected, without a picture seen: {new} of new and {old} of old classes recognised"
+    count = estimate["pictures"]
+    basis = f"by {count} labelled features" if count else "without a picture seen"
+    return f"\nexpected, {basis}: {new} of new and {old} of old classes recognised"
 
 
 @contextmanager
@@ -100,9 +105,11 @@ def _run(client: Headgraft, order: Order, progress: Progress, *, is_ours: bool) 
     def on_upload(sent: int, total: int) -> None:
         progress.update(upload, completed=sent, total=total)
 
+    features = client.upload_features(order.features) if order.features else {}
     injection = client.inject(
         order.checkpoint,
         order.add,
+        features_id=features.get("id"),
         class_names=order.names,
         method=order.method,
         settings=order.settings,

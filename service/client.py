@@ -69,12 +69,25 @@ class Headgraft:
         request = _without_none(class_names=class_names, head=head)
         return self._send("/v1/heads", checkpoint, request, on_upload)
 
+    def upload_features(
+        self, features: Path, *, on_upload: Callable[[int, int], None] | None = None
+    ) -> dict[str, Any]:
+        """Upload a safetensors file of `features` and `labels`; return the features resource."""
+        with UploadFile(features, on_upload) as file:
+            part = (features.name, file, "application/octet-stream")
+            return self._json("POST", "/v1/features", files={"features": part})
+
+    def delete_features(self, id: str) -> None:  # noqa: A002  # the contract's name
+        """Delete uploaded features; HeadgraftError `conflict` while a live injection needs them."""
+        self._ask("DELETE", f"/v1/features/{id}")
+
     def inject(
         self,
         checkpoint: Path | None = None,
         add: Sequence[Entry] = (),
         *,
         head_id: str | None = None,
+        features_id: str | None = None,
         class_names: Sequence[Entry] | None = None,
         method: str | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -91,6 +104,7 @@ class Headgraft:
         request = _without_none(
             add=list(add),
             head_id=head_id,
+            features_id=features_id,
             class_names=class_names,
             method=method,
             settings=settings,

@@ -181,6 +181,8 @@ class Attempt:
         with TemporaryDirectory(prefix="headgraft-") as scratch:
             folder = Path(scratch)
             fetched = self.means.store.fetch(spec.head.path, folder)
+            given = spec.features
+            features = self.means.store.fetch(given.path, folder) if given else None
             output = folder / "out"
             output.mkdir()
             report = run_job(
@@ -191,6 +193,7 @@ class Attempt:
                 device=self.means.device,
                 limits=self.means.limits,
                 progress=progress,
+                features=features,
             )
             progress(1.0, "publish")
             told = {part: report.get(part) for part in TOLD}

@@ -15,6 +15,7 @@ from models.errors import InjectionError
 from models.head import Head
 from models.progress import Progress
 from models.task import Task
+from workers import features as labelled
 from workers import jobs, page, report
 from workers.convert import Limits, defect
 from workers.solve import solve
@@ -69,12 +70,13 @@ def run_job(
     device: str,
     limits: Limits,
     progress: Progress,
+    features: Path | None = None,
 ) -> dict[str, Any]:
     """Inject `spec.add` into the checkpoint `source`; write head, report and its page.
 
-    All go into `folder`. A torch file is converted within `limits`, and gone then; the head is a
-    safetensors file. Returns the report. Raises InjectionError for what the user caused, Stopped
-    when told to stop.
+    All go into `folder`; `features` is the file of `spec.features`. A torch file is converted
+    within `limits`, and gone then; the head is a safetensors file. Returns the report. Raises
+    InjectionError for what the user caused, Stopped when told to stop.
     """
     stages = Stages()
     progress(0.0, "load")
@@ -87,12 +89,13 @@ def run_job(
             spec, source, conversion = converted(spec, source, limits=limits, progress=progress)
     with stages.time("load"):
         head = _read_head(spec.head, source)
+        pictures = labelled.read(features, head) if features else None
     progress(0.0, "embed")
     with stages.time("embed"):
         task = _task(spec, head, shelf)
     progress(0.0, "synthesize")
     with stages.time("synthesize"):
-        unseen, told = solve(spec, task, device=device, progress=progress)
+        unseen, told = solve(spec, task, device=device, progress=progress, pictures=pictures)
     progress(1.0, "write")
     with stages.time("write"):
         target = folder / HEAD_FILE

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models import auto, catalogue
 from models.head import Head
+from models.pictures import Pictures
 from models.progress import Progress
 from models.task import Task
 from workers import jobs
@@ -19,7 +20,12 @@ MAP_CLASSES_MAX = 5000
 
 
 def solve(
-    spec: jobs.JobSpec, task: Task, *, device: str, progress: Progress
+    spec: jobs.JobSpec,
+    task: Task,
+    *,
+    device: str,
+    progress: Progress,
+    pictures: Pictures | None = None,
 ) -> tuple[Head, dict[str, Any]]:
     """Return the unseen rows and the part of the report that tells how they came about."""
     wish = spec.calibration
@@ -36,6 +42,7 @@ def solve(
             budget_seconds=wish.budget_seconds,
             calibrate=wish.enabled,
             seen_accuracy=wish.seen_accuracy,
+            pictures=pictures,
         ),
         device=device,
         progress=progress,

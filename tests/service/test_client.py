@@ -15,7 +15,7 @@ from service.client import Headgraft
 from service.client_errors import HeadgraftError
 from service.client_events import ServerEvent, parse
 from service.redis_server import RedisServer
-from tests import checkpoints
+from tests import checkpoints, features
 from tests.processes import Processes, eventually, free_port
 
 KEY = "a-key-of-ada-0123456789"
@@ -88,6 +88,30 @@ def test_an_uploaded_head_should_be_injected_by_its_id(client: Headgraft, checkp
     assert queued["head"]["id"] == head["id"]
     assert client.wait(queued["id"], timeout_seconds=60)["status"] == "succeeded"
     assert queued["id"] in [one["id"] for one in client.injections(limit=5)]
+
+
+def test_uploaded_features_should_change_what_the_estimate_rests_on(
+    client: Headgraft, checkpoint: Path
+) -> None:
+    file = features.write(checkpoint.with_name("pictures.safetensors"))
+    sent: list[tuple[int, int]] = []
+    uploaded = client.upload_features(file, on_upload=lambda *pair: sent.append(pair))
+    assert sent[-1] == (file.stat().st_size,) * 2
+
+    given = (uploaded["id"], None)
+    jobs = [client.inject(checkpoint, features_id=one, **request()) for one in given]
+    by_pictures, without = (client.wait(job["id"], timeout_seconds=60) for job in jobs)
+
+    estimate = by_pictures["result"]["estimate"]
+    assert estimate["pictures"] == 100
+    assert "estimated from 100 labelled features of 20 classes" in estimate["reasons"][0]
+    assert client.report(jobs[0]["id"])["estimate"]["reasons"] == estimate["reasons"]
+    assert without["result"]["estimate"]["pictures"] == 0
+    assert "without a picture" in without["result"]["estimate"]["reasons"][0]
+
+    client.delete_features(uploaded["id"])
+    with pytest.raises(HeadgraftError, match="there are no features"):
+        client.inject(checkpoint, features_id=uploaded["id"], **request())
 
 
 def test_a_refusal_should_say_where_and_why(client: Headgraft, checkpoint: Path) -> None:
