@@ -112,6 +112,7 @@ def test_the_resource_should_show_the_job_as_documented(api: httpx.Client) -> No
             "weight": "fc.weight",
             "bias": "fc.bias",
         },
+        "features": None,
         "queue_position": 1,
         "workers_online": 0,
         "started_at": None,
