@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service import redis_server
-from tests.deployment import compose, dockerfiles
+from tests.deployment import compose, dockerfiles, programs
 from tests.deployment.compose import ROOT, Document
 from tests.processes import eventually, free_port
 
@@ -182,7 +182,9 @@ def _free_pair() -> int:
 def _health_check(one: compose.Service, image: Path | None) -> list[str]:
     """Return the words of a service's health check; none for one that ends by itself."""
     if "healthcheck" in one:
-        return list(one["healthcheck"]["test"][1:])
+        words: list[str] = one["healthcheck"]["test"][1:]
+        programs.find(words[0], package=words[0])
+        return words
     return dockerfiles.health_check(image) if image else []
 
 
