@@ -69,7 +69,7 @@ class HeadFields(Strict):
 
 
 class CalibrationWish(Strict):
-    """How new rows are balanced against old ones, found by hiding seen classes: no picture used."""
+    """How new rows are balanced against old ones, found by hiding seen classes."""
 
     enabled: bool = Field(default=True, description="Off: rows as the method makes them.")
     prefer: Literal["old", "balanced", "new"] = Field(

@@ -1,15 +1,18 @@
-"""Compares what calibration expects with what pictures show; no picture enters a choice.
+"""Compares what calibration expects with what pictures show.
+
+No picture enters a choice, but for `--features`, which gives calibration those of seen classes.
 
 It does not know how an estimate is made. Needs HEADGRAFT_BENCH_DATA; about 3 s a fold:
     python -m tests.benchmarks.expected --folds 5-9
     python -m tests.benchmarks.expected --heads clip --metric linear --known-accuracy
+    python -m tests.benchmarks.expected --heads clip --metric linear --features --classes 50
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from statistics import mean
@@ -23,6 +26,7 @@ from models.estimate import Figure
 from models.head import Head
 from models.inject import inject
 from models.metrics import Gzsl, evaluate
+from models.pictures import Pictures, look
 from models.progress import Progress
 from models.task import Task
 from tests.benchmarks.clip_heads import clip_task, measured_on, own_accuracy, read_clip_folds
@@ -37,12 +41,16 @@ NORMAL_90 = 1.645
 
 @dataclass(frozen=True)
 class Case:
-    """A task with the pictures that measure its solution, in the extended head's order."""
+    """A task with the pictures that measure its solution, in the extended head's order.
+
+    `shown` are features and labels of seen classes that calibration may be given.
+    """
 
     task: Task
     features_ND: Tensor  # noqa: N815 - shape suffix
     labels_N: Tensor  # noqa: N815 - shape suffix
     own_accuracy: float
+    shown: tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -85,22 +93,41 @@ def lite0_cases(folder: Path, embeddings_CA: Tensor, folds: Sequence[int]) -> It
         seen_N = labels_N < task.head.class_count
         logits_NS = task.head.logits(data.features_ND[seen_N])
         own = (logits_NS.argmax(dim=1) == labels_N[seen_N]).double().mean()
-        yield Case(task, data.features_ND, labels_N, float(own))
+        # One picture a class: those of seen classes that calibrate also measure s.
+        shown = data.features_ND[seen_N], labels_N[seen_N]
+        yield Case(task, data.features_ND, labels_N, float(own), shown)
 
 
 def clip_cases(
-    folder: Path, embeddings_CA: Tensor, folds: Sequence[int], metric: str
+    folder: Path, embeddings_CA: Tensor, folds: Sequence[int], metric: str, *, hold_out: bool
 ) -> Iterator[Case]:
-    """Yield the heads on CLIP features, 200 unseen classes, three pictures a class."""
+    """Yield the heads on CLIP features, 200 unseen classes, three pictures a class.
+
+    Where the first of the three is for calibration (`hold_out`), two are left to measure.
+    """
     for number in folds:
         fold = read_clip_folds(folder)[number]
         task = clip_task(folder, fold, embeddings_CA, "cosine" if metric == "cosine" else "linear")
-        yield Case(task, *measured_on(fold), own_accuracy(fold, task.head))
+        shown = fold.test_C3D[fold.seen, 0], torch.arange(len(fold.seen))
+        if hold_out:
+            fold = replace(fold, test_C3D=fold.test_C3D[:, 1:])
+        yield Case(task, *measured_on(fold), own_accuracy(fold, task.head), shown)
 
 
-def run_case(case: Case, method: str, *, tell_accuracy: bool) -> Outcome:
-    """Solve a case without its pictures, then look at them."""
-    wish = Wish(seen_accuracy=case.own_accuracy if tell_accuracy else None)
+def some_pictures(case: Case, classes: int) -> Pictures:
+    """Take the shown pictures of so many seen classes, chosen by lot."""
+    features_ND, labels_N = case.shown
+    lot = torch.randperm(case.task.head.class_count, generator=torch.Generator().manual_seed(1))
+    chosen_N = torch.isin(labels_N, lot[:classes])
+    return look(case.task.head, features_ND[chosen_N], labels_N[chosen_N])
+
+
+def run_case(
+    case: Case, method: str, *, tell_accuracy: bool, pictures: Pictures | None = None
+) -> Outcome:
+    """Solve a case without the pictures that measure it, then look at them."""
+    known = case.own_accuracy if tell_accuracy else None
+    wish = Wish(seen_accuracy=known, pictures=pictures)
     began = time.perf_counter()
     solution = solve(case.task, method, {}, wish, device="cpu", progress=Progress())
     seconds = time.perf_counter() - began
@@ -179,6 +206,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--embedding", default=",".join(EMBEDDINGS), help="joined by a comma")
     parser.add_argument("--folds", default="0-9", help="first-last")
     parser.add_argument("--known-accuracy", action="store_true", help="tell the head's accuracy")
+    parser.add_argument("--features", action="store_true", help="calibrate by seen pictures")
+    parser.add_argument("--classes", type=int, default=10**6, help="with pictures, at most")
     parser.add_argument("--scatter", type=Path, help="write a picture of all estimates here")
     return parser.parse_args(arguments)
 
@@ -196,10 +225,16 @@ def main(arguments: Sequence[str]) -> None:
         cases = (
             lite0_cases(folder, embeddings_CA, folds)
             if options.heads == "lite0"
-            else clip_cases(folder, embeddings_CA, folds, options.metric)
+            else clip_cases(folder, embeddings_CA, folds, options.metric, hold_out=options.features)
         )
         outcomes = [
-            run_case(case, options.method, tell_accuracy=options.known_accuracy) for case in cases
+            run_case(
+                case,
+                options.method,
+                tell_accuracy=options.known_accuracy,
+                pictures=some_pictures(case, options.classes) if options.features else None,
+            )
+            for case in cases
         ]
         all_of_them[name] = outcomes
         print(f"{name}: {len(outcomes)} folds\n{summary(outcomes)}", flush=True)

@@ -2,15 +2,20 @@
 
 import hashlib
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from service import redis_server
+from service.cli_inject import Order, carry_out
+from service.cli_text import TypedError
 from service.client import Headgraft
 from service.client_errors import HeadgraftError
 from service.client_events import ServerEvent, parse
@@ -112,6 +117,24 @@ def test_uploaded_features_should_change_what_the_estimate_rests_on(
     client.delete_features(uploaded["id"])
     with pytest.raises(HeadgraftError, match="there are no features"):
         client.inject(checkpoint, features_id=uploaded["id"], **request())
+
+
+def test_the_command_should_upload_features_first_and_name_them_in_the_end(
+    processes: Processes, checkpoint: Path
+) -> None:
+    file = features.write(checkpoint.with_name("pictures.safetensors"))
+    names = [{"name": name} for name in checkpoints.class_names(20)]
+    order = Order(checkpoint, [{"name": "okapi"}], names, method="ridge", features=file)
+
+    said = carry_out(order, processes.url, KEY, Console(stderr=True))
+    assert re.search(r"expected, by 100 labelled features: \d+ % of new and \d+ %", said)
+
+    missing = replace(order, features=Path("nowhere"), may_overwrite=True)
+    with pytest.raises(TypedError, match="no file of features nowhere"):
+        carry_out(missing, processes.url, KEY, Console(stderr=True))
+    wrong = replace(order, features=checkpoint, may_overwrite=True)
+    with pytest.raises(HeadgraftError, match="exactly two tensors"):
+        carry_out(wrong, processes.url, KEY, Console(stderr=True))
 
 
 def test_a_refusal_should_say_where_and_why(client: Headgraft, checkpoint: Path) -> None:
