@@ -13,6 +13,7 @@ from models.labelled import Labelled
 from models.progress import Progress
 from tests import xlsa17_files
 from tests.benchmarks import base_classifier, protocol
+from tests.benchmarks.base_classifier import Recipe
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
 from workers.evaluation import Question, answer
 
@@ -32,7 +33,7 @@ def benchmark(root: Path) -> Benchmark:
 def test_the_task_should_hold_each_class_with_its_own_attributes(benchmark: Benchmark) -> None:
     made = xlsa17_files.make()
     head = base_classifier.train(
-        benchmark.part(benchmark.splits.trainval), benchmark.seen_names, batch=16, epochs=1
+        benchmark.part(benchmark.splits.trainval), benchmark.seen_names, Recipe(16, 1)
     )
 
     task = make_task(benchmark, head)
@@ -57,8 +58,8 @@ def test_no_picture_of_a_test_split_should_train_the_seen_head(benchmark: Benchm
 def test_the_seen_head_should_start_and_step_as_the_paper_says(benchmark: Benchmark) -> None:
     train = benchmark.part(benchmark.splits.trainval)
     names = benchmark.seen_names
-    start = base_classifier.train(train, names, batch=16, epochs=0, seed=3)
-    trained = base_classifier.train(train, names, batch=16, epochs=1, seed=3)
+    start = base_classifier.train(train, names, Recipe(16, 0, seed=3))
+    trained = base_classifier.train(train, names, Recipe(16, 1, seed=3))
 
     assert float(start.weight.std()) == pytest.approx(0.02, rel=0.1)
     assert start.bias is not None
@@ -77,8 +78,8 @@ def test_the_held_out_accuracy_should_not_know_the_pictures_it_is_measured_on(
     meaningless = Labelled(train.features_ND, shuffled_N, train.class_names)
 
     names = benchmark.seen_names
-    assert base_classifier.held_out_accuracy(train, names, batch=16, epochs=40) > 0.8
-    assert base_classifier.held_out_accuracy(meaningless, names, batch=16, epochs=40) < 0.3
+    assert base_classifier.held_out_accuracy(train, names, Recipe(16, 40)) > 0.8
+    assert base_classifier.held_out_accuracy(meaningless, names, Recipe(16, 40)) < 0.3
 
 
 @pytest.mark.parametrize("method", catalogue.names())
@@ -91,7 +92,7 @@ def test_planted_attributes_should_be_found_far_above_chance(
 ) -> None:
     monkeypatch.setenv("HEADGRAFT_XLSA17", str(root))
 
-    options = ["--sets", "CUB,SUN", "--epochs", "40", "--tell-accuracy"]
+    options = ["--sets", "CUB,SUN", "--epochs", "40", "--tell", "accuracy"]
     protocol.main(["--methods", "auto,ridge,clip_text", *options])
 
     printed = capsys.readouterr().out
@@ -111,9 +112,24 @@ def test_planted_attributes_should_be_found_far_above_chance(
     assert re.search(r"SUN: skipped, there is no .*SUN\n", printed)
 
 
+def test_pictures_of_seen_classes_should_help_where_rows_look_like_noise(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADGRAFT_XLSA17", str(root))
+    H = {}
+    for tell in ("nothing", "pictures"):
+        options = ["--sets", "CUB", "--epochs", "10", "--tell", tell]
+        protocol.main(["--methods", "ridge", *options])
+        line = re.search(r"ridge calibrated( +[\d.]+){4}", capsys.readouterr().out)
+        assert line
+        H[tell] = float(line[1])
+
+    assert H["pictures"] > 2 * H["nothing"]
+
+
 def test_the_protocol_should_agree_with_the_command(benchmark: Benchmark, root: Path) -> None:
     head = base_classifier.train(
-        benchmark.part(benchmark.splits.trainval), benchmark.seen_names, batch=16, epochs=20
+        benchmark.part(benchmark.splits.trainval), benchmark.seen_names, Recipe(16, 20)
     )
     task = make_task(benchmark, head)
     method, settings = catalogue.method("ridge"), catalogue.parse_settings("ridge", {})
