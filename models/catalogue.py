@@ -8,7 +8,7 @@ import json
 import pkgutil
 import sys
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,11 +17,14 @@ import models.methods
 from models.errors import InjectionError
 from models.head import Head
 from models.progress import Progress
+from models.semantic_head import SemanticHead
 from models.task import Task
+
+Kind = Literal["rows", "semantic"]
 
 
 class Method(Protocol):
-    """The interface every module in models/methods has."""
+    """The interface of a module in models/methods, but for those with HEAD = "semantic"."""
 
     NEEDS: frozenset[str]
     Settings: type[BaseModel]
@@ -30,6 +33,17 @@ class Method(Protocol):
         self, task: Task, settings: Any, *, device: str | torch.device, progress: Progress
     ) -> Head:
         """Return one row per unseen class, in order: float32, on the CPU."""
+
+
+class SemanticMethod(Protocol):
+    """The interface of a module whose result is no row: HEAD = "semantic"."""
+
+    Settings: type[BaseModel]
+
+    def synthesize(
+        self, task: Task, settings: Any, *, device: str | torch.device, progress: Progress
+    ) -> SemanticHead:
+        """Return the head of all classes, seen first, on the CPU."""
 
 
 class NoSettings(BaseModel):
@@ -59,6 +73,17 @@ def method(name: str) -> Method:
     return cast(Method, importlib.import_module(f"models.methods.{name}"))
 
 
+def kind(name: str) -> Kind:
+    """Tell what a method makes: rows, or a head that compares class embeddings."""
+    return cast(Kind, getattr(method(name), "HEAD", "rows"))
+
+
+def semantic_method(name: str) -> SemanticMethod:
+    """Import a method of kind "semantic"; InjectionError naming the installed ones."""
+    assert kind(name) == "semantic", name
+    return cast(SemanticMethod, method(name))
+
+
 def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:
     """Check the settings of a method; InjectionError pointing at the first bad field."""
     settings = method(name).Settings
@@ -77,8 +102,13 @@ def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:
 def describe() -> dict[str, dict[str, Any]]:
     """Tell of each method, and of the choice among them, summary, needs and settings' schema."""
     auto = importlib.import_module("models.auto")  # which itself asks this module for the methods
-    chosen = {"summary": _summary(auto), "needs": [], "settings": NoSettings.model_json_schema()}
-    return {auto.AUTO: chosen} | {name: _describe(method(name)) for name in names()}
+    chosen = {
+        "summary": _summary(auto),
+        "needs": [],
+        "head": "rows",
+        "settings": NoSettings.model_json_schema(),
+    }
+    return {auto.AUTO: chosen} | {name: _describe(name) for name in names()}
 
 
 def as_json() -> str:
@@ -86,10 +116,12 @@ def as_json() -> str:
     return json.dumps(describe(), indent=2, sort_keys=True) + "\n"
 
 
-def _describe(module: Method) -> dict[str, Any]:
+def _describe(name: str) -> dict[str, Any]:
+    module = method(name)
     return {
         "summary": _summary(module),
         "needs": sorted(module.NEEDS),
+        "head": kind(name),
         "settings": module.Settings.model_json_schema(),
     }
 

@@ -1,11 +1,17 @@
 """Accuracy of a head on labelled features; it does not know which method made the rows."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from models.head import Head
+
+class Classifier(Protocol):
+    """Anything that scores features."""
+
+    def logits(self, features_ND: Tensor) -> Tensor:
+        """Score features (N, D): (N, C)."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Gzsl:
     base_to_new: float
 
 
-def evaluate(head: Head, features_ND: Tensor, labels_N: Tensor, unseen_C: Tensor) -> Gzsl:
+def evaluate(head: Classifier, features_ND: Tensor, labels_N: Tensor, unseen_C: Tensor) -> Gzsl:
     """Score a head of C classes on features (N, D); `unseen_C` is a boolean mask over classes.
 
     A class without an image does not count. ValueError when a side has no image at all.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,7 +22,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 RETRIES_MAX = 5
 RETRY_AFTER_SECONDS_MAX = 10.0
 ANSWER_SECONDS = 300.0  # a large upload is stored before it is answered
-HEAD_FILE = "head.safetensors"
+HEAD_FILES = {None: "head.safetensors", "native": "head.native.safetensors", "onnx": "head.onnx"}
 
 Entry = str | Mapping[str, str]
 Injection = dict[str, Any]
@@ -152,13 +152,22 @@ class Headgraft:
         """Return the report of a succeeded injection as a page that needs nothing else."""
         return self._ask("GET", f"/v1/injections/{id}/report", params={"format": "html"}).text
 
-    def download(self, id: str, target: Path) -> Path:  # noqa: A002  # the contract's name
-        """Save the extended checkpoint as `target`, whole and checked or not at all."""
+    def download(
+        self,
+        id: str,  # noqa: A002  # the contract's name
+        target: Path,
+        format: Literal["native", "onnx"] | None = None,  # noqa: A002  # the contract's name
+    ) -> Path:
+        """Save the extended checkpoint as `target`, whole and checked or not at all.
+
+        A head that is no rows has no such checkpoint, but a `format`.
+        """
         artifacts = {one["name"]: one for one in self.injection(id)["artifacts"]}
-        expected = artifacts.get(HEAD_FILE, {}).get("sha256")
+        expected = artifacts.get(HEAD_FILES[format], {}).get("sha256")
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         try:
-            found = self._save(f"/v1/injections/{id}/head", part)
+            query = f"?format={format}" if format else ""
+            found = self._save(f"/v1/injections/{id}/head{query}", part)
             if found != expected:
                 detail = f"the download hashes to {found}, not {expected}: try again"
                 raise HeadgraftError(None, "corrupt_download", detail)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import StreamingResponse
 
-from service import report_page
+from service import head_formats, report_page
 from service.context import Context, InContext, Owner
 from service.intake import take_injection
 from service.openapi import INJECTION_BODY, NOT_READY, REPORT, errors
@@ -18,7 +18,6 @@ from workers.jobs import Record
 from workers.ledger import LedgerError
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
-HEAD_FILE = "head.safetensors"
 REPORT_FILE = "report.json"
 ENTRY_PATTERN = r"^[0-9]{1,19}-[0-9]{1,19}$"
 
@@ -145,17 +144,27 @@ async def follow_injection(
     responses={**errors(404, 422), **NOT_READY},
 )
 async def download_head(
-    context: InContext, record: Own, if_none_match: Annotated[str | None, Header()] = None
+    context: InContext,
+    record: Own,
+    format: Annotated[  # noqa: A002  # the contract's name
+        head_formats.Format | None, Query(description="Only for a head that is no rows.")
+    ] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Return the file as uploaded, its head grown; ETag is its sha256."""
-    about = _artifact(record, HEAD_FILE)
+    """Return the file as uploaded, its head grown; ETag is its sha256.
+
+    A head of another kind (`conse`) has files of its own: ask for `native` or `onnx`.
+    """
+    name = head_formats.head_file(record, format)
+    about = _artifact(record, name)
+    saved = f"{record.id}.{head_formats.SUFFIXES[name]}"
     headers = {
         "ETag": f'"{about["sha256"]}"',
-        "Content-Disposition": f'attachment; filename="{record.id}.safetensors"',
+        "Content-Disposition": f'attachment; filename="{saved}"',
     }
     if if_none_match and headers["ETag"] in if_none_match:
         return Response(status_code=304, headers=headers)
-    return await _send(context, record, HEAD_FILE, "application/octet-stream", headers)
+    return await _send(context, record, name, "application/octet-stream", headers)
 
 
 @router.get(

@@ -192,6 +192,7 @@ class MethodResource(BaseModel):
     name: str
     summary: str
     needs: list[str]
+    head: Literal["rows", "semantic"]
     settings: dict[str, Any]
 
 

@@ -5,7 +5,9 @@ It knows nothing of how it is shown.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -24,15 +26,23 @@ def describe(
     """Gather the report of a finished injection; sizes of norms are those of rows without bias."""
     tensors = spec.head.located
     return {
-        "schema": 1,
-        "asked": {"method": spec.method, "settings": spec.settings},
-        "seen_count": task.head.class_count,
-        "unseen_count": unseen.class_count,
-        "head": spec.head.known(),
-        "seen_rows": _proof(tensors, source, target),
+        **asked(spec, unseen.class_count),
+        "kind": "rows",
+        "seen_rows": proof(tensors, source, target),
         "class_sized_tensors": _class_sized(tensors, source),
         "norms": _norms(task.head, unseen),
-        "nearest_seen_classes": _nearest(task.head, unseen),
+        "nearest_seen_classes": nearest(task.head, unseen),
+    }
+
+
+def asked(spec: jobs.JobSpec, unseen_count: int) -> dict[str, Any]:
+    """Say what was asked for, of which head."""
+    return {
+        "schema": 1,
+        "asked": {"method": spec.method, "settings": spec.settings},
+        "seen_count": len(spec.head.class_names),
+        "unseen_count": unseen_count,
+        "head": spec.head.known(),
     }
 
 
@@ -41,10 +51,16 @@ def as_json(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _proof(tensors: header.HeadTensors, source: Path, target: Path) -> dict[str, Any]:
+def proof(
+    tensors: header.HeadTensors,
+    source: Path,
+    target: Path,
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Hash the head's rows before and after; `renamed` maps what the target calls otherwise."""
     names = [tensors.weight, *([tensors.bias] if tensors.bias else [])]
     before = {name: _digest(source, name, tensors.class_count) for name in names}
-    after = {name: _digest(target, name, tensors.class_count) for name in names}
+    after = {name: _digest(target, renamed.get(name, name), tensors.class_count) for name in names}
     return {"sha256_before": before, "sha256_after": after, "bit_identical": before == after}
 
 
@@ -82,7 +98,7 @@ def _norms(seen: Head, unseen: Head) -> dict[str, Any]:
     }
 
 
-def _nearest(seen: Head, unseen: Head) -> dict[str, list[dict[str, Any]]]:
+def nearest(seen: Head, unseen: Head) -> dict[str, list[dict[str, Any]]]:
     """Per unseen class the seen classes whose rows, centred on the mean row, point its way."""
     mean_D = seen.weight.float().mean(dim=0)
     cosine_US = _unit(unseen.weight - mean_D) @ _unit(seen.weight.float() - mean_D).T

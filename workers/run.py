@@ -14,9 +14,10 @@ from models.auto import AUTO
 from models.errors import InjectionError
 from models.head import Head
 from models.progress import Progress
+from models.semantic_head import SemanticHead
 from models.task import Task
 from workers import features as labelled
-from workers import jobs, page, report
+from workers import jobs, page, report, semantic
 from workers.convert import Limits, defect
 from workers.solve import solve
 from workers.source import converted
@@ -95,12 +96,10 @@ def run_job(
         task = _task(spec, head, shelf)
     progress(0.0, "synthesize")
     with stages.time("synthesize"):
-        unseen, told = solve(spec, task, device=device, progress=progress, pictures=pictures)
+        made, told = solve(spec, task, device=device, progress=progress, pictures=pictures)
     progress(1.0, "write")
     with stages.time("write"):
-        target = folder / HEAD_FILE
-        _write(spec, source, target, unseen)
-        document = told | report.describe(spec, task, unseen, source, target)
+        document = told | _written(spec, task, made, source, folder)
     document["converted"] = conversion and {"from": spec.head.format, **conversion.model_dump()}
     document["seconds"] = stages.seconds
     (folder / REPORT_FILE).write_text(report.as_json(document), encoding="utf-8")
@@ -139,6 +138,17 @@ def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
     else:
         seen_SA, unseen_UA = torch.tensor(given.seen), torch.tensor(given.unseen)
     return Task(head, seen_SA, unseen_UA, jobs.names(spec.add))
+
+
+def _written(
+    spec: jobs.JobSpec, task: Task, made: Head | SemanticHead, source: Path, folder: Path
+) -> dict[str, Any]:
+    """Write the head's files; return what the report says of them."""
+    if isinstance(made, SemanticHead):
+        return semantic.write(spec, made, source, folder)
+    target = folder / HEAD_FILE
+    _write(spec, source, target, made)
+    return report.describe(spec, task, made, source, target)
 
 
 def _write(spec: jobs.JobSpec, source: Path, target: Path, unseen: Head) -> None:

@@ -13,6 +13,7 @@ from models import auto, catalogue
 from models.head import Head
 from models.pictures import Pictures
 from models.progress import Progress
+from models.semantic_head import SemanticHead
 from models.task import Task
 from workers import jobs
 
@@ -26,8 +27,13 @@ def solve(
     device: str,
     progress: Progress,
     pictures: Pictures | None = None,
-) -> tuple[Head, dict[str, Any]]:
-    """Return the unseen rows and the part of the report that tells how they came about."""
+) -> tuple[Head | SemanticHead, dict[str, Any]]:
+    """Return the unseen rows and the part of the report that tells how they came about.
+
+    Of a method whose head has no rows, the whole head.
+    """
+    if spec.method != auto.AUTO and catalogue.kind(spec.method) == "semantic":
+        return _semantic(spec, task, device, progress)
     wish = spec.calibration
     if not wish.enabled and spec.method != auto.AUTO:
         return _plain(spec, task, device, progress)
@@ -57,6 +63,15 @@ def _plain(
     method = catalogue.method(spec.method)
     unseen = method.synthesize(task, settings, device=device, progress=progress)
     return unseen, {"method": spec.method, "settings": settings.model_dump(mode="json")}
+
+
+def _semantic(
+    spec: jobs.JobSpec, task: Task, device: str, progress: Progress
+) -> tuple[SemanticHead, dict[str, Any]]:
+    settings = catalogue.parse_settings(spec.method, spec.settings)
+    method = catalogue.semantic_method(spec.method)
+    head = method.synthesize(task, settings, device=device, progress=progress)
+    return head, {"method": spec.method, "settings": settings.model_dump(mode="json")}
 
 
 def _told(found: auto.Solution, task: Task) -> dict[str, Any]:

@@ -44,8 +44,15 @@ def test_a_method_should_be_found_by_its_file_name() -> None:
 
 def test_a_choice_among_methods_should_leave_out_those_that_say_so() -> None:
     assert {"ridge", "icis", "clip_text"} <= set(catalogue.candidates())
-    baselines = {"costa", "smo", "subspace", "wavg", "wdae"}
+    baselines = {"conse", "costa", "smo", "subspace", "wavg", "wdae"}
     assert baselines.isdisjoint(catalogue.candidates())
+
+
+def test_a_method_should_say_what_kind_of_head_it_makes() -> None:
+    kinds = {name: about["head"] for name, about in catalogue.describe().items()}
+
+    assert kinds["conse"] == "semantic"
+    assert {kinds["auto"], kinds["ridge"], kinds["smo"]} == {"rows"}
 
 
 @pytest.mark.parametrize("name", ["magic", "", "../ridge", "__init__", "ridge.Settings"])

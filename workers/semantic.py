@@ -1,0 +1,43 @@
+"""Writes a semantic head's files, and the report's part about them.
+
+Such a head is no rows: it cannot extend the checkpoint, so it comes as files of its own. It knows
+nothing of how the head was made.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from models.head import Head
+from models.semantic_head import KIND, SemanticHead
+from models.semantic_onnx import to_onnx
+from workers import jobs, report
+
+NATIVE_FILE = "head.native.safetensors"
+ONNX_FILE = "head.onnx"
+REASONS = (
+    "the head compares class embeddings and has no rows: it does not take the old head's place in "
+    "the checkpoint, load it as safetensors (native) or run it as an ONNX program",
+    "no accuracy is estimated for a head of this kind, and labelled features are not used",
+)
+
+
+def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) -> dict[str, Any]:
+    """Write both files into `folder`; return what the report says of a head without rows."""
+    native = folder / NATIVE_FILE
+    save_file(head.state_dict(), native, head.metadata())
+    (folder / ONNX_FILE).write_bytes(to_onnx(head))
+    tensors = spec.head.located
+    renamed = {tensors.weight: "weight", **({tensors.bias: "bias"} if tensors.bias else {})}
+    split, names = head.seen.class_count, head.class_names
+    seen = Head(head.class_embeddings_CA[:split], None, names[:split])
+    unseen = Head(head.class_embeddings_CA[split:], None, names[split:])
+    return {
+        **report.asked(spec, unseen.class_count),
+        "kind": KIND,
+        "reasons": REASONS,
+        "semantic": {"temperature": head.temperature, "unseen_offset": head.unseen_offset},
+        "seen_rows": report.proof(tensors, source, native, renamed),
+        "nearest_seen_classes": report.nearest(seen, unseen),
+    }
