@@ -9,6 +9,7 @@ import pytest
 
 from tests.processes import Processes
 from tests.sending import CONTENT_TYPE, MIB, part, part_head
+from tests.service.feature_files import labels, pictures, send
 from tests.service.files import checkpoint, head_tensors, injection, problem, stored, submit
 
 ADA, BOB, EVE = (f"the-key-of-{name}-who-sends" for name in ("ada", "bob", "eve"))
@@ -79,3 +80,12 @@ def test_a_body_that_tells_no_length_should_be_counted_as_it_comes(
 
     assert f"{limit} bytes" in problem(refused, 413, "too_large")["detail"]
     assert stored(limited.store_folder) == before
+
+
+@EACH
+def test_features_should_have_the_same_limits(limited: Processes, key: str, limit: int) -> None:
+    room = (limit - len(checkpoint({"features": pictures(1, 16), "labels": labels([0])}))) // 72
+    with client_of(limited, key) as client:
+        for count, status in ((room, 201), (limit // 64 + 1, 413)):
+            tensors = {"features": pictures(count, 16), "labels": labels([0] * count)}
+            assert send(client, checkpoint(tensors)).status_code == status
