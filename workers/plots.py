@@ -24,9 +24,12 @@ WIDTH_INCHES, POINTS_AN_INCH = 5.6, 72
 FONT, SMALL = 12, 11
 POINTS_MAX = 2000
 LABELS_MAX = 12
+CROWD = 200
 # What a letter of a label takes on the map, in points, whatever font the reader has.
 LETTER_WIDTH, LETTER_HEIGHT, MAP_HEIGHT = 6.5, 14, 320
 LANE = 0.62
+# Left of a point this far right, in per cent, a label has room.
+LABEL_ROOM = 38
 
 Part = Mapping[str, Any]
 Point = Sequence[float]
@@ -71,10 +74,10 @@ def trade_off(curve: Sequence[Part]) -> Drawing:
         axes.annotate(
             f"chosen: scale {float(point['scale']):.3g}",
             (x, y),
-            (-12 if x > 50 else 12, -4),
+            (-10 if x > LABEL_ROOM else 12, -16),
             textcoords="offset points",
             color=ACCENT,
-            horizontalalignment="right" if x > 50 else "left",
+            horizontalalignment="right" if x > LABEL_ROOM else "left",
             fontsize=FONT,
         )
     axes.set(xlim=(0, 104), ylim=(0, 104))
@@ -95,7 +98,8 @@ def row_map(coordinates: Part, names: Sequence[str]) -> Drawing:
     axes, drawing = _axes(MAP_HEIGHT, left=10, bottom=10)
     seen, unseen = thinned(coordinates["seen"]), thinned(coordinates["unseen"])
     axes.scatter(*_columns(seen), 12, OLD, alpha=0.5, linewidths=0)
-    axes.scatter(*_columns(unseen), 24, ACCENT, marker="D", linewidths=0, gid="new-rows")
+    size = 24 if len(unseen) <= CROWD else 8
+    axes.scatter(*_columns(unseen), size, ACCENT, marker="D", linewidths=0, gid="new-rows")
     drawing.titles["new-rows"] = thinned(names)
     axes.margins(0.1)
     axes.set(xticks=[], yticks=[])

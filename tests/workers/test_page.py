@@ -126,6 +126,17 @@ def test_a_missing_part_should_leave_the_rest_of_the_page(missing: str) -> None:
     assert "How it was made" in page.render(made)
 
 
+def test_a_class_without_an_outlook_should_be_a_dash_among_the_others() -> None:
+    made = reports.report(["a", "b"])
+    del made["outlook"]["b"]
+    assert re.findall(r'<td class="sure">(.)', page.render(made)) == ["<", "\N{EN DASH}"]
+
+
+def test_without_any_confidence_there_should_be_no_column_for_it() -> None:
+    assert "<th>confidence</th>" in page.render(reports.report())
+    assert "<th>confidence</th>" not in page.render(reports.plain())
+
+
 @pytest.mark.parametrize("empty", ["tried", "curve", "outlook", "raw_norms", "seconds"])
 def test_an_empty_part_should_leave_the_rest_of_the_page(empty: str) -> None:
     made = reports.report()
