@@ -113,7 +113,7 @@ def solve(
     _check(names, given, method == AUTO)
     if task.head.class_count < SEEN_MIN:
         name = SMALL if method == AUTO else method
-        return _unsurveyed(task, name, _allowed(name, given), device, progress)
+        return _unsurveyed(task, name, _allowed(name, given), wish, device, progress)
     progress(0.0, "calibrate")
     ground = survey(task.head, _own_accuracy(task, wish), wish.pictures)
     search = Search(task, ground, wish.prefer, wish.seen_loss, device, progress)
@@ -226,6 +226,7 @@ def _unsurveyed(
     task: Task,
     name: str,
     settings: dict[str, Any],
+    wish: Wish,
     device: str | torch.device,
     progress: Progress,
 ) -> Solution:
@@ -236,7 +237,7 @@ def _unsurveyed(
         f"the head has {task.head.class_count} classes, and {SEEN_MIN} are the fewest of which "
         "some can be hidden: the rows are as the method makes them, their accuracy is unknown"
     )
-    nothing = unknown(reason)
+    nothing = unknown(f"{reason}, labelled features were not used" if wish.pictures else reason)
     dumped = parsed.model_dump(mode="json")
     tried = (Tried(name, dumped, nothing, 0.0, 1, None),)
     return Solution(raw, raw, name, dumped, None, nothing, (), (), tried)

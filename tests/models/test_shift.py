@@ -112,3 +112,12 @@ def test_without_pictures_or_a_bias_nothing_should_be_shifted() -> None:
     for solution in (first, second):
         assert solution.calibration is not None
         assert solution.calibration.bias_shift == 0
+
+
+def test_a_head_too_small_to_hide_classes_of_should_say_that_pictures_were_not_used() -> None:
+    task = secret_task(classes=5, unseen=2)
+
+    found = run(task, shown(task.head)).estimate
+
+    assert found.pictures == 0
+    assert "labelled features were not used" in found.reasons[0]
