@@ -26,6 +26,7 @@ from models.head import Head
 from models.inject import inject
 from models.metrics import Gzsl, evaluate
 from models.progress import Progress
+from models.semantic_head import SemanticHead
 from models.task import Task
 from tests.benchmarks.data import Lite0, bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.texts import encode_texts
@@ -53,8 +54,8 @@ def run_fold(
     rows_UK = equal_distance(unseen.rows, task.head.rows, CALIBRATED_SCALE)
     calibrated = task.head.with_rows(rows_UK, unseen.class_names)
     return Run(
-        _score(data, unseen_C, task.head, unseen),
-        _score(data, unseen_C, task.head, calibrated),
+        score(data, unseen_C, task.head, unseen),
+        score(data, unseen_C, task.head, calibrated),
         seconds,
     )
 
@@ -76,13 +77,15 @@ def make_task(data: Lite0, unseen_C: Tensor, embeddings_CA: Tensor) -> Task:
     return Task(head, embeddings_CA[~unseen_C], embeddings_CA[unseen_C], unseen_names)
 
 
-def _score(data: Lite0, unseen_C: Tensor, seen: Head, unseen: Head) -> Gzsl:
+def score(data: Lite0, unseen_C: Tensor, seen: Head, unseen: Head | SemanticHead) -> Gzsl:
+    """Score a seen head with its injected rows, or a head of a kind of its own, on the pictures."""
     seen_count = seen.class_count
     new_number_C = torch.empty(len(unseen_C), dtype=torch.long)
     new_number_C[~unseen_C] = torch.arange(seen_count)
     new_number_C[unseen_C] = torch.arange(seen_count, len(unseen_C))
     is_new_C = torch.arange(len(unseen_C)) >= seen_count
-    return evaluate(inject(seen, unseen), data.features_ND, new_number_C[data.labels_N], is_new_C)
+    extended = inject(seen, unseen) if isinstance(unseen, Head) else unseen
+    return evaluate(extended, data.features_ND, new_number_C[data.labels_N], is_new_C)
 
 
 def run_folds(
