@@ -14,6 +14,7 @@ from typing import Any, get_args
 from models.errors import InjectionError
 from models.head import Metric
 from workers.evaluation import Answer, Question, Side, answer
+from workers.head_file import How
 from workers.header import HeaderError
 
 LISTED = 8
@@ -40,7 +41,8 @@ def parse(arguments: Sequence[str]) -> tuple[Question, bool]:
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = vars(parser.parse_args(arguments))
     as_json = options.pop("as_json")
-    return Question(**options), as_json
+    how = How(**{name: options.pop(name) for name in ("weight", "bias", "metric", "scale")})
+    return Question(**options, how=how), as_json
 
 
 def as_text(question: Question, found: Answer) -> str:

@@ -1,19 +1,16 @@
 """Scores the head of a file on labelled features; it does not know how the rows came about."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from models import checkpoint
 from models.errors import InjectionError
-from models.head import Head, Metric
 from models.labelled import Labelled, features_error
 from models.metrics import Gzsl, evaluate
-from workers import header, labelled_files, unseen_rows, xlsa17
+from workers import head_file, header, labelled_files, unseen_rows, xlsa17
+from workers.head_file import AS_FOUND, HeadFile, How
 
 
 @dataclass(frozen=True)
@@ -27,10 +24,7 @@ class Question:
     seen_count: int | None = None
     splits: Path | None = None
     label_names: Path | None = None
-    weight: str | None = None
-    bias: str | None = None
-    metric: Metric = "linear"
-    scale: float = 1.0
+    how: How = AS_FOUND
 
 
 @dataclass(frozen=True)
@@ -58,23 +52,22 @@ def answer(question: Question) -> Answer:
 
     InjectionError or HeaderError for what does not fit, naming it and what would.
     """
-    if not 0 < question.scale < float("inf"):
-        raise InjectionError(f"--head-scale {question.scale} must be a positive number")
+    if not 0 < question.how.scale < float("inf"):
+        raise InjectionError(f"--head-scale {question.how.scale} must be a positive number")
     pictures, unseen_names = _pictures(question)
-    metadata = _metadata(question.head)
-    names = _row_names(question, metadata, pictures)
-    tensors, head = _read_head(question, names)
+    metadata = head_file.read_metadata(question.head)
+    head = _head(question, metadata, pictures)
     unseen_C, notes = _unseen_mask(question, metadata, head.class_names, unseen_names)
-    if pictures.features_ND.shape[1] != head.feature_size:
+    if pictures.features_ND.shape[1] != head.tensors.feature_size:
         raise features_error(
             f"{question.features}: the features have {pictures.features_ND.shape[1]} numbers a "
-            f"picture; the head {tensors.weight!r} takes {head.feature_size}"
+            f"picture; the head {head.tensors.weight!r} takes {head.tensors.feature_size}"
         )
     labels_N = pictures.rows_in(head.class_names)
-    seen = _side("seen", head, labels_N, ~unseen_C)
-    unseen = _side("unseen", head, labels_N, unseen_C)
-    scores = evaluate(head, pictures.features_ND, labels_N, unseen_C)
-    return Answer(scores, seen, unseen, tensors, notes)
+    seen = _side("seen", head.class_names, labels_N, ~unseen_C)
+    unseen = _side("unseen", head.class_names, labels_N, unseen_C)
+    scores = evaluate(head.scorer, pictures.features_ND, labels_N, unseen_C)
+    return Answer(scores, seen, unseen, head.tensors, notes)
 
 
 def _pictures(question: Question) -> tuple[Labelled, tuple[str, ...] | None]:
@@ -112,12 +105,15 @@ def _benchmark(question: Question) -> tuple[Labelled, tuple[str, ...]]:
     return pictures, splits.unseen_names(every)
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except SafetensorError as error:
-        raise InjectionError(f"{path} is not a readable safetensors file: {error}") from error
+def _head(question: Question, metadata: dict[str, str], pictures: Labelled) -> HeadFile:
+    if not head_file.is_semantic(metadata):
+        names = _row_names(question, metadata, pictures)
+        return head_file.read_rows(question.head, names, question.how)
+    if question.names is not None or question.how != AS_FOUND:
+        raise InjectionError(
+            f"{question.head} says itself how to read it: leave out --names and --head-..."
+        )
+    return head_file.read_semantic(question.head, metadata)
 
 
 def _row_names(question: Question, metadata: dict[str, str], pictures: Labelled) -> tuple[str, ...]:
@@ -129,24 +125,6 @@ def _row_names(question: Question, metadata: dict[str, str], pictures: Labelled)
             f"{question.head} does not say which classes its rows are: list them with --names FILE"
         )
     return names
-
-
-def _read_head(question: Question, names: Sequence[str]) -> tuple[header.HeadTensors, Head]:
-    with question.head.open("rb") as file:
-        length = header.header_length(file.read(header.LENGTH_BYTES))
-        found = header.parse_header(file.read(length))
-    tensors = header.find_head(
-        found, class_count=len(names), weight=question.weight, bias=question.bias
-    )
-    head = checkpoint.read_head(
-        question.head,
-        weight=tensors.weight,
-        bias=tensors.bias,
-        class_names=names,
-        metric=question.metric,
-        scale=question.scale,
-    )
-    return tensors, head
 
 
 def _unseen_mask(
@@ -171,10 +149,10 @@ def _unseen_mask(
     return unseen_C, ()
 
 
-def _side(which: str, head: Head, labels_N: Tensor, chosen_C: Tensor) -> Side:
-    counts_C = torch.bincount(labels_N, minlength=head.class_count)
+def _side(which: str, names: tuple[str, ...], labels_N: Tensor, chosen_C: Tensor) -> Side:
+    counts_C = torch.bincount(labels_N, minlength=len(names))
     empty = (chosen_C & (counts_C == 0)).nonzero().flatten().tolist()
     classes, pictures = int(chosen_C.sum()), int(counts_C[chosen_C].sum())
     if not pictures:
         raise features_error(f"none of the {classes} {which} classes has a picture")
-    return Side(classes, pictures, tuple(head.class_names[row] for row in empty))
+    return Side(classes, pictures, tuple(names[row] for row in empty))

@@ -93,7 +93,7 @@ def test_planted_attributes_should_be_found_far_above_chance(
     monkeypatch.setenv("HEADGRAFT_XLSA17", str(root))
 
     options = ["--sets", "CUB,SUN", "--epochs", "40", "--tell", "accuracy"]
-    protocol.main(["--methods", "auto,ridge,clip_text", *options])
+    protocol.main(["--methods", "auto,ridge,clip_text,conse", *options])
 
     printed = capsys.readouterr().out
     pictures = xlsa17_files.UNSEEN * (xlsa17_files.TRAIN + xlsa17_files.TEST)
@@ -102,7 +102,7 @@ def test_planted_attributes_should_be_found_far_above_chance(
     assert own
     assert float(own[1]) > 80
     assert re.search(r"ridge published +- +- +- +- +-\n", printed)
-    for label in ("auto calibrated", "ridge raw", "ridge calibrated"):
+    for label in ("auto calibrated", "ridge raw", "ridge calibrated", "conse raw"):
         figures = re.search(rf"{label} +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+)", printed)
         assert figures, printed
         assert float(figures[1]) > 80  # chance is 12.5
@@ -143,7 +143,7 @@ def test_the_protocol_should_agree_with_the_command(benchmark: Benchmark, root: 
         Question(root / "h.safetensors", root / "CUB" / "res101.mat", names=root / "names")
     )
 
-    assert found.scores == score(benchmark, head, unseen)
+    assert found.scores == score(benchmark, whole)
 
 
 def test_published_figures_should_stand_beside_the_methods_own() -> None:

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from models.head import Head
-from models.inject import inject
 from models.labelled import Labelled
 from models.metrics import Gzsl, evaluate
+from models.semantic_head import SemanticHead
 from models.task import Task
 from workers import xlsa17
 
@@ -63,9 +63,8 @@ def make_task(benchmark: Benchmark, head: Head) -> Task:
     return Task(head, seen_SA, benchmark.attributes_of(names), names)
 
 
-def score(benchmark: Benchmark, head: Head, unseen: Head) -> Gzsl:
-    """Score an extended head on the test pictures of both sides."""
-    whole = inject(head, unseen)
+def score(benchmark: Benchmark, whole: Head | SemanticHead) -> Gzsl:
+    """Score an extended head, seen classes first, on the test pictures of both sides."""
     test = benchmark.part(benchmark.splits.test_seen, benchmark.splits.test_unseen)
-    is_unseen_C = torch.arange(whole.class_count) >= head.class_count
+    is_unseen_C = torch.arange(whole.class_count) >= len(benchmark.seen_names)
     return evaluate(whole, test.features_ND, test.rows_in(whole.class_names), is_unseen_C)

@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import normalize
 
 from models.errors import InjectionError
+from models.head import Head
+from models.metrics import evaluate
+from models.semantic_head import SemanticHead
 from tests import xlsa17_files
 from workers.evaluation import Question, answer
+from workers.head_file import How
 from workers.header import HeaderError
 
 NAMES = ["a", "b", "x", "y"]
@@ -133,19 +138,65 @@ def test_a_cosine_head_should_not_mind_the_length_of_its_rows(
     save_file({"w": weight}, tmp_path / "h.safetensors", metadata=metadata)
 
     assert figures(question) != BY_HAND
-    assert figures(replace(question, metric="cosine", weight="w")) == BY_HAND
+    assert figures(replace(question, how=How("w", metric="cosine"))) == BY_HAND
     with pytest.raises(InjectionError, match=r"--head-scale -1.0 must be a positive number"):
-        answer(replace(question, scale=-1.0))
+        answer(replace(question, how=How(scale=-1.0)))
 
 
 def test_defects_of_the_head_should_be_named(question: Question, tmp_path: Path) -> None:
     with pytest.raises(HeaderError, match="has no tensor 'nowhere'"):
-        answer(replace(question, weight="nowhere"))
+        answer(replace(question, how=How("nowhere")))
     with pytest.raises(HeaderError, match="no 2-D tensor of the checkpoint has 3 rows"):
         answer(replace(question, names=listed(tmp_path / "three", NAMES[:3])))
     (tmp_path / "h.pt").write_bytes(b"PK\x03\x04 not safetensors")
     with pytest.raises(InjectionError, match=r"h\.pt is not a readable safetensors file"):
         answer(replace(question, head=tmp_path / "h.pt"))
+
+
+def save_semantic(path: Path) -> SemanticHead:
+    """Write a head of two seen and two unseen classes that compares two-number embeddings."""
+    seen = Head(torch.eye(4)[:2], None, ("a", "b"))
+    embeddings = normalize(torch.tensor([[1.0, 0], [0, 1], [1, 0.5], [0.5, 1]]))
+    head = SemanticHead(seen, embeddings, tuple(NAMES), 5.0, 0.1)
+    save_file(head.state_dict(), path, head.metadata())
+    return head
+
+
+def test_a_head_that_compares_embeddings_should_be_scored_as_it_says(
+    question: Question, tmp_path: Path
+) -> None:
+    head = save_semantic(tmp_path / "h.safetensors")
+
+    found = answer(question)
+
+    features_ND = torch.from_numpy(PICTURES).float()
+    unseen_C = torch.tensor([False, False, True, True])
+    assert found.scores == evaluate(head, features_ND, torch.from_numpy(LABELS), unseen_C)
+    assert found.scores.T1 > 0
+    assert (found.seen.classes, found.unseen.classes) == (2, 2)
+    assert found.tensors.feature_size == 4
+    with pytest.raises(InjectionError, match=r"says itself how to read it: leave out --names"):
+        answer(replace(question, names=listed(tmp_path / "names", NAMES)))
+
+
+@pytest.mark.parametrize("missing", ["temperature", "class_names", "class_embeddings", "weight"])
+def test_an_incomplete_head_of_that_kind_should_be_refused(
+    question: Question, tmp_path: Path, missing: str
+) -> None:
+    head = save_semantic(tmp_path / "h.safetensors")
+    tensors = {name: one for name, one in head.state_dict().items() if name != missing}
+    metadata = {name: text for name, text in head.metadata().items() if name != missing}
+    save_file(tensors, tmp_path / "h.safetensors", metadata)
+    with pytest.raises(InjectionError, match=rf"no complete head of kind 'semantic': .*{missing}"):
+        answer(question)
+
+
+def test_embeddings_of_other_classes_should_be_refused(question: Question, tmp_path: Path) -> None:
+    head = save_semantic(tmp_path / "h.safetensors")
+    tensors = {**head.state_dict(), "class_embeddings": torch.ones(3, 2)}
+    save_file(tensors, tmp_path / "h.safetensors", head.metadata())
+    with pytest.raises(InjectionError, match=r"has shape \(3, 2\); there are 4 classes"):
+        answer(question)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Reads whatever head a safetensors file holds, as something that scores features.
+
+It does not know on which features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from models import checkpoint
+from models.errors import InjectionError
+from models.head import Metric
+from models.metrics import Classifier
+from models.semantic_head import KIND, from_state_dict
+from workers import header
+
+
+@dataclass(frozen=True)
+class How:
+    """How to read a head of rows; names that are None are found."""
+
+    weight: str | None = None
+    bias: str | None = None
+    metric: Metric = "linear"
+    scale: float = 1.0
+
+
+AS_FOUND = How()
+
+
+@dataclass(frozen=True, eq=False)
+class HeadFile:
+    """A head, its classes in the order of its scores, and the tensors of its rows."""
+
+    scorer: Classifier
+    class_names: tuple[str, ...]
+    tensors: header.HeadTensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says beside its tensors; InjectionError for another file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise InjectionError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def read_rows(path: Path, class_names: Sequence[str], how: How) -> HeadFile:
+    """Read a head of one row per name; InjectionError or HeaderError for what does not fit."""
+    tensors = header.find_head(
+        _header(path), class_count=len(class_names), weight=how.weight, bias=how.bias
+    )
+    head = checkpoint.read_head(
+        path,
+        weight=tensors.weight,
+        bias=tensors.bias,
+        class_names=class_names,
+        metric=how.metric,
+        scale=how.scale,
+    )
+    return HeadFile(head, head.class_names, tensors)
+
+
+def is_semantic(metadata: dict[str, str]) -> bool:
+    """Tell a file of `?format=native`, which says itself all that there is to say of its head."""
+    return metadata.get("kind") == KIND
+
+
+def read_semantic(path: Path, metadata: dict[str, str]) -> HeadFile:
+    """Read a head that compares class embeddings; InjectionError where the file is incomplete."""
+    try:
+        head = from_state_dict(load_file(path), metadata)
+    except InjectionError:
+        raise
+    except (KeyError, ValueError) as error:
+        raise InjectionError(f"{path} is no complete head of kind {KIND!r}: {error!r}") from error
+    shape = tuple(head.class_embeddings_CA.shape)
+    if len(shape) != 2 or shape[0] != len(head.class_names):
+        raise InjectionError(
+            f"{path}: class_embeddings has shape {shape}; there are {len(head.class_names)} classes"
+        )
+    tensors = header.find_head(
+        _header(path), class_count=head.seen.class_count, weight="weight", bias=None
+    )
+    return HeadFile(head, head.class_names, tensors)
+
+
+def _header(path: Path) -> header.Header:
+    with path.open("rb") as file:
+        length = header.header_length(file.read(header.LENGTH_BYTES))
+        return header.parse_header(file.read(length))
