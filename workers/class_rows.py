@@ -34,18 +34,20 @@ class ClassRow:
 def class_rows(report: Part) -> list[ClassRow]:
     """Return every new class: by rising confidence, or in order where none was estimated."""
     outlook = report.get("outlook") or {}
-    by_row = report.get("nearest_seen_classes") or {}
+    has_rows = report.get("kind", "rows") == "rows"
+    nearest = report.get("nearest_seen_classes") or {}
     after = (report.get("norms") or {}).get("unseen") or {}
     before = dict(zip(after, report.get("raw_norms") or [], strict=False))
-    names = list(after) or list(outlook) or list(by_row)
+    names = list(after) or list(outlook) or list(nearest)
     rows = [
         ClassRow(
             name=name,
             confidence=_of(outlook, name).get("confidence"),
             warning=_of(outlook, name).get("warning"),
             advice=_of(outlook, name).get("advice"),
-            by_meaning=_relatives(_of(outlook, name).get("nearest") or []),
-            by_row=_relatives([(one["class"], one["cosine"]) for one in by_row.get(name, [])]),
+            by_meaning=_relatives(_of(outlook, name).get("nearest") or [])
+            or (() if has_rows else _named(nearest, name)),
+            by_row=_named(nearest, name) if has_rows else (),
             norm_before=before.get(name),
             norm_after=after.get(name),
         )
@@ -61,6 +63,10 @@ def _doubt(row: ClassRow) -> float:
 def _of(outlook: Part, name: str) -> Part:
     found: Part = outlook.get(name) or {}
     return found
+
+
+def _named(nearest: Part, name: str) -> tuple[Relative, ...]:
+    return _relatives([(one["class"], one["cosine"]) for one in nearest.get(name, [])])
 
 
 def _relatives(pairs: Sequence[Sequence[Any]]) -> tuple[Relative, ...]:

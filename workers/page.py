@@ -33,6 +33,7 @@ PARTS = (
     "head",
     "method",
     "seen_rows",
+    "semantic",
 )
 PLOTS = ("accuracy", "trade_off", "map", "norms")
 Part = Mapping[str, Any]
@@ -48,9 +49,8 @@ def render(report: Part) -> str:
         style=Markup(_style()),  # noqa: S704  # our own file
         style_source=style_source(),
         headline=wording.headline(report),
-        why_unknown=wording.why_unknown(report),
         measures=wording.measures(report.get("estimate")),
-        reasons=(report.get("estimate") or {}).get("reasons", ()),
+        reasons=wording.reasons(report),
         candidates=lines,
         no_difference=NO_DIFFERENCE_POINTS,
         rows=rows[:SHOWN_MAX],

@@ -13,6 +13,7 @@ MEASURES = {
 }
 PARTS = ("value", "low", "high")
 NARROW = "\N{NARROW NO-BREAK SPACE}"
+UNESTIMATED = "this job ran without calibration: nothing was hidden, and nothing estimated"
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ def headline(report: Part) -> str:
     )
 
 
-def why_unknown(report: Part) -> str | None:
-    """Say why no accuracy can be told, where the report has no estimate at all."""
-    if report.get("estimate"):
-        return None
-    return "This job ran without calibration, so nothing was hidden and nothing was estimated."
+def reasons(report: Part) -> list[str]:
+    """Say what limits the belief in the figures, or why there are none."""
+    estimate = report.get("estimate") or {}
+    found = [*estimate.get("reasons", ()), *(report.get("reasons") or ())]
+    return found if estimate or found else [UNESTIMATED]
 
 
 def measures(estimate: Part | None) -> list[Measure]:

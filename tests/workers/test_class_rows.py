@@ -18,6 +18,12 @@ def test_without_an_outlook_classes_should_stay_in_order() -> None:
     ]
 
 
+def test_relatives_in_a_head_without_rows_should_be_those_in_meaning() -> None:
+    [row] = class_rows({**reports.plain(["a"]), "kind": "semantic"})
+    assert row.by_row == ()
+    assert row.by_meaning[0].name == "class 0"
+
+
 def test_a_row_should_gather_what_the_report_says_in_four_places() -> None:
     [row] = class_rows(reports.report(["a"]))
     assert (row.confidence, row.norm_before, row.norm_after) == (0.5, 2.5, 2.5)

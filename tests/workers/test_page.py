@@ -99,6 +99,27 @@ def test_a_report_without_calibration_should_say_that_nothing_was_estimated() ->
     assert "What was tried" not in words
 
 
+def test_a_head_without_rows_should_say_what_it_is(
+    source: Path,  # noqa: F811  # the fixture
+) -> None:
+    run(spec(method="conse"), source)
+    text = (source.parent / page.PAGE_FILE).read_text()
+    words = shown(text)
+    assert "what accuracy to expect is not known" in words
+    assert "the head compares class embeddings and has no rows" in words
+    assert "without calibration" not in words
+    assert "temperature 1, new classes" in words
+    assert "row norm" not in words
+    assert "The old rows are the same, bit for bit" in words
+
+
+def test_a_moved_bias_should_be_said() -> None:
+    made = reports.report()
+    assert "bias moved" not in shown(page.render(made))
+    made["calibration"]["bias_shift"] = -0.25
+    assert "their bias moved by -0.25" in shown(page.render(made))
+
+
 def test_a_head_that_differs_should_be_said_in_capitals() -> None:
     made = reports.report()
     made["seen_rows"]["sha256_after"]["fc.bias"] = "ffff" * 16
