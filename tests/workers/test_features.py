@@ -1,6 +1,7 @@
 """Which of the uploaded pictures a worker looks at."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,9 +9,15 @@ from safetensors.torch import save_file
 
 from models.errors import InjectionError
 from models.head import Head
+from models.progress import Progress
+from tests import checkpoints
+from tests import features as pictures
 from tests.models.builders import make_head
-from workers import features
+from tests.workers import torch_files
+from tests.workers.test_run import LIMITS, spec, torch_spec
+from workers import features, jobs
 from workers.features import choose, read
+from workers.run import Shelf, run_job
 
 
 def write(folder: Path, head: Head, each: int = 3, dtype: torch.dtype = torch.float32) -> Path:
@@ -63,3 +70,34 @@ def test_a_damaged_file_should_be_an_error_of_the_users(tmp_path: Path) -> None:
 
     with pytest.raises(InjectionError, match="cannot be read"):
         read(path, make_head())
+
+
+def run(job: jobs.JobSpec, source: Path, file: Path) -> dict[str, Any]:
+    return run_job(
+        job,
+        source,
+        source.parent,
+        shelf=Shelf(None, source.parent / "cache", "cpu"),
+        device="cpu",
+        limits=LIMITS,
+        progress=Progress(),
+        features=file,
+    )
+
+
+def test_a_job_with_features_should_say_what_its_estimate_rests_on(tmp_path: Path) -> None:
+    source = checkpoints.write(tmp_path / "in.safetensors")
+
+    report = run(spec(), source, pictures.write(tmp_path / "pictures.safetensors"))
+
+    assert report["estimate"]["pictures"] == 100
+    assert "100 labelled features of 20 classes" in report["estimate"]["reasons"][0]
+
+
+def test_a_torch_head_of_another_size_should_fail_by_the_features_fault(tmp_path: Path) -> None:
+    source = torch_files.write(tmp_path / "in.pt", {"state_dict": checkpoints.tensors()})
+    file = write(tmp_path, make_head(features=15))
+
+    with pytest.raises(InjectionError, match=r"this head reads 16 numbers") as caught:
+        run(torch_spec(), source, file)
+    assert (caught.value.code, caught.value.pointer) == ("invalid_features", "/features_id")
