@@ -179,26 +179,6 @@ def test_a_head_that_compares_embeddings_should_be_scored_as_it_says(
         answer(replace(question, names=listed(tmp_path / "names", NAMES)))
 
 
-@pytest.mark.parametrize("missing", ["temperature", "class_names", "class_embeddings", "weight"])
-def test_an_incomplete_head_of_that_kind_should_be_refused(
-    question: Question, tmp_path: Path, missing: str
-) -> None:
-    head = save_semantic(tmp_path / "h.safetensors")
-    tensors = {name: one for name, one in head.state_dict().items() if name != missing}
-    metadata = {name: text for name, text in head.metadata().items() if name != missing}
-    save_file(tensors, tmp_path / "h.safetensors", metadata)
-    with pytest.raises(InjectionError, match=rf"no complete head of kind 'semantic': .*{missing}"):
-        answer(question)
-
-
-def test_embeddings_of_other_classes_should_be_refused(question: Question, tmp_path: Path) -> None:
-    head = save_semantic(tmp_path / "h.safetensors")
-    tensors = {**head.state_dict(), "class_embeddings": torch.ones(3, 2)}
-    save_file(tensors, tmp_path / "h.safetensors", head.metadata())
-    with pytest.raises(InjectionError, match=r"has shape \(3, 2\); there are 4 classes"):
-        answer(question)
-
-
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
