@@ -112,7 +112,7 @@ def test_a_weaker_head_should_be_expected_to_recognise_less() -> None:
 
 
 def test_auto_should_skip_what_the_budget_does_not_allow_and_say_so() -> None:
-    solution = run(secret_task(), wish=Wish(budget_seconds=5.0))
+    solution = run(secret_task(), wish=Wish(budget_seconds=0.05))
 
     skipped = {line.method: line.skipped for line in solution.tried if line.skipped}
     assert set(skipped) == {"icis"}
