@@ -133,6 +133,15 @@ def _print_method(method: str, runs: Sequence[Run]) -> None:
     print(report_line(raw, seconds))
 
 
+def move_starts(factor: float) -> None:
+    """Multiply every value from which a search of settings starts, in this process."""
+    for module in map(catalogue.method, catalogue.names()):
+        starts: dict[str, tuple[float, ...]] = getattr(module, "TUNABLE", {})
+        moved = {key: tuple(factor * value for value in line) for key, line in starts.items()}
+        if moved:
+            module.TUNABLE = moved  # type: ignore[attr-defined] # only some methods have it
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.lite0")
@@ -143,12 +152,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON")
+    parser.add_argument(
+        "--start-factor", type=float, default=1.0, help="moves every value auto starts from"
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measure the methods of the command line, one result line each."""
     options, folder = parse(arguments), bench_folder()
+    move_starts(options.start_factor)
     if folder is None:
         print("skipped: HEADGRAFT_BENCH_DATA is not set")
         return

@@ -6,9 +6,10 @@ from statistics import mean
 import pytest
 from torch import Tensor
 
+from models.methods import ridge
 from tests.benchmarks.data import bench_folder, read_embeddings
 from tests.benchmarks.expected import lite0_cases, run_case
-from tests.benchmarks.lite0 import main, run_folds
+from tests.benchmarks.lite0 import main, move_starts, run_folds
 from tests.benchmarks.texts import encode_texts
 
 
@@ -47,6 +48,20 @@ def test_auto_should_reach_t1_79_and_h_72_with_picture_text_embeddings(folder: P
 
     assert 100 * mean(run.raw.T1 for run in runs) >= 79
     assert 100 * mean(run.raw.H for run in runs) >= 72
+
+
+@pytest.mark.parametrize("factor", [3.0, 1 / 3])
+def test_auto_should_hardly_depend_on_where_its_search_starts(
+    folder: Path, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings_CA = read_embeddings(folder, "clip_vit_b32_text")
+    usual = run_folds(folder, embeddings_CA, "auto", {}, 4, 1)
+    monkeypatch.setattr(ridge, "TUNABLE", dict(ridge.TUNABLE))
+
+    move_starts(factor)
+
+    moved = run_folds(folder, embeddings_CA, "auto", {}, 4, 1)
+    assert abs(mean(one.raw.H for one in moved) - mean(one.raw.H for one in usual)) <= 0.01
 
 
 def test_the_expected_accuracy_should_be_near_the_real_one(folder: Path) -> None:
