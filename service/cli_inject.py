@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.cli_text import Entry, TypedError
-from service.client import Headgraft, Injection
+from service.client import HEAD_FILES, Headgraft, Injection
 from service.client_errors import HeadgraftError
 from service.state import locate
 from service.up_temporary import temporary_service
@@ -66,13 +66,20 @@ def carry_out(order: Order, url: str | None, key: str | None, console: Console) 
         Headgraft(address, key) as client,
     ):
         ended = _run(client, order, progress, is_ours=is_ours)
-        client.download(ended["id"], target)
+        client.download(ended["id"], target, _format(ended, target))
     seconds = sum((ended["seconds"] or {}).values())
     return (
         f"{target}: {ended['seen_count']} classes and {ended['unseen_count']} new ones, "
         f"by {ended['result']['method']} in {seconds:.1f} s ({ended['id']})"
         f"{_expected(ended['result']['estimate'])}"
     )
+
+
+def _format(ended: Injection, target: Path) -> Literal["native", "onnx"] | None:
+    """Return None for the extended checkpoint; a head that is no rows has two formats instead."""
+    if any(one["name"] == HEAD_FILES[None] for one in ended["artifacts"]):
+        return None
+    return "onnx" if target.suffix == ".onnx" else "native"
 
 
 def _expected(estimate: Mapping[str, Any] | None) -> str:

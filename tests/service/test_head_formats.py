@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import onnxruntime
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file
 
 from service import redis_server
+from service.cli_inject import Order, carry_out
 from service.client import Headgraft
 from tests import checkpoints
 from tests.fundamentals import client
@@ -94,6 +96,21 @@ def test_its_report_should_say_the_kind(worker: Processes, semantic: dict[str, A
 
     assert report["kind"] == "semantic"
     assert report["seen_rows"]["bit_identical"] is True
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
+def test_the_command_line_should_save_the_format_that_the_files_name_says(
+    worker: Processes, source: Path, tmp_path: Path, suffix: str
+) -> None:
+    target = tmp_path / f"head{suffix}"
+    entries = [{"name": name} for name in checkpoints.class_names(20)]
+    order = Order(source, [{"name": "new"}], entries, method="conse", target=target)
+
+    said = carry_out(order, worker.url, None, Console(stderr=True))
+
+    assert "1 new ones, by conse" in said
+    kind = b"semantic_head" if suffix == ".onnx" else b'"kind":"semantic"'
+    assert kind in target.read_bytes()
 
 
 def test_rows_should_have_no_other_format_than_the_checkpoint(
