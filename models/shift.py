@@ -7,6 +7,8 @@ from models.calibrate import Ground, simulate_shifted
 from models.estimate import FLATNESS, Prefer, Simulated
 from models.leave_out import LeftOut
 
+# Of the objective: what a thousand pictures cannot tell apart.
+NO_DIFFERENCE = 0.01
 # In deviations of a picture's logits over the seen classes.
 STEPS = (0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 
@@ -16,13 +18,13 @@ def choose_shift(
 ) -> tuple[float, Simulated, int]:
     """Return the shift in logits, the play under it, and the number of the best scale there.
 
-    Needs pictures. Shift 0 where another is hardly better: it is less of a surprise.
+    Needs pictures. Shift 0 where another is not clearly better: it is less of a surprise.
     """
     unit = _logit_deviation(ground)
     played = simulate_shifted(ground, left_out, unseen, [step * unit for step in STEPS])
     scales = [one.choose(prefer, seen_loss) for one in played]
     values = [
-        one.worth(at, prefer, seen_loss) - FLATNESS * abs(step)
+        one.worth(at, prefer, seen_loss) - (NO_DIFFERENCE + FLATNESS * abs(step) if step else 0)
         for one, at, step in zip(played, scales, STEPS, strict=True)
     ]
     best = max(range(len(STEPS)), key=lambda number: values[number])

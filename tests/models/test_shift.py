@@ -1,5 +1,7 @@
 """What pictures change: the shift of injected logits, and what the estimate rests on."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from models.inject import inject
 from models.leave_out import leave_out
 from models.pictures import Pictures, look
 from models.progress import Progress
-from models.shift import choose_shift
+from models.shift import NO_DIFFERENCE, choose_shift
 from models.task import Task
 from tests.models.test_auto import secret_task
 
@@ -73,27 +75,26 @@ def test_too_few_pictures_should_not_be_used_and_that_be_said() -> None:
     assert "the 10 labelled features of 10 classes were not used" in solution.estimate.reasons[1]
 
 
-def test_the_chosen_shift_should_be_no_worse_than_none() -> None:
-    task = secret_task(bias=True)
+@pytest.mark.parametrize("lift", [0.0, 3.0])
+def test_a_shift_should_be_clearly_better_than_none_or_none(lift: float) -> None:
+    secret = secret_task(bias=True)
+    bias_S = lift * torch.rand(108, generator=torch.Generator().manual_seed(2))
+    task = replace(secret, head=Head(secret.head.weight, bias_S, secret.head.class_names))
     ground = survey(task.head, None, shown(task.head))
     left_out = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
 
-    _, played, at = choose_shift(ground, left_out, 12, "balanced", None)
+    shift, played, at = choose_shift(ground, left_out, 12, "balanced", None)
 
     none = simulate(ground, left_out, 12).value("balanced").max()
-    assert float(played.value("balanced")[at]) >= float(none)
+    gain = float(played.value("balanced")[at] - none)
+    assert gain > NO_DIFFERENCE if shift else gain == 0
 
 
 def test_logits_that_new_classes_lack_should_be_given_to_them() -> None:
     task = secret_task(bias=True)
     # What every old class has by its bias, a scale can give to new ones only by their length.
     lifted = Head(task.head.weight, torch.full((108,), 5.0), task.head.class_names)
-    even = Task(
-        lifted,
-        task.class_embeddings_SA,
-        task.unseen_class_embeddings_UA,
-        task.unseen_class_names,
-    )
+    even = replace(task, head=lifted)
 
     first, second = run(task, shown(task.head)), run(even, shown(lifted))
 
