@@ -1,0 +1,95 @@
+"""Trains the rows of a cosine classifier on features; it does not know where either came from."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.functional import cross_entropy, normalize
+
+LOOK_EVERY = 16  # steps: reading a loss makes the device wait
+Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The constants of a training; logits are cosines divided by `temperature`.
+
+    The learning rate halves once, after `halve_after` epochs (0: never).
+    """
+
+    temperature: float = 0.01
+    learning_rate: float = 5e-5
+    epochs: int = 100
+    batch_size: int = 1800
+    weight_decay: float = 0.0
+    halve_after: int = 0
+
+
+def train_cosine(
+    features_ND: Tensor,
+    labels_N: Tensor,
+    start_CD: Tensor,
+    recipe: Recipe,
+    offsets_C: Tensor,
+    report: Report,
+    generator: torch.Generator,
+) -> Tensor:
+    """Train a copy of `start_CD` and return it: rows (C, D) of any length, on its device.
+
+    `offsets_C` are added to the logits, in training only. `report` is called before every step
+    and may raise. `generator` is one of the CPU.
+    """
+    rows_CD = Parameter(start_CD.detach().float().clone())
+    train_rows(
+        lambda: rows_CD,
+        [rows_CD],
+        (features_ND, labels_N),
+        recipe,
+        offsets_C,
+        report,
+        generator,
+    )
+    return rows_CD.detach()
+
+
+def train_rows(
+    rows: Callable[[], Tensor],
+    parameters: Iterable[Parameter],
+    labelled: tuple[Tensor, Tensor],
+    recipe: Recipe,
+    offsets_C: Tensor,
+    report: Report,
+    generator: torch.Generator,
+) -> None:
+    """Train, in place, the parameters from which `rows()` makes all rows (C, D).
+
+    `labelled` are features (N, D) of any length and labels (N,); the rest as in `train_cosine`.
+    """
+    features_ND, labels_N = normalize(labelled[0].float()), labelled[1]
+    adam = torch.optim.Adam(
+        parameters,
+        recipe.learning_rate,
+        betas=(0.5, 0.999),
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    offsets_C = offsets_C.to(features_ND)
+    steps, number, loss = recipe.epochs * -(-len(labels_N) // recipe.batch_size), 0, None
+    for epoch in range(recipe.epochs):
+        if epoch and epoch == recipe.halve_after:
+            adam.param_groups[0]["lr"] /= 2
+        order_N = torch.randperm(len(labels_N), generator=generator).to(labels_N.device)
+        for batch_B in torch.split(order_N, recipe.batch_size):
+            report(number / steps, _read(loss, number))
+            logits_BC = features_ND[batch_B] @ normalize(rows()).T / recipe.temperature
+            loss = cross_entropy(logits_BC + offsets_C, labels_N[batch_B])
+            adam.zero_grad()
+            torch.autograd.backward(loss)
+            adam.step()
+            number += 1
+
+
+def _read(loss: Tensor | None, step: int) -> float | None:
+    return None if loss is None or step % LOOK_EVERY != 1 else float(loss.detach())
