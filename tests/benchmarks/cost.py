@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.cost                 900 + 100 classes, D = 1280, and plain fits
     python -m tests.benchmarks.cost --grow          2,000 to 20,000 classes, synthetic
+    python -m tests.benchmarks.cost --plain ridge,icis    one fit each on 10,000 classes
 
 Each size runs in a process of its own, so that its peak memory is its own.
 """
@@ -18,6 +19,7 @@ from math import log
 import torch
 from torch.nn.functional import normalize
 
+from models import catalogue
 from models.auto import Wish, solve
 from models.head import Head
 from models.methods import ridge
@@ -25,6 +27,7 @@ from models.progress import Progress
 from models.task import Task
 
 SIZES = (2000, 5000, 10_000, 20_000)
+PLAIN_SEEN = 10_000
 UNSEEN = 100
 
 
@@ -54,6 +57,27 @@ def measure(seen: int, features: int, size: int) -> tuple[float, float, float, i
     return seconds, plain, peak, len(solution.tried)
 
 
+def measure_plain(method: str, seen: int, features: int, size: int) -> tuple[float, float]:
+    """Return seconds and peak GiB of one fit with default settings."""
+    task, module = synthetic_task(seen, features, size), catalogue.method(method)
+    settings = catalogue.parse_settings(method, {})
+    began = time.perf_counter()
+    module.synthesize(task, settings, device="cpu", progress=Progress())
+    seconds = time.perf_counter() - began
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _print_plain(methods: Sequence[str], features: int, size: int) -> None:
+    for method in methods:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, peak = pool.apply(measure_plain, (method, PLAIN_SEEN, features, size))
+        print(
+            f"{method}, {PLAIN_SEEN} + {UNSEEN} classes, D {features}, A {size}: {seconds:.1f} s, "
+            f"peak memory {peak:.1f} GiB",
+            flush=True,
+        )
+
+
 def _in_own_process(seen: int, features: int, size: int) -> tuple[float, float, float, int]:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measure, (seen, features, size))
@@ -63,7 +87,12 @@ def main(arguments: Sequence[str]) -> None:
     """Print one line a size, and the exponent between the sizes."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.cost")
     parser.add_argument("--grow", action="store_true")
-    sizes = SIZES if parser.parse_args(arguments).grow else (900,)
+    parser.add_argument("--plain", help="methods, joined by commas")
+    options = parser.parse_args(arguments)
+    if options.plain:
+        _print_plain(options.plain.split(","), 1024, 300)
+        return
+    sizes = SIZES if options.grow else (900,)
     features, size = (1024, 300) if len(sizes) > 1 else (1280, 512)
     spent = {}
     for seen in sizes:
