@@ -1,6 +1,5 @@
 """The labelled features of /v1: pictures that calibration may look at, as a network sees them."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -140,7 +139,7 @@ async def _checked(
     reader: FeaturesReader, chunks: AsyncIterator[bytes], path: str, limit: int
 ) -> AsyncIterator[bytes]:
     async for chunk in chunks:
-        await asyncio.to_thread(reader.feed, chunk)
+        reader.feed(chunk)
         if reader.size > limit:
             raise too_large("the features file", limit)
         yield chunk

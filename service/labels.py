@@ -32,7 +32,9 @@ class LabelScan:
         count = len(buffer) // self._dtype.itemsize
         labels_N = np.frombuffer(buffer, self._dtype, count)
         self._carry = buffer[count * self._dtype.itemsize :]
-        self._count(labels_N)
+        # Most chunks of a file hold no label, and a count of all classes has its price.
+        if count:
+            self._count(labels_N)
         self._seen += count
 
     def _count(self, labels_N: "np.ndarray[tuple[int], np.dtype[np.integer]]") -> None:
