@@ -162,6 +162,10 @@ def _check(names: list[str], given: dict[str, Any], any_of_them: bool) -> None:
             )
     for name in names:
         catalogue.parse_settings(name, _allowed(name, given) if any_of_them else given)
+        if catalogue.kind(name) != "rows":
+            raise InjectionError(
+                f"method {name!r} makes no rows that could be placed", pointer="/method"
+            )
 
 
 def _allowed(name: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,10 @@ def _error(description: str) -> dict[str, Any]:
 
 
 NOT_READY: dict[int | str, dict[str, Any]] = {
-    409: _error("Not succeeded: `not_ready`, or the failure's own code")
+    409: _error(
+        "Not succeeded: `not_ready`, or the failure's own code; a head of another kind than "
+        "was asked for: `head_not_linear`, `head_is_linear`"
+    )
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from models import catalogue
 from models.auto import Solution, Wish, solve
 from models.errors import InjectionError
 from models.head import Head, Metric
@@ -219,6 +220,17 @@ def test_an_unknown_method_or_setting_should_be_refused() -> None:
         run(secret_task(), "magic")
     with pytest.raises(InjectionError, match="no setting 'widht'"):
         solve(secret_task(), "ridge", {"widht": 1}, Wish(), device="cpu", progress=Progress())
+
+
+def test_a_method_that_makes_no_rows_should_be_refused() -> None:
+    with pytest.raises(InjectionError, match="'conse' makes no rows"):
+        run(secret_task(), "conse")
+
+
+def test_only_methods_that_may_be_tried_should_be() -> None:
+    tried = {line.method for line in run(secret_task(same_size=True)).tried}
+
+    assert tried == set(catalogue.candidates())
 
 
 def test_a_setting_of_no_candidate_should_be_refused_with_auto() -> None:
