@@ -21,7 +21,7 @@ BATCH_SIZE = 64  # prompts whose activations are kept at once
 class TextTower:
     """Encodes [SOS, four context vectors, name, ".", EOS] by the model's own weights, frozen.
 
-    `network` is an open_clip model with its `tokenizer`. Width w, features of size D; `scale`
+    `network` is an open_clip model with its `tokenizer`. Width w, features of D numbers; `scale`
     is what the model multiplies cosines with. InjectionError for a tower that reads no BPE.
     """
 
@@ -46,6 +46,14 @@ class TextTower:
         )
         self.width: int = self._table.embedding_dim
         self.scale = float(network.logit_scale.exp().flatten()[0])
+
+    @property
+    def feature_size(self) -> int:
+        """D."""
+        projection = self._tower.text_projection
+        if projection is None:
+            return self.width
+        return int(getattr(projection, "out_features", 0) or projection.shape[1])
 
     @property
     def device(self) -> torch.device:
