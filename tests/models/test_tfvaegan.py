@@ -72,7 +72,7 @@ def test_every_part_should_learn_and_tell_its_loss() -> None:
         after = dict(end.networks.named_children())[name]
         parameters = zip(before.parameters(), after.parameters(), strict=True)
         assert not any(torch.equal(one, other) for one, other in parameters), name
-    guessed_CA = end.networks.decoder(task.means_CD[:40])
+    guessed_CA = end.networks.decoder(task.means_CD[:40]).detach()
     assert float((guessed_CA * task.text_CA[:40]).sum(dim=1).mean()) > 0.8
     assert torch.isfinite(end.losses_E4).all()
     assert end.losses_E4[1, 1] < end.losses_E4[0, 1]  # the VAE's
