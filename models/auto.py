@@ -43,7 +43,7 @@ class Wish:
     prefer: Prefer = "balanced"
     seen_loss_points: float | None = None
     add_bias: bool = False
-    budget_seconds: float = 30.0
+    budget_seconds: float = 10.0
     calibrate: bool = True
     seen_accuracy: float | None = None
     pictures: Pictures | None = None

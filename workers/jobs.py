@@ -86,7 +86,7 @@ class CalibrationWish(Strict):
         description="Ask for a bias; refused where the head has none, as the file gains no tensor.",
     )
     budget_seconds: float = Field(
-        default=30.0, gt=0, le=3600, description="Time that `auto` may spend on candidates."
+        default=10.0, gt=0, le=3600, description="Time that `auto` may spend on candidates."
     )
 
 
