@@ -1,0 +1,85 @@
+"""What features made from a head alone are worth: how many are kept, and what they teach.
+
+It does not know how they are made. A logistic regression is trained on them alone, with the
+constants of the head itself, and measured on the pictures that measure the head.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+import torch
+
+from models.head import Head
+from models.progress import ignore
+from models.task import Task
+from models.virtual_features import Learned, Recipe, Virtual, draw_trusted, learn_directions
+from tests.benchmarks.clip_heads import ClipFold, own_accuracy
+
+RECIPE = Recipe(steps=400, draws=1, classes=256, count=50)
+COLUMNS = (
+    "fold | kappa | loss at first | in the end | kept: least | 1 % | 10 % | median | lost all",
+    "head | regression | share | seconds",
+)
+HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * 13}|"
+
+
+@dataclass(frozen=True, eq=False)
+class Worth:
+    """Virtual features of a fold's head, what they were learned from, and the accuracies."""
+
+    learned: Learned
+    virtual: Virtual
+    head: float
+    regression: float
+    seconds: float
+
+
+def weigh(fold: ClipFold, task: Task, recipe: Recipe = RECIPE) -> Worth:
+    """Make virtual features of a fold's head, and train a regression on them alone."""
+    generator = torch.Generator().manual_seed(0)
+    began = time.perf_counter()
+    learned = learn_directions(task.head, task.class_embeddings_SA, recipe, ignore, generator)
+    virtual = draw_trusted(task.head, learned, recipe.count, ignore, generator)
+    seconds = time.perf_counter() - began
+    taught = own_accuracy(fold, train_on(virtual, task.head))
+    return Worth(learned, virtual, own_accuracy(fold, task.head), taught, seconds)
+
+
+def train_on(virtual: Virtual, head: Head) -> Head:
+    """Train a head of the same classes and metric on virtual features alone."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=0.316, fit_intercept=False, max_iter=1000)
+    model.fit(virtual.features_ND.numpy(), virtual.labels_N.numpy())
+    rows_SD = torch.zeros_like(head.weight)
+    rows_SD[torch.from_numpy(model.classes_)] = torch.from_numpy(model.coef_).float()
+    return Head(rows_SD, None, head.class_names, head.metric, head.scale)
+
+
+def print_virtual(cases: Sequence[tuple[ClipFold, Task]]) -> None:
+    """Print a line a fold; shares are quantiles over classes."""
+    print(f"{RECIPE}\n{HEADER}")
+    for number, (fold, task) in enumerate(cases):
+        print(line(number, weigh(fold, task)), flush=True)
+
+
+def line(number: int, worth: Worth) -> str:
+    """Write a table's line."""
+    shares_S = worth.virtual.kept_S / worth.virtual.drawn
+    quantiles = torch.quantile(shares_S, torch.tensor([0, 0.01, 0.1, 0.5])).tolist()
+    losses = worth.learned.losses
+    cells = [
+        str(number),
+        f"{worth.learned.kappa:.0f}",
+        f"{losses[0]:.4f}",
+        f"{mean(losses[-10:]):.5f}",
+        *(f"{100 * one:.0f} %" for one in quantiles),
+        f"{100 * float((worth.virtual.kept_S == 0).float().mean()):.1f} %",
+        f"{100 * worth.head:.1f}",
+        f"{100 * worth.regression:.1f}",
+        f"{100 * worth.regression / worth.head:.0f} %",
+        f"{worth.seconds:.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
