@@ -145,6 +145,7 @@ def _names(task: Task) -> list[str]:
     """List the methods whose needs the task meets, cheapest first."""
     same_size = task.class_embeddings_SA.shape[1] == task.head.feature_size
     met = {"joint_embeddings"} if same_size else set()
+    met |= {"text_tower"} if task.text_tower else set()
     names = [name for name in catalogue.candidates() if met >= catalogue.method(name).NEEDS]
     return sorted(names, key=lambda name: (expected_seconds(task, name, {}, "cpu"), name))
 

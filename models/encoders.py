@@ -23,6 +23,7 @@ from torch.nn.functional import normalize
 from models.errors import InjectionError
 from models.prompts import DEFAULT_TEMPLATES, class_texts, fill
 from models.text_cache import cached
+from models.text_tower import TextTower, reads_prompts
 from models.torchvision_ops import import_torchvision
 
 Kind = Literal["sentence-transformers", "open_clip"]
@@ -45,10 +46,16 @@ class EncoderInfo:
 
 
 class TextEncoder:
-    """A loaded encoder."""
+    """A loaded encoder, with its text tower where that reads prompts."""
 
-    def __init__(self, info: EncoderInfo, encode: Callable[[list[str]], Tensor]) -> None:
+    def __init__(
+        self,
+        info: EncoderInfo,
+        encode: Callable[[list[str]], Tensor],
+        text_tower: TextTower | None = None,
+    ) -> None:
         self.info = info
+        self.text_tower = text_tower
         self._encode = encode
 
     def encode(self, texts: Sequence[str], batch_size: int = BATCH_SIZE) -> Tensor:
@@ -97,7 +104,7 @@ def load(name: str, folder: Path | None, device: str | torch.device) -> TextEnco
     import_torchvision()
     if info.kind == "sentence-transformers":
         return TextEncoder(info, _sentence_transformer(device))
-    return TextEncoder(info, _open_clip(_open_clip_folders(folder)[name], device))
+    return TextEncoder(info, *_open_clip(_open_clip_folders(folder)[name], device))
 
 
 def encode_classes(
@@ -191,7 +198,9 @@ def _sentence_transformer(device: str | torch.device) -> Callable[[list[str]], T
     return encode
 
 
-def _open_clip(folder: Path, device: str | torch.device) -> Callable[[list[str]], Tensor]:
+def _open_clip(
+    folder: Path, device: str | torch.device
+) -> tuple[Callable[[list[str]], Tensor], TextTower | None]:
     import open_clip
 
     source = f"local-dir:{folder.resolve()}"
@@ -204,7 +213,7 @@ def _open_clip(folder: Path, device: str | torch.device) -> Callable[[list[str]]
         vectors: Tensor = model.encode_text(tokenizer(texts).to(device))
         return vectors
 
-    return encode
+    return encode, TextTower(model, tokenizer) if reads_prompts(model, tokenizer) else None
 
 
 def pull(model: str, folder: Path, short_name: str | None = None) -> EncoderInfo:

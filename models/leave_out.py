@@ -85,4 +85,5 @@ def hide(task: Task, hidden_S: Tensor) -> Task:
         task.class_embeddings_SA[kept_S],
         task.class_embeddings_SA[hidden_S],
         tuple(names[index] for index in hidden_S.nonzero()[:, 0].tolist()),
+        task.text_tower,
     )

@@ -6,6 +6,11 @@ from collections.abc import Callable
 Report = Callable[[float, str, float | None], None]
 
 
+def within(report: Report, start: float, end: float) -> Report:
+    """Report a stage's own fractions as those of the whole, which it takes from start to end."""
+    return lambda fraction, stage, loss: report(start + (end - start) * fraction, stage, loss)
+
+
 class Stopped(Exception):
     """An order obeyed, not an error: nothing the stopped method computed is to be used."""
 

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from models.class_batches import Batch, class_batches
 from models.errors import InjectionError
-from models.progress import Report
+from models.progress import Report, within
 from models.row_mlp import linear
 from models.text_tower import TextTower
 
@@ -139,9 +139,9 @@ def tune(
     # A step reads each of its classes forwards and backwards; the end reads all once.
     work = 2 * recipe.steps * (recipe.classes or competing)
     share = work / (work + len(prompts_CL))
-    losses = fit(side, features_ND, batches, tower.scale, recipe, _until(share, report))
+    losses = fit(side, features_ND, batches, tower.scale, recipe, within(report, 0.0, share))
     return Tuned(
-        read_all(tower, prompts_CL, side.context_4W.detach(), _after(share, report)),
+        read_all(tower, prompts_CL, side.context_4W.detach(), within(report, share, 1.0)),
         side.residual().detach(),
         losses,
         "prompt",
@@ -249,11 +249,3 @@ def _check_sizes(text_size: int, features_ND: Tensor) -> None:
 def _zero(layer: nn.Linear) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     return layer
-
-
-def _until(share: float, report: Report) -> Report:
-    return lambda fraction, stage, loss: report(share * fraction, stage, loss)
-
-
-def _after(share: float, report: Report) -> Report:
-    return lambda fraction, stage, loss: report(share + (1 - share) * fraction, stage, loss)

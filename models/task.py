@@ -8,16 +8,21 @@ from torch import Tensor
 
 from models.errors import InjectionError
 from models.head import Head
+from models.text_tower import TextTower
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A seen head (S classes) and one class embedding per class, seen and unseen, in order."""
+    """A seen head (S classes) and one class embedding per class, seen and unseen, in order.
+
+    `text_tower` is of the encoder that made the class embeddings, where it reads prompts.
+    """
 
     head: Head
     class_embeddings_SA: Tensor  # noqa: N815 - shape suffix
     unseen_class_embeddings_UA: Tensor  # noqa: N815 - shape suffix
     unseen_class_names: tuple[str, ...]
+    text_tower: TextTower | None = None
 
     def __post_init__(self) -> None:
         _check_names(self.unseen_class_names, self.head.class_names)

@@ -18,6 +18,12 @@ POOLED_AT_END = ("argmax", "eos")
 BATCH_SIZE = 64  # prompts whose activations are kept at once
 
 
+def reads_prompts(network: Any, tokenizer: Any) -> bool:
+    """Tell whether a model has one of open_clip's own text towers and its byte-pair tokenizer."""
+    tower = getattr(network, "text", network)
+    return hasattr(tower, "token_embedding") and hasattr(tokenizer, "eot_token_id")
+
+
 class TextTower:
     """Encodes [SOS, four context vectors, name, ".", EOS] by the model's own weights, frozen.
 
@@ -27,7 +33,7 @@ class TextTower:
 
     def __init__(self, network: Any, tokenizer: Any) -> None:
         tower = getattr(network, "text", network)
-        if not (hasattr(tower, "token_embedding") and hasattr(tokenizer, "eot_token_id")):
+        if not reads_prompts(network, tokenizer):
             raise InjectionError(
                 f"prompts cannot be tuned on a text tower of kind {type(tower).__name__} with a "
                 f"tokenizer of kind {type(tokenizer).__name__}: legal are open_clip's own towers "

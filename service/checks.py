@@ -5,11 +5,14 @@ It reads no file and knows nothing of methods beyond what they need.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workers.header import HeadTensors
 from workers.jobs import ClassEntry, InjectionRequest, Row, VectorEmbeddings
+
+PROMPTED = "open_clip"  # the kind of encoder that reads prompts
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,41 @@ def joint_problem(
         f"method {request.method!r} uses the class embeddings themselves as rows: they have "
         f"{size} numbers, the head's rows have {tensors.feature_size}",
     )
+
+
+def prompt_problem(
+    request: InjectionRequest,
+    tensors: HeadTensors | None,
+    encoders: Mapping[str, Mapping[str, Any]],
+) -> Problem | None:
+    """Say why a method cannot write prompts: they are read by an encoder of the head's features.
+
+    `encoders` are those announced; nothing is said of another.
+    """
+    wanted, method = request.class_embeddings, f"method {request.method!r}"
+    if isinstance(wanted, VectorEmbeddings):
+        detail = f"{method} writes prompts: name an open_clip encoder in place of vectors"
+        return Problem("/class_embeddings", detail)
+    about = encoders.get(wanted.encoder)
+    if about is None:
+        return None
+    where = "/class_embeddings/encoder"
+    if about.get("kind", PROMPTED) != PROMPTED:
+        legal = ", ".join(
+            sorted(n for n, other in encoders.items() if other.get("kind") == PROMPTED)
+        )
+        return Problem(
+            where,
+            f"{method} writes prompts for an open_clip encoder, which {wanted.encoder!r} is not; "
+            f"online are: {legal or 'none'}",
+        )
+    if tensors and about["dimension"] != tensors.feature_size:
+        return Problem(
+            where,
+            f"{method} compares text with the head's features: encoder {wanted.encoder!r} gives "
+            f"{about['dimension']} numbers, the head reads {tensors.feature_size}",
+        )
+    return None
 
 
 def _vector_problems(

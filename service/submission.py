@@ -13,7 +13,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from service.checkpoints import Checkpoint
-from service.checks import Problem, class_problems, injection_problems, joint_problem
+from service.checks import (
+    Problem,
+    class_problems,
+    injection_problems,
+    joint_problem,
+    prompt_problem,
+)
 from service.feature_checks import bias_problems, feature_problems
 from service.pointers import setting_problems
 from service.problems import invalid, invalid_at, invalid_checkpoint
@@ -97,11 +103,11 @@ class Rules:
     @cached_property
     def encoders(self) -> dict[str, int]:
         """The encoders announced by the workers online: name -> dimension."""
-        return {
-            name: int(about["dimension"])
-            for worker in self.workers
-            for name, about in worker.encoders.items()
-        }
+        return {name: int(about["dimension"]) for name, about in self._announced.items()}
+
+    @cached_property
+    def _announced(self) -> dict[str, dict[str, Any]]:
+        return {name: about for worker in self.workers for name, about in worker.encoders.items()}
 
     def check(
         self, request: InjectionRequest, found: Found, features: StoredFeatures | None = None
@@ -128,6 +134,9 @@ class Rules:
         if tensors and "joint_embeddings" in method["needs"]:
             joint = joint_problem(request, tensors, self._encoder_size(request))
             problems += [joint] if joint else []
+        if "text_tower" in method["needs"]:
+            prompts = prompt_problem(request, tensors, self._announced)
+            problems += [prompts] if prompts else []
         return problems
 
     def _feature_problems(

@@ -124,11 +124,13 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
 
 
 def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
-    given = spec.class_embeddings
+    given, tower = spec.class_embeddings, None
     if isinstance(given, jobs.NameEmbeddings):
+        encoder = shelf.get(given.encoder)
+        tower = encoder.text_tower
         classes = [*spec.head.class_names, *spec.add]
         embeddings_CA = encoders.encode_classes(
-            shelf.get(given.encoder),
+            encoder,
             jobs.names(classes),
             [entry.description for entry in classes],
             given.templates,
@@ -137,7 +139,7 @@ def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
         seen_SA, unseen_UA = embeddings_CA[: head.class_count], embeddings_CA[head.class_count :]
     else:
         seen_SA, unseen_UA = torch.tensor(given.seen), torch.tensor(given.unseen)
-    return Task(head, seen_SA, unseen_UA, jobs.names(spec.add))
+    return Task(head, seen_SA, unseen_UA, jobs.names(spec.add), tower)
 
 
 def _written(

@@ -91,6 +91,17 @@ def test_the_picture_text_model_should_encode_with_its_own_weights(
     torch.testing.assert_close(tiny.encode(["a photo of a cat."]), expected)
 
 
+def test_a_picture_text_model_should_come_with_a_tower_that_reads_prompts(
+    tiny: TextEncoder, minilm: TextEncoder
+) -> None:
+    tower = tiny.text_tower
+
+    assert minilm.text_tower is None
+    assert tower is not None
+    vectors_CD = tower.encode(tower.prompts(["cat"]), tower.context())
+    torch.testing.assert_close(vectors_CD, normalize(tiny.encode(["a photo of a cat."])))
+
+
 def test_batches_should_not_change_the_vectors(tiny: TextEncoder) -> None:
     texts = [f"thing {number}" for number in range(5)]
 

@@ -1,11 +1,14 @@
 """What leaving classes out promises, for methods with a closed form and without."""
 
+from dataclasses import replace
+
 import torch
 
 from models.leave_out import fold_count, hide, leave_out
 from models.methods import ridge
 from models.progress import Progress
 from tests.models.builders import make_head, make_task
+from tests.models.towers import make_tower
 
 SMALL_ICIS = {"hidden_size": 8, "epochs": 2}
 
@@ -50,6 +53,13 @@ def test_a_hidden_class_should_be_unseen_and_gone_from_the_head() -> None:
     assert hidden.unseen_class_names == ("class 5",)
     assert "class 5" not in hidden.head.class_names
     assert torch.equal(hidden.unseen_class_embeddings_UA, task.class_embeddings_SA[5:6])
+
+
+def test_hiding_classes_should_leave_the_text_tower_to_the_task() -> None:
+    task, tower = make_task(), make_tower()
+
+    assert hide(task, torch.arange(12) < 3).text_tower is None
+    assert hide(replace(task, text_tower=tower), torch.arange(12) < 3).text_tower is tower
 
 
 def test_rows_of_a_fold_should_not_depend_on_its_true_rows() -> None:

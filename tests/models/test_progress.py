@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from models.progress import Progress, Stopped
+from models.progress import Progress, Stopped, within
 
 
 def test_it_should_pass_on_what_it_is_told() -> None:
@@ -25,3 +25,14 @@ def test_it_should_raise_and_report_nothing_once_stopped() -> None:
         progress(0.5, "training")
 
     assert heard == []
+
+
+def test_a_stage_should_take_its_part_of_the_whole() -> None:
+    heard: list[tuple[float, str, float | None]] = []
+    report = within(lambda *told: heard.append(told), 0.25, 0.75)
+
+    report(0.0, "first", None)
+    report(0.5, "first", 2.0)
+    report(1.0, "first", 1.0)
+
+    assert heard == [(0.25, "first", None), (0.5, "first", 2.0), (0.75, "first", 1.0)]

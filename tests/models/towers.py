@@ -21,13 +21,14 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_network(kind: str = "plain", seed: int = 0) -> tuple[Any, Any]:
-    """Make a random network of a kind, with its tokenizer."""
+def make_network(kind: str = "plain", seed: int = 0, size: int = 16) -> tuple[Any, Any]:
+    """Make a random network of a kind with features of `size` numbers, and its tokenizer."""
     import_torchvision()
     from open_clip import CoCa, CustomTextCLIP, SimpleTokenizer
     from open_clip.model import CLIP
 
     config = copy.deepcopy(TINY)
+    config["embed_dim"] = size
     config["text_cfg"] |= KINDS[kind]
     if kind == "own class token":
         config["multimodal_cfg"] = {"width": 16, "heads": 2, "layers": 1, "context_length": 76}
@@ -41,6 +42,6 @@ def make_network(kind: str = "plain", seed: int = 0) -> tuple[Any, Any]:
     return network.eval(), SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
 
 
-def make_tower(kind: str = "plain", seed: int = 0) -> TextTower:
-    """Make a tower of a kind: width 16, features of 16 numbers."""
-    return TextTower(*make_network(kind, seed))
+def make_tower(kind: str = "plain", seed: int = 0, size: int = 16) -> TextTower:
+    """Make a tower of a kind: width 16, features of `size` numbers."""
+    return TextTower(*make_network(kind, seed, size))

@@ -62,3 +62,32 @@ def test_embeddings_used_as_rows_should_have_the_heads_size(
     problem = checks.joint_problem(request(), tensors, encoder_size)
     assert (problem is not None) == refused
     assert not problem or ("have 3 numbers" in problem.detail and "rows have 4" in problem.detail)
+
+
+@pytest.mark.parametrize(
+    ("about", "detail"),
+    [
+        ({"dimension": 4, "kind": "open_clip"}, None),
+        ({"dimension": 4}, None),  # a worker of an earlier release does not tell
+        ({"dimension": 3, "kind": "open_clip"}, "gives 3 numbers, the head reads 4"),
+        ({"dimension": 4, "kind": "sentence-transformers"}, "online are: other"),
+    ],
+)
+def test_prompts_should_be_read_by_a_picture_text_encoder_of_the_heads_features(
+    about: dict[str, Any], detail: str | None
+) -> None:
+    tensors = HeadTensors(weight="w", bias=None, class_count=2, feature_size=4, dtype="F32")
+    online = {"minilm": about, "other": {"dimension": 4, "kind": "open_clip"}}
+    found = checks.prompt_problem(request(), tensors, online)
+    assert (found is None) == (detail is None)
+    assert not found or found.pointer == "/class_embeddings/encoder"
+    assert not found or str(detail) in found.detail
+
+
+def test_prompts_should_not_be_made_of_vectors_nor_judged_before_a_worker_is_online() -> None:
+    vectors = {"kind": "embeddings", "seen": [[1.0], [2.0]], "unseen": [[3.0]]}
+    found = checks.prompt_problem(request(class_embeddings=vectors), None, {})
+    assert found
+    assert found.pointer == "/class_embeddings"
+    assert "name an open_clip encoder" in found.detail
+    assert checks.prompt_problem(request(), None, {}) is None

@@ -132,6 +132,24 @@ def test_joint_embeddings_of_another_size_than_the_rows_should_be_refused(
         assert pointers(document) == ["/class_embeddings"]
 
 
+def test_prompts_without_an_encoder_that_reads_them_should_be_refused(
+    api: httpx.Client, ledger: Ledger
+) -> None:
+    methods = api.get("/v1/methods").json()["data"]
+    prompting = [method["name"] for method in methods if "text_tower" in method["needs"]]
+    minilm = {"dimension": 384, "digest": "d", "kind": "sentence-transformers"}
+    ledger.announce(Presence(name="w", device="cpu", encoders={"minilm": minilm}))
+
+    assert prompting, "no installed method writes prompts"
+    for method in prompting:
+        given = injection(method=method, class_embeddings=vectors(size=FEATURES))
+        named = injection(method=method, class_embeddings={"encoder": "minilm"})
+        without = problem(submit(api, given), 422, "invalid_request")
+        other = problem(submit(api, named), 422, "invalid_request")
+        assert pointers(without) == ["/class_embeddings"]
+        assert pointers(other) == ["/class_embeddings/encoder"]
+
+
 def test_a_head_that_cannot_be_told_from_another_should_be_refused(api: httpx.Client) -> None:
     twins = {
         "left.weight": ("F32", (SEEN, 4), numbers((SEEN, 4))),

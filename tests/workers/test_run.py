@@ -13,6 +13,7 @@ from models import catalogue
 from models.errors import InjectionError
 from models.progress import Progress, Stopped
 from tests import checkpoints
+from tests.models.conftest import save_local_dir
 from tests.workers import torch_files
 from workers import jobs
 from workers.convert import Limits
@@ -51,8 +52,13 @@ def source(tmp_path: Path) -> Path:
     return checkpoints.write(tmp_path / "in.safetensors")
 
 
-def run(task: jobs.JobSpec, source: Path, progress: Progress | None = None) -> dict[str, Any]:
-    shelf = Shelf(None, source.parent / "cache", "cpu")
+def run(
+    task: jobs.JobSpec,
+    source: Path,
+    progress: Progress | None = None,
+    encoders: Path | None = None,
+) -> dict[str, Any]:
+    shelf = Shelf(encoders, source.parent / "cache", "cpu")
     return run_job(
         task,
         source,
@@ -109,6 +115,21 @@ def test_names_should_go_through_the_packaged_encoder(source: Path) -> None:
     head = {**spec().head.model_dump(), "class_names": animals}
     report = run(spec(head=head, class_embeddings={"kind": "names"}, add=["kitten"]), source)
     assert report["nearest_seen_classes"]["kitten"][0]["class"] == "cat"
+
+
+def test_an_operators_picture_text_model_should_write_prompts(source: Path, tmp_path: Path) -> None:
+    save_local_dir(tmp_path / "encoders" / "tiny")
+    small = {"hidden_size": 16, "generator_size": 16, "steps": 3, "prompt_steps": 3}
+    wish = {"method": "ship", "settings": small}
+    named = {"kind": "names", "encoder": "tiny"}
+
+    report = run(spec(class_embeddings=named, **wish), source, encoders=tmp_path / "encoders")
+
+    assert report["method"] == "ship"
+    assert small.items() <= report["settings"].items()
+    assert load_file(source.parent / HEAD_FILE)["fc.weight"].shape == (23, 16)
+    with pytest.raises(InjectionError, match="name an open_clip encoder"):
+        run(spec(**wish), source)
 
 
 def test_an_unknown_method_encoder_or_setting_should_name_the_legal_ones(source: Path) -> None:

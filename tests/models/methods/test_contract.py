@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from models.head import Head
 from models.progress import Progress, Stopped
 from models.semantic_head import SemanticHead
 from models.task import Task
-from tests.models.builders import make_head, make_task
+from models.text_tower import TextTower
+from tests.models import builders
+from tests.models.builders import make_head
+from tests.models.towers import make_tower
 
 # A training method at full size would take minutes; its constants are settings, so shrink them.
 SMALL: dict[str, dict[str, Any]] = {
     "icis": {"hidden_size": 16, "epochs": 3},
+    "ship": {"hidden_size": 16, "generator_size": 16, "steps": 2, "prompt_steps": 2},
     "subspace": {"hidden_size": 16, "epochs": 3},
     "wdae": {"hidden_size": 16, "epochs": 3, "repair_width": 2, "repair_epochs": 2},
 }
@@ -33,6 +38,16 @@ HEADS = {
     "float16": lambda: make_head(dtype=torch.float16),
     "float64": lambda: make_head(dtype=torch.float64),
 }
+
+
+@cache
+def tower() -> TextTower:
+    return make_tower(size=6)
+
+
+def make_task(head: Head | None = None, size: int = 6) -> Task:
+    """Make a task that meets every method's needs."""
+    return dataclasses.replace(builders.make_task(head, size=size), text_tower=tower())
 
 
 @pytest.fixture(params=catalogue.names())

@@ -1,0 +1,102 @@
+"""SHIP on a tiny tower: names in, rows out, with no picture anywhere."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from models.errors import InjectionError
+from models.head import Head
+from models.methods.ship import NEEDS, Settings, half_and_half, synthesize
+from models.progress import Progress
+from models.task import Task
+from tests.models.builders import make_task
+from tests.models.towers import make_tower
+
+NAMES = ("cat", "dog", "owl", "bear", "lolly", "bridge", "violin", "teapot", "castle", "comb")
+FAST = {"hidden_size": 16, "generator_size": 16, "steps": 5, "prompt_steps": 5, "prompt_classes": 4}
+
+
+def task_of(seen: int = 7, size: int = 16) -> Task:
+    """Make a task whose head has the directions of the tower's own text."""
+    tower = make_tower(size=size)
+    text_CD = tower.encode(tower.prompts(NAMES), tower.context())
+    text_CD = text_CD - text_CD.mean(dim=0)
+    head = Head(text_CD[:seen], None, NAMES[:seen])
+    return Task(head, text_CD[:seen], text_CD[seen:], NAMES[seen:], tower)
+
+
+def run(task: Task, progress: Progress | None = None, **settings: object) -> Head:
+    parsed = Settings.model_validate({**FAST, **settings})
+    return synthesize(task, parsed, device="cpu", progress=progress or Progress())
+
+
+def test_rows_should_be_the_text_of_one_tuned_prompt_at_the_seen_rows_length() -> None:
+    task = task_of()
+
+    untuned = run(task, prompt_steps=0)
+
+    assert task.text_tower is not None
+    tower, norm = task.text_tower, task.head.weight.norm(dim=1).mean()
+    text_UD = tower.encode(tower.prompts(NAMES[7:]), tower.context())
+    torch.testing.assert_close(untuned.weight, norm * text_UD)
+    tuned_UD = run(task).weight
+    assert not torch.allclose(tuned_UD, norm * text_UD, atol=1e-3)
+    torch.testing.assert_close(tuned_UD.norm(dim=1), norm.expand(3))
+
+
+def test_a_task_without_a_text_tower_should_be_refused() -> None:
+    with pytest.raises(InjectionError, match="name an open_clip encoder") as caught:
+        run(make_task(size=6))
+
+    assert caught.value.pointer == "/class_embeddings"
+    assert {"text_tower"} == NEEDS
+
+
+def test_a_tower_of_another_size_than_the_heads_should_be_refused() -> None:
+    task = dataclasses.replace(make_task(size=6), text_tower=make_tower())
+
+    with pytest.raises(InjectionError, match="6 numbers, the text has 16"):
+        run(task)
+
+
+def test_every_stage_should_be_reported_in_order() -> None:
+    stages: list[str] = []
+
+    run(task_of(), Progress(lambda _fraction, stage, _loss: stages.append(stage)))
+
+    assert list(dict.fromkeys(stages)) == [
+        "drawing virtual features",
+        "learning to prompt",
+        "drawing features",
+        "tuning text",
+        "reading text",
+    ]
+    assert stages.count("learning to prompt") == stages.count("tuning text") == 5
+
+
+def test_another_seed_should_give_other_rows() -> None:
+    task = task_of()
+
+    assert torch.equal(run(task).weight, run(task).weight)
+    assert not torch.equal(run(task).weight, run(task, seed=1).weight)
+
+
+def test_seen_and_unseen_features_should_be_mixed_one_to_one() -> None:
+    assert half_and_half(4, 2).tolist() == [0, 1, 2, 3, 4, 5, 4, 5]
+    assert half_and_half(1, 3).tolist() == [0, 0, 0, 1, 2, 3]
+
+
+def test_the_paper_should_set_what_is_absent() -> None:
+    settings = Settings.model_validate({"preset": "paper", "features_per_class": 3})
+
+    assert settings.autoencoder(12_800).steps == 2500
+    assert settings.autoencoder(12_800).batch_size == 256
+    assert settings.features_per_class == 3
+    recipe = settings.classifier()
+    assert (recipe.classes, recipe.learning_rate, recipe.cosine_decay) == (0, 2e-3, True)
+    assert not recipe.residual
+
+
+def test_few_features_should_not_be_shown_more_often_than_the_epochs_allow() -> None:
+    assert Settings(epochs=2, steps=40).autoencoder(64).steps == 4
