@@ -58,7 +58,9 @@ class Search:
                 continue
             line = [{**chosen, key: value} for value in values]
             self._try_all(method, line, trials, ends)
-            chosen = _most_trusted([t for c in line if (t := trials.get(_key(method, c)))]).settings
+            # Without time for any of them, the setting stays as it comes.
+            if known := [t for c in line if (t := trials.get(_key(method, c)))]:
+                chosen = _most_trusted(known).settings
         self._try_all(method, [chosen], trials, ends)
         best = trials[_key(method, chosen)]
         return [*(trial for trial in trials.values() if trial is not best), best]

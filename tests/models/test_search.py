@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from models.calibrate import survey
 from models.methods import ridge
 from models.progress import Progress
@@ -37,6 +39,16 @@ def test_a_setting_that_is_given_should_not_be_tuned() -> None:
 
 def test_without_time_one_candidate_should_be_tried_all_the_same() -> None:
     assert len(make_search().walk("ridge", {}, time.perf_counter() - 1, tune=True)) == 1
+
+
+def test_without_time_a_default_that_is_no_value_to_try_should_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ridge, "TUNABLE", {"gamma": (3.0, 6.0), "ridge": (0.3, 0.9)})
+
+    trials = make_search().walk("ridge", {}, time.perf_counter() - 1, tune=True)
+
+    assert [trial.settings for trial in trials] == [{"gamma": 3.0}]
 
 
 def test_without_tuning_the_settings_should_stay_as_they_come() -> None:
