@@ -127,10 +127,12 @@ def tune(
     generator: torch.Generator,
     *,
     competing: int,
+    wanted: int = 0,
 ) -> Tuned:
     """Learn a prompt by features of the first `competing` classes; return all classes' text.
 
-    On the tower's device. InjectionError where the features are not of the tower's size.
+    Of the last `wanted` classes alone where that is not 0: each class takes a reading. On the
+    tower's device. InjectionError where the features are not of the tower's size.
     """
     _check_sizes(tower.feature_size, features_ND)
     prompts_CL = tower.prompts(class_names)
@@ -138,10 +140,11 @@ def tune(
     batches = _batches(labels_N.to(tower.device), competing, recipe, generator)
     # A step reads each of its classes forwards and backwards; the end reads all once.
     work = 2 * recipe.steps * (recipe.classes or competing)
-    share = work / (work + len(prompts_CL))
+    read_CL = prompts_CL[-wanted:]
+    share = work / (work + len(read_CL))
     losses = fit(side, features_ND, batches, tower.scale, recipe, within(report, 0.0, share))
     return Tuned(
-        read_all(tower, prompts_CL, side.context_4W.detach(), within(report, share, 1.0)),
+        read_all(tower, read_CL, side.context_4W.detach(), within(report, share, 1.0)),
         side.residual().detach(),
         losses,
         "prompt",

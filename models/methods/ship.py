@@ -73,8 +73,9 @@ def synthesize(
         within(progress, 0.6, 1.0),
         generator,
         competing=head.class_count + len(names),
+        wanted=len(names),
     )
-    return head.with_rows(text_rows(tuned.text_CD[head.class_count :], head), names)
+    return head.with_rows(text_rows(tuned.text_CD, head), names)
 
 
 def half_and_half(seen: int, unseen: int) -> Tensor:

@@ -135,6 +135,17 @@ def test_text_features_should_be_unit_and_those_of_all_classes() -> None:
         assert tuned.residual_D.shape == (16,)
 
 
+def test_text_should_be_read_only_of_the_classes_that_are_wanted() -> None:
+    tower = make_tower()
+    features_ND, labels_N = features_of(head_rows(tower))
+    given = (tower, NAMES, features_ND, labels_N, RECIPE, ignore)
+
+    some = tune(*given, torch.Generator(), competing=SEEN, wanted=3)
+
+    every = tune(*given, torch.Generator(), competing=SEEN)
+    torch.testing.assert_close(some.text_CD, every.text_CD[-3:])
+
+
 def test_the_network_should_not_change_nor_gather_gradients() -> None:
     network, tokenizer = make_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}
