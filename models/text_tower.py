@@ -120,7 +120,8 @@ class TextTower:
         tower, length = self._tower, words_BLW.shape[1]
         hidden_BLW = words_BLW + tower.positional_embedding[:length].to(words_BLW.dtype)
         hidden_BLW = tower.transformer(hidden_BLW, attn_mask=tower.attn_mask[:length, :length])
-        ends_BW = tower.ln_final(hidden_BLW[torch.arange(len(ends_B)), ends_B])
+        every_B = torch.arange(len(ends_B), device=ends_B.device)
+        ends_BW = tower.ln_final(hidden_BLW[every_B, ends_B])
         projection = tower.text_projection
         if projection is None or isinstance(projection, nn.Linear):
             pooled_BD: Tensor = ends_BW if projection is None else projection(ends_BW)
