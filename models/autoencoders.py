@@ -76,11 +76,6 @@ class Autoencoders(nn.Module):
         return rows_UK
 
 
-def mean_distance(predicted_BK: Tensor, target_BK: Tensor, distance: Distance) -> float:
-    """Return the mean of 1 - cosine, or of the squared error, over rows."""
-    return float(_mean_distance(predicted_BK, target_BK, distance))
-
-
 def _stack(sizes: list[int], deviation: float, generator: torch.Generator) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
