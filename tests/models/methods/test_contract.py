@@ -24,10 +24,12 @@ from tests.models.towers import make_tower
 
 # A training method at full size would take minutes; its constants are settings, so shrink them.
 SMALL: dict[str, dict[str, Any]] = {
+    "dfzsl": {"virtual_steps": 2, "trusted": False, "gan_hidden_size": 16, "gan_steps": 2},
     "icis": {"hidden_size": 16, "epochs": 3},
     "ship": {"hidden_size": 16, "generator_size": 16, "steps": 2, "prompt_steps": 2},
     "subspace": {"hidden_size": 16, "epochs": 3},
     "wdae": {"hidden_size": 16, "epochs": 3, "repair_width": 2, "repair_epochs": 2},
+    "zlap": {"hidden_size": 16, "epochs": 2, "gan_hidden_size": 16, "gan_steps": 2},
 }
 # Methods that make each row from its own class embedding and the seen classes.
 ALONE = ["clip_text", "costa", "ridge", "smo", "wavg"]
