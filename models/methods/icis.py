@@ -55,7 +55,7 @@ class Settings(BaseModel):
     @property
     def usual_steps(self) -> int:
         """Steps after which a training usually ends, both fits together."""
-        return 20_000 if self.faithful or not self.early_stop else 90
+        return 20_000 if self.faithful or not self.early_stop else 110
 
     @model_validator(mode="before")
     @classmethod
