@@ -29,7 +29,7 @@ class Recipe:
     """The constants: `draws` a class and step, `count` a class in the end.
 
     A step draws for so many `classes`, chosen by lot (0: all of them). Without `kappa`, it is
-    36 / (smallest angle between two start directions)^2.
+    36 / (smallest angle between two start directions)^2. Unless `trusted`, every draw is kept.
     """
 
     mode: Literal["black_box", "white_box"] = "black_box"
@@ -41,6 +41,7 @@ class Recipe:
     temperature: float = 1.0
     kappa: float | None = None
     count: int = 100
+    trusted: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ def virtual_features(
         progress(LEARNING + (1 - LEARNING) * fraction, stage, loss)
 
     learned = learn_directions(head, start_SD, recipe, learning, generator)
-    virtual = draw_trusted(head, learned, recipe.count, drawing, generator)
+    virtual = draw(head, learned, recipe, drawing, generator)
     _refuse_lost(virtual, head.class_names, learned.kappa)
     return virtual
 
@@ -113,10 +114,11 @@ def learn_directions(
     return Learned(normalize(directions_SD.detach()), kappa, tuple(losses))
 
 
-def draw_trusted(
-    head: Head, learned: Learned, count: int, progress: Report, generator: torch.Generator
+def draw(
+    head: Head, learned: Learned, recipe: Recipe, progress: Report, generator: torch.Generator
 ) -> Virtual:
-    """Draw `count` features a class and keep those that the head assigns to it, maybe none."""
+    """Draw features of each class and keep those that the head assigns to it, maybe none."""
+    count = recipe.count
     query_SD = query_directions(head).to(learned.directions_SD)
     offsets_S = _offsets(head).to(query_SD)
     features, labels, done = [], [], 0
@@ -126,6 +128,8 @@ def draw_trusted(
         label_N = torch.arange(done, done + len(group), device=group.device)
         label_N = label_N.repeat_interleave(count)
         trusted_N = (drawn_ND @ query_SD.T + offsets_S).argmax(dim=1) == label_N
+        if not recipe.trusted:
+            trusted_N = torch.ones_like(trusted_N)
         features.append(drawn_ND[trusted_N])
         labels.append(label_N[trusted_N])
         done += len(group)

@@ -42,7 +42,7 @@ from tests.benchmarks.family import NO_LIMIT, cell
 TEXT = "clip_vit_b32_text"
 CLIP = "clip"  # the text rows for all classes
 HINDSIGHT = tuple(0.5 * 1.1**step for step in range(24))
-METHODS = (CLIP, "clip_text", "ridge", "icis", AUTO)
+METHODS = (CLIP, "clip_text", "ridge", "icis", "dfzsl", AUTO)
 HEADER = """| {} head | T1 | u raw | s raw | H raw | u | s | H | base-to-new | seconds |
 |---|---|---|---|---|---|---|---|---|---|"""
 

@@ -14,7 +14,7 @@ import torch
 from models.head import Head
 from models.progress import ignore
 from models.task import Task
-from models.virtual_features import Learned, Recipe, Virtual, draw_trusted, learn_directions
+from models.virtual_features import Learned, Recipe, Virtual, draw, learn_directions
 from tests.benchmarks.clip_heads import ClipFold, own_accuracy
 
 RECIPE = Recipe(steps=400, draws=1, classes=256, count=50)
@@ -41,7 +41,7 @@ def weigh(fold: ClipFold, task: Task, recipe: Recipe = RECIPE) -> Worth:
     generator = torch.Generator().manual_seed(0)
     began = time.perf_counter()
     learned = learn_directions(task.head, task.class_embeddings_SA, recipe, ignore, generator)
-    virtual = draw_trusted(task.head, learned, recipe.count, ignore, generator)
+    virtual = draw(task.head, learned, recipe, ignore, generator)
     seconds = time.perf_counter() - began
     taught = own_accuracy(fold, train_on(virtual, task.head))
     return Worth(learned, virtual, own_accuracy(fold, task.head), taught, seconds)

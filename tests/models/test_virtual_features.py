@@ -15,7 +15,7 @@ from models.virtual_features import (
     Learned,
     Recipe,
     Virtual,
-    draw_trusted,
+    draw,
     learn_directions,
     query_directions,
     virtual_features,
@@ -101,6 +101,12 @@ def test_draws_that_the_head_takes_for_another_class_should_be_dropped_and_count
     assert virtual.kept_S.min() < 30
 
 
+def test_without_trust_every_draw_should_be_kept() -> None:
+    virtual = made(cosine_head(), replace(FAST, kappa=15.0, trusted=False))
+
+    assert virtual.kept_S.tolist() == 8 * [30]
+
+
 def test_a_class_that_loses_all_its_draws_should_be_named() -> None:
     head = cosine_head()
     weight_SD = head.weight.clone()
@@ -121,7 +127,7 @@ def test_more_lost_classes_should_be_counted_and_to_draw_alone_should_not_refuse
     weight_SD[5:] = weight_SD[2]
     twins = Head(weight_SD, None, head.class_names, "cosine", head.scale)
 
-    virtual = draw_trusted(twins, learn(twins), 30, ignore, generator())
+    virtual = draw(twins, learn(twins), FAST, ignore, generator())
 
     assert virtual.kept_S[5:].tolist() == [0, 0, 0]
     with pytest.raises(InjectionError, match=r"'class 5' to it \(2 more classes neither\)"):
