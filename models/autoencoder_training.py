@@ -124,6 +124,14 @@ def _steps_until_worse(
     return best or STEPS_BLIND
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device multiplies bfloat16 itself: else it is slower than float32."""
+    if device.type != "cpu":
+        return device.type == "cuda"
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
 def confusion(predicted_HK: Tensor, truth_HK: Tensor, rows_SK: Tensor) -> float:
     """Return how hard it is to tell which true row is meant by each predicted one.
 

@@ -6,7 +6,7 @@ a row is predicted as D_w(E_a(a_u)). The terms of the loss stand in models/autoe
 Differences from the specification, none with `faithful`: class embeddings are centred; rows are
 trained in coordinates of the seen rows' span; steps are larger and fewer (found on hidden seen
 classes of the Lite0 head); they end when hidden seen classes' rows get no better, not when the
-loss is flat, and all classes are then trained for as many; bfloat16 on a GPU. With it or without:
+loss is flat, then all are trained for as many; bfloat16 where the device has it. With or without:
 a cosine head's theta has unit weights, its injected weights get the seen mean norm; `scale` is
 ours; "autoencoders" keeps d(D_w E_a a, theta), or nothing would train the prediction.
 """
@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.autoencoder_training import Recipe, train_as_authors, train_watching
+from models import autoencoder_training as training
 from models.autoencoders import Terms
 from models.calibration import equal_distance, regression_rows, restore_norms, span
 from models.folds import deal_folds
@@ -76,14 +76,14 @@ def synthesize(
     )
     rows_SK = regression_rows(task.head, device).float()
     embeddings_CA = torch.cat([seen_SA, unseen_UA])
-    half = rows_SK.device.type == "cuda" and not settings.faithful
-    recipe = Recipe(**settings.model_dump(exclude=NOT_OF_THE_TRAINING), half=half)
+    half = training.computes_bfloat16(rows_SK.device) and not settings.faithful
+    recipe = training.Recipe(**settings.model_dump(exclude=NOT_OF_THE_TRAINING), half=half)
 
     def report(fraction: float, loss: float) -> None:
         progress(fraction, "training", loss)
 
     if settings.faithful or not settings.early_stop:
-        networks = train_as_authors(
+        networks = training.train_as_authors(
             embeddings_CA, rows_SK, recipe, report, stop=settings.early_stop
         )
         rows_UK = networks.predict(unseen_UA)
@@ -91,7 +91,7 @@ def synthesize(
         basis_KR = span(rows_SK)
         hidden_S = (deal_folds(seen_SA, 10, settings.seed) == 0).to(rows_SK.device)
         rows_SR = rows_SK @ basis_KR
-        networks = train_watching(embeddings_CA, rows_SR, hidden_S, recipe, report)
+        networks = training.train_watching(embeddings_CA, rows_SR, hidden_S, recipe, report)
         rows_UK = networks.predict(unseen_UA) @ basis_KR.T
     if settings.scale > 0:
         rows_UK = equal_distance(rows_UK, rows_SK, settings.scale)

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from models.autoencoder_training import Recipe, confusion, train_as_authors, train_watching
+from models.autoencoder_training import (
+    Recipe,
+    computes_bfloat16,
+    confusion,
+    train_as_authors,
+    train_watching,
+)
 
 RECIPE = Recipe(
     hidden_size=64,
@@ -112,3 +118,27 @@ def test_rows_that_are_told_apart_should_confuse_less_than_rows_that_are_all_nea
     apart = confusion(told_apart, rows_SK[:4], rows_SK)
 
     assert apart < confusion(all_alike, rows_SK[:4], rows_SK)
+
+
+def test_half_precision_should_learn_the_same_directions() -> None:
+    embeddings_CA, rows_SK = data()
+    found = [
+        train_watching(
+            embeddings_CA,
+            rows_SK,
+            every_fifth(),
+            replace(quicker(), half=half),
+            lambda _fraction, _loss: None,
+        ).predict(embeddings_CA[50:])
+        for half in (False, True)
+    ]
+
+    assert cosine_similarity(found[0], found[1]).mean() > 0.97
+
+
+def test_a_device_should_tell_whether_it_has_bfloat16() -> None:
+    assert computes_bfloat16(torch.device("cuda"))
+    assert not computes_bfloat16(torch.device("mps"))
+    able = torch.cpu.get_capabilities()
+    if not able.get("avx512_bf16") and not able.get("amx_bf16"):
+        assert not computes_bfloat16(torch.device("cpu"))
