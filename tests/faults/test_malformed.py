@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.submission import METHODS_FILE
 from tests.processes import Processes
 from tests.service.files import (
     FEATURES,
@@ -24,6 +25,7 @@ from tests.service.files import (
 from workers.ledger import Ledger
 
 NAN, INF = float("nan"), float("inf")
+METHODS = json.loads(METHODS_FILE.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ REQUESTS = {
         "already has a class 'class 3'", request=injection(add=["class 3"]), code="invalid_request"
     ),
     "an unknown method": Case(
-        "'wizard' is not one of auto, clip_text, icis, ridge",
+        f"'wizard' is not one of {', '.join(sorted(METHODS))}",
         request=method("wizard"),
         code="invalid_request",
     ),
