@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Query, Request
 
 from service.config import ServiceSettings
 from service.events import EventHub
@@ -37,3 +37,6 @@ def owner_of(request: Request) -> str:
 
 InContext = Annotated[Context, Depends(context_of)]
 Owner = Annotated[str, Depends(owner_of)]
+Id = Annotated[str, Path(max_length=64)]
+After = Annotated[str | None, Query(max_length=64, description="id of the last one seen")]
+Limit = Annotated[int, Query(ge=1, le=100)]

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from service import kept
-from service.context import Context, InContext, Owner
+from service.context import After, Context, Id, InContext, Limit, Owner
 from service.feature_files import FEATURES, FeaturesReader
 from service.intake import fresh_id, limits_of, nothing_left
 from service.multipart import MultipartBody, boundary_of
@@ -21,7 +20,6 @@ from workers.jobs import FeaturesRecord, StoredFeatures
 
 router = APIRouter(prefix="/v1/features", tags=["features"])
 FILE = "features.safetensors"
-Id = Annotated[str, Path(max_length=64)]
 
 
 @router.post(
@@ -47,10 +45,8 @@ async def create_features(
 def list_features(
     context: InContext,
     owner: Owner,
-    after: Annotated[
-        str | None, Query(max_length=64, description="id of the last one seen")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: After = None,
+    limit: Limit = 20,
 ) -> FeaturesList:
     """Return a page; `after` its last id comes the next."""
     found = kept.page(context.ledger, FeaturesRecord, owner, after=after, limit=limit + 1)

@@ -1,11 +1,9 @@
 """The heads of /v1: upload once, extend often."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from service import kept
-from service.context import InContext, Owner
+from service.context import After, Id, InContext, Limit, Owner
 from service.intake import take_head
 from service.openapi import HEAD_BODY, errors
 from service.problems import not_found
@@ -36,10 +34,8 @@ async def create_head(
 def list_heads(
     context: InContext,
     owner: Owner,
-    after: Annotated[
-        str | None, Query(max_length=64, description="id of the last one seen")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: After = None,
+    limit: Limit = 20,
 ) -> HeadList:
     """Return a page; `after` its last id comes the next."""
     found = kept.page(context.ledger, HeadRecord, owner, after=after, limit=limit + 1)
@@ -49,7 +45,7 @@ def list_heads(
 
 @router.get("/{id}", operation_id="getHead", summary="Read one head", responses=errors(404, 422))
 def get_head(
-    id: Annotated[str, Path(max_length=64)],  # noqa: A002  # the template's name
+    id: Id,  # noqa: A002  # the template's name
     context: InContext,
     owner: Owner,
 ) -> HeadResource:
@@ -68,7 +64,7 @@ def get_head(
     responses=errors(404, 409, 422),
 )
 def delete_head(
-    id: Annotated[str, Path(max_length=64)],  # noqa: A002  # the template's name
+    id: Id,  # noqa: A002  # the template's name
     context: InContext,
     owner: Owner,
 ) -> None:

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterable
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import StreamingResponse
 
 from service import head_formats, report_page
-from service.context import Context, InContext, Owner
+from service.context import After, Context, Id, InContext, Limit, Owner
 from service.intake import take_injection
 from service.openapi import INJECTION_BODY, NOT_READY, REPORT, errors
 from service.problems import ProblemError, not_found
@@ -23,7 +23,7 @@ ENTRY_PATTERN = r"^[0-9]{1,19}-[0-9]{1,19}$"
 
 
 def own_injection(
-    id: Annotated[str, Path(max_length=64)],  # noqa: A002  # the template's name
+    id: Id,  # noqa: A002  # the template's name
     context: InContext,
     owner: Owner,
 ) -> Record:
@@ -81,10 +81,8 @@ async def create_injection(
 def list_injections(
     context: InContext,
     owner: Owner,
-    after: Annotated[
-        str | None, Query(max_length=64, description="id of the last one seen")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: After = None,
+    limit: Limit = 20,
 ) -> InjectionList:
     """Return a page; `after` its last id comes the next."""
     records = context.ledger.jobs(owner, after=after, limit=limit + 1)
