@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
+from models.layers import linear
+
 Distance = Literal["cosine", "mse"]
 Terms = Literal["mlp", "autoencoders", "cross_terms", "all"]
 
@@ -79,16 +81,8 @@ class Autoencoders(nn.Module):
 def _stack(sizes: list[int], deviation: float, generator: torch.Generator) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [_linear(inputs, outputs, deviation, generator), nn.ReLU()]
+        layers += [linear(inputs, outputs, generator, deviation=deviation), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
-
-
-def _linear(inputs: int, outputs: int, deviation: float, generator: torch.Generator) -> nn.Linear:
-    # nn.Linear's own initialisation would draw from the process-wide generator.
-    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
-    nn.init.normal_(layer.weight, std=deviation, generator=generator)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def _mean_distance(predicted: Tensor, target: Tensor, distance: Distance) -> Tensor:

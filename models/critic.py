@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from models.row_mlp import linear
+from models.layers import linear
 
 SLOPE = 0.2  # of every LeakyReLU
 

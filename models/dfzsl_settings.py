@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models import cosine_classifier, prompt_tuning, tfvaegan, virtual_features
+from models.presets import filled
 
 PAPER = {
     "virtual_steps": 1000, "virtual_draws": 50, "virtual_classes": 0, "virtual_per_class": 200,
@@ -115,5 +116,4 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_the_paper(cls, given: Any) -> Any:
-        paper = isinstance(given, dict) and given.get("preset") == "paper"
-        return {**PAPER, **given} if paper else given
+        return filled(given, "preset", "paper", PAPER)

@@ -9,14 +9,14 @@ from torch.nn.functional import normalize
 from models.calibration import regression_rows, restore_norms
 from models.head import Head
 from models.task import Task
+from models.vectors import points
 
 Rescale = Literal["none", "seen", "release"]
 
 
 def unit_embeddings(task: Task, device: str | torch.device) -> tuple[Tensor, Tensor]:
     """Return the seen (S, A) and unseen (U, A) class embeddings at unit length, in float64."""
-    seen_SA = task.class_embeddings_SA.to(device, torch.float64)
-    return normalize(seen_SA), normalize(task.unseen_class_embeddings_UA.to(seen_SA))
+    return points(task, device, torch.float64, centre=False)
 
 
 def mixed_head(task: Task, weights_US: Tensor, rescale: Rescale) -> Head:

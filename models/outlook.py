@@ -16,7 +16,7 @@ from models.head import Head
 from models.kernel_ridge import KernelRidge
 from models.leave_out import LeftOut
 from models.task import Task
-from models.vectors import prepare
+from models.vectors import points
 
 NEAREST = 5
 # The kernel by which doubt is measured, whatever the method.
@@ -51,11 +51,7 @@ def look_ahead(
     `hits_S` is the share of hidden seen classes' features that were recognised (NaN: not played);
     `unseen` holds the final rows.
     """
-    seen_SA, unseen_UA = prepare(
-        task.class_embeddings_SA.cpu().float(),
-        task.unseen_class_embeddings_UA.cpu().float(),
-        centre=True,
-    )
+    seen_SA, unseen_UA = points(task, "cpu", torch.float32, centre=True)
     smoother = KernelRidge(seen_SA, GAMMA, RIDGE)
     hidden = (~hits_S.isnan()).nonzero()[:, 0]
     signs_UF = _signs(_directions(ground, regression_rows(unseen, "cpu").float()), ground.rows_SK)

@@ -19,8 +19,8 @@ from torch.nn.functional import cross_entropy, normalize
 
 from models.class_batches import Batch, class_batches
 from models.errors import InjectionError
+from models.layers import linear
 from models.progress import Report, within
-from models.row_mlp import linear
 from models.text_tower import TextTower
 
 RESIDUAL_WEIGHT = 0.005

@@ -18,8 +18,8 @@ from torch.nn.functional import normalize
 
 from models.class_batches import class_batches
 from models.errors import InjectionError
+from models.layers import DEVIATION, linear
 from models.progress import Report
-from models.row_mlp import DEVIATION, linear
 from models.text_tower import CONTEXT_SIZE, TextTower
 
 STAGE = "learning to prompt"

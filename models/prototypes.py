@@ -11,7 +11,7 @@ from models.calibration import regression_rows, restore_norms
 from models.cosine_classifier import Recipe, Report, train_rows
 from models.critic import SLOPE
 from models.head import Head
-from models.row_mlp import linear
+from models.layers import linear
 
 
 class PrototypeNetwork(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, leaky_relu
 
-from models.row_mlp import linear
+from models.layers import linear
 
 SHARPNESS = 5.0
 DROPOUT = 0.7

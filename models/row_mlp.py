@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from models.early_stop import FlatLoss
+from models.layers import linear
+from models.presets import filled
 
-DEVIATION = 0.02
 Extra = Callable[["RowMlp", Tensor], Tensor]
 Report = Callable[[float, float], None]
 
@@ -41,8 +42,7 @@ class MlpSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_the_authors(cls, given: Any) -> Any:
-        faithful = isinstance(given, dict) and given.get("faithful") is True
-        return {**cls.AUTHORS, **given} if faithful else given
+        return filled(given, "faithful", True, cls.AUTHORS)
 
 
 class RowMlp(nn.Module):
@@ -58,18 +58,6 @@ class RowMlp(nn.Module):
         """Predict rows (B, K)."""
         rows_BK: Tensor = self.decode(self.encode(embeddings_BA).relu())
         return rows_BK
-
-
-def linear(
-    inputs: int, outputs: int, generator: torch.Generator, *, bias: bool = True
-) -> nn.Linear:
-    """Make a layer with weights N(0, 0.02) drawn on the CPU, and biases 0."""
-    # nn.Linear's own initialisation would draw from the process-wide generator.
-    layer = nn.Linear(inputs, outputs, bias=bias, device="meta").to_empty(device="cpu")
-    nn.init.normal_(layer.weight, std=DEVIATION, generator=generator)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
 
 
 def train(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models import prompt_tuning, prompt_vae
+from models.presets import filled
 
 # 200 epochs of the classifier's prompt are 10,000 batches where 800 classes have 16 features each.
 PAPER = {
@@ -60,5 +61,4 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_the_paper(cls, given: Any) -> Any:
-        paper = isinstance(given, dict) and given.get("preset") == "paper"
-        return {**PAPER, **given} if paper else given
+        return filled(given, "preset", "paper", PAPER)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize
 
 from models.critic import SLOPE
-from models.row_mlp import linear
+from models.layers import linear
 
 FEEDBACK_SHARE = 0.01
 

@@ -13,7 +13,7 @@ from torch.nn.functional import leaky_relu, normalize
 
 from models.critic import SLOPE, Critic
 from models.draws import Draws
-from models.row_mlp import linear
+from models.layers import linear
 from models.seen_features import SeenFeatures
 
 LOOK_EVERY = 16  # steps: reading a loss makes the device wait

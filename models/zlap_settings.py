@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models import cosine_classifier, wgan
+from models.presets import filled
 
 PAPER = {
     "centre": False, "scale_features": True, "virtual_per_class": 100, "learning_rate": 1e-4,
@@ -65,5 +66,4 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_the_paper(cls, given: Any) -> Any:
-        paper = isinstance(given, dict) and given.get("preset") == "paper"
-        return {**PAPER, **given} if paper else given
+        return filled(given, "preset", "paper", PAPER)

@@ -16,7 +16,7 @@ from models.progress import Progress
 from models.semantic_head import SemanticHead
 from models.semantic_offset import choose_offset
 from models.task import Task
-from models.vectors import prepare
+from models.vectors import points
 
 NEEDS: frozenset[str] = frozenset()
 HEAD = "semantic"
@@ -42,11 +42,7 @@ def synthesize(
 ) -> SemanticHead:
     """Return the head of all S + U classes, seen first: on the CPU, the seen head as it was."""
     progress(0.0, "embeddings")
-    seen_SA, unseen_UA = prepare(
-        task.class_embeddings_SA.to(device, torch.float64),
-        task.unseen_class_embeddings_UA.to(device, torch.float64),
-        centre=settings.centre,
-    )
+    seen_SA, unseen_UA = points(task, device, torch.float64, centre=settings.centre)
     embeddings_CA = torch.cat([seen_SA, unseen_UA]).to("cpu", torch.float32)
     names = task.head.class_names + task.unseen_class_names
     offset = settings.unseen_offset

@@ -21,9 +21,10 @@ from models.autoencoders import Terms
 from models.calibration import equal_distance, regression_rows, restore_norms, span
 from models.folds import deal_folds
 from models.head import Head
+from models.presets import filled
 from models.progress import Progress
 from models.task import Task
-from models.vectors import prepare
+from models.vectors import points
 
 NEEDS: frozenset[str] = frozenset()
 AUTHORS = {"centre": False, "learning_rate": 1e-5, "batch_size": 16, "epochs": 1000}
@@ -60,20 +61,15 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_the_authors(cls, given: Any) -> Any:
-        faithful = isinstance(given, dict) and given.get("faithful") is True
-        return {**AUTHORS, **given} if faithful else given
+        return filled(given, "faithful", True, AUTHORS)
 
 
 def synthesize(
     task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
-    seen_SA, unseen_UA = prepare(
-        task.class_embeddings_SA.to(device, torch.float32),
-        task.unseen_class_embeddings_UA.to(device, torch.float32),
-        centre=settings.centre,
-        unit=settings.normalise,
-    )
+    centre, unit = settings.centre, settings.normalise
+    seen_SA, unseen_UA = points(task, device, torch.float32, centre=centre, unit=unit)
     rows_SK = regression_rows(task.head, device).float()
     embeddings_CA = torch.cat([seen_SA, unseen_UA])
     half = training.computes_bfloat16(rows_SK.device) and not settings.faithful

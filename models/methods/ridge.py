@@ -17,7 +17,7 @@ from models.head import Head
 from models.kernel_ridge import KernelRidge
 from models.progress import Progress
 from models.task import Task
-from models.vectors import prepare
+from models.vectors import points
 
 NEEDS: frozenset[str] = frozenset()
 # What a search tries, the most trusted first: features drawn from rows flatter sharp kernels.
@@ -59,7 +59,7 @@ def synthesize(
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     progress(0.0, "kernel")
-    seen_SA, unseen_UA = _points(task, settings, device)
+    seen_SA, unseen_UA = points(task, device, torch.float64, centre=settings.centre)
     rows_SK = regression_rows(task.head, device)
     progress(0.2, "solving")
     rows_UK = KernelRidge(seen_SA, settings.gamma, settings.ridge).predict(unseen_UA, rows_SK)
@@ -75,18 +75,10 @@ def leave_out(
 
     The embeddings' mean alone still knows the hidden classes.
     """
-    seen_SA, _ = _points(task, settings, device)
+    seen_SA, _ = points(task, device, torch.float64, centre=settings.centre)
     # Single precision: these rows are compared with true ones, never delivered.
     smoother = KernelRidge(seen_SA.float(), settings.gamma, max(settings.ridge, SINGLE_RIDGE_MIN))
     return smoother.leave_out(regression_rows(task.head, device).float(), fold_S.to(device)).cpu()
-
-
-def _points(task: Task, settings: Settings, device: str | torch.device) -> tuple[Tensor, Tensor]:
-    return prepare(
-        task.class_embeddings_SA.to(device, torch.float64),
-        task.unseen_class_embeddings_UA.to(device, torch.float64),
-        centre=settings.centre,
-    )
 
 
 def _rescale(rows_UK: Tensor, rows_SK: Tensor, settings: Settings) -> Tensor:

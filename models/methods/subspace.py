@@ -20,7 +20,7 @@ from models.head import Head
 from models.progress import Progress
 from models.row_mlp import MlpSettings, RowMlp, train
 from models.task import Task
-from models.vectors import prepare
+from models.vectors import points
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False
@@ -41,11 +41,7 @@ def synthesize(
     task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
-    seen_SA, unseen_UA = prepare(
-        task.class_embeddings_SA.to(device, torch.float32),
-        task.unseen_class_embeddings_UA.to(device, torch.float32),
-        centre=settings.centre,
-    )
+    seen_SA, unseen_UA = points(task, device, torch.float32, centre=settings.centre)
     rows_SK = regression_rows(task.head, device).float()
     basis_KR = torch.linalg.qr(rows_SK.T).Q
 

@@ -20,7 +20,7 @@ from models.row_graph import relatives
 from models.row_mlp import train
 from models.row_repair import RepairSettings, learn_to_repair
 from models.task import Task
-from models.vectors import prepare
+from models.vectors import points
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False
@@ -35,11 +35,7 @@ def synthesize(
     task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
-    seen_SA, unseen_UA = prepare(
-        task.class_embeddings_SA.to(device, torch.float32),
-        task.unseen_class_embeddings_UA.to(device, torch.float32),
-        centre=settings.centre,
-    )
+    seen_SA, unseen_UA = points(task, device, torch.float32, centre=settings.centre)
     rows_SK = regression_rows(task.head, device).float()
 
     def report_training(fraction: float, loss: float) -> None:

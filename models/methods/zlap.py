@@ -20,7 +20,7 @@ from models.logit_adjustment import offsets
 from models.progress import Progress
 from models.prototypes import UnitInterval, among_rows_of, train_prototypes
 from models.task import Task
-from models.vectors import prepare
+from models.vectors import points
 from models.virtual_features import Recipe, query_directions, virtual_features
 from models.zlap_settings import Settings as Settings
 
@@ -34,9 +34,7 @@ def synthesize(
     """Return one row per unseen class, in order: float32, on the CPU."""
     head, unseen = task.head, len(task.unseen_class_names)
     generator = torch.Generator().manual_seed(settings.seed)
-    seen_SA = task.class_embeddings_SA.to(device, torch.float32)
-    unseen_UA = task.unseen_class_embeddings_UA.to(device, torch.float32)
-    embeddings_CA = torch.cat(prepare(seen_SA, unseen_UA, centre=settings.centre))
+    embeddings_CA = torch.cat(points(task, device, torch.float32, centre=settings.centre))
     seen = virtual_features(
         head,
         query_directions(head).to(device, torch.float32),
