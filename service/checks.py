@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.requests import InjectionRequest
 from workers.header import HeadTensors
-from workers.jobs import ClassEntry, InjectionRequest, Row, VectorEmbeddings
+from workers.jobs import ClassEntry, Row, VectorEmbeddings
 
 PROMPTED = "open_clip"  # the kind of encoder that reads prompts
 

@@ -6,8 +6,9 @@ It reads no file: what an upload holds was counted as it came.
 from collections.abc import Collection
 
 from service.checks import Problem
+from service.requests import InjectionRequest
 from workers.header import HeadTensors
-from workers.jobs import InjectionRequest, StoredFeatures
+from workers.jobs import StoredFeatures
 
 NEED = "features"
 POINTER = "/features_id"

@@ -16,19 +16,11 @@ from fastapi import Request
 from service import kept
 from service.context import Context
 from service.problems import invalid_at
+from service.requests import HeadRequest, InjectionRequest
 from service.submission import Found, Rules, find, stored_head, summarize
 from service.uploads import Limits, Receiver, Submission
 from workers.header import Header
-from workers.jobs import (
-    FeaturesRecord,
-    HeadRecord,
-    HeadRequest,
-    InjectionRequest,
-    JobSpec,
-    Record,
-    StoredFeatures,
-    StoredHead,
-)
+from workers.jobs import FeaturesRecord, HeadRecord, JobSpec, Record, StoredFeatures, StoredHead
 from workers.ledger import Ledger
 from workers.store import Store, StoreError
 

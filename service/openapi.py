@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from service.problems import MEDIA_TYPE, ProblemDocument
-from workers.jobs import HeadRequest, InjectionRequest
+from service.requests import HeadRequest, InjectionRequest
 
 SCHEMAS = "#/components/schemas/"
 DESCRIPTIONS = {

@@ -23,15 +23,9 @@ from service.checks import (
 from service.feature_checks import bias_problems, feature_problems
 from service.pointers import setting_problems
 from service.problems import invalid, invalid_at, invalid_checkpoint
+from service.requests import HeadRequest, InjectionRequest
 from workers.header import Header, HeadTensors, find_head
-from workers.jobs import (
-    ClassEntry,
-    HeadRequest,
-    InjectionRequest,
-    NameEmbeddings,
-    StoredFeatures,
-    StoredHead,
-)
+from workers.jobs import ClassEntry, NameEmbeddings, StoredFeatures, StoredHead
 from workers.ledger import Presence
 
 METHODS_FILE = Path(__file__).with_name("methods.json")

@@ -90,47 +90,6 @@ class CalibrationWish(Strict):
     )
 
 
-class HeadRequest(Strict):
-    """`POST /v1/heads`: what is said about an uploaded checkpoint."""
-
-    class_names: list[ClassEntry] | None = Field(
-        default=None,
-        min_length=2,
-        max_length=200_000,
-        description="The head's classes in row order; by default the list in the file's metadata.",
-    )
-    head: HeadFields = HeadFields()
-
-
-class InjectionRequest(HeadRequest):
-    """`POST /v1/injections`: the classes to add to a head, and how."""
-
-    head_id: str | None = Field(default=None, max_length=64)
-    features_id: str | None = Field(
-        default=None,
-        max_length=64,
-        description="Labelled features of the head's classes, to calibrate by: POST /v1/features.",
-    )
-    add: list[ClassEntry] = Field(min_length=1, max_length=100_000)
-    class_embeddings: Annotated[NameEmbeddings | VectorEmbeddings, Field(discriminator="kind")] = (
-        NameEmbeddings()
-    )
-    method: str = Field(
-        default="auto", max_length=64, description="`auto` tries what the task allows and picks."
-    )
-    settings: dict[str, JsonValue] = {}
-    calibration: CalibrationWish = CalibrationWish()
-    timeout_seconds: int = Field(default=3600, ge=1, le=86_400)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_kind(cls, value: Any) -> Any:
-        embeddings = value.get("class_embeddings") if isinstance(value, dict) else None
-        if isinstance(embeddings, dict) and "kind" not in embeddings:
-            return {**value, "class_embeddings": {"kind": "names", **embeddings}}
-        return value
-
-
 class StoredHead(Strict):
     """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it.
 

@@ -5,17 +5,18 @@ from typing import Any
 import pytest
 
 from service import checks
+from service.requests import InjectionRequest
 from workers import jobs
 from workers.header import HeadTensors
 
 SEEN = [jobs.ClassEntry(name=name) for name in ("cat", "dog")]
 
 
-def request(**fields: Any) -> jobs.InjectionRequest:
-    return jobs.InjectionRequest.model_validate({"add": ["fox"], **fields})
+def request(**fields: Any) -> InjectionRequest:
+    return InjectionRequest.model_validate({"add": ["fox"], **fields})
 
 
-def pointers(asked: jobs.InjectionRequest) -> dict[str, str]:
+def pointers(asked: InjectionRequest) -> dict[str, str]:
     return {problem.pointer: problem.detail for problem in checks.injection_problems(asked, SEEN)}
 
 

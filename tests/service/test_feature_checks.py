@@ -3,7 +3,8 @@
 from typing import Any
 
 from service.feature_checks import feature_problems
-from workers.jobs import InjectionRequest, StoredFeatures
+from service.requests import InjectionRequest
+from workers.jobs import StoredFeatures
 
 NEEDED = ["features"]
 

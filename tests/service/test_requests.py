@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from workers import jobs
+from service.requests import InjectionRequest
+from workers.jobs import NameEmbeddings
 
 
-def request(**fields: Any) -> jobs.InjectionRequest:
-    return jobs.InjectionRequest.model_validate({"add": ["fox"], **fields})
+def request(**fields: Any) -> InjectionRequest:
+    return InjectionRequest.model_validate({"add": ["fox"], **fields})
 
 
 def test_a_class_should_be_a_bare_name_or_a_name_with_a_description() -> None:
@@ -19,7 +20,7 @@ def test_a_class_should_be_a_bare_name_or_a_name_with_a_description() -> None:
 
 def test_an_embedding_without_a_kind_should_be_of_names() -> None:
     embeddings = request(class_embeddings={"encoder": "clip"}).class_embeddings
-    assert embeddings == jobs.NameEmbeddings(encoder="clip")
+    assert embeddings == NameEmbeddings(encoder="clip")
 
 
 @pytest.mark.parametrize("encoder", ["local-dir:/etc", "hf-hub:x/y", "../x", "/etc", "", "a.b"])
