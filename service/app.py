@@ -7,7 +7,17 @@ from importlib.metadata import version
 from anyio import to_thread
 from fastapi import FastAPI
 
-from service import catalogue, downloads, features, heads, health, injections, openapi, problems
+from service import (
+    catalogue,
+    downloads,
+    features,
+    heads,
+    health,
+    injections,
+    openapi,
+    problems,
+    removal,
+)
 from service.config import ServiceSettings
 from service.context import Context
 from service.events import EventHub
@@ -43,7 +53,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.context = context
-    for part in (injections, downloads, heads, features, catalogue, health):
+    for part in (injections, removal, downloads, heads, features, catalogue, health):
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)

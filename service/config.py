@@ -40,7 +40,9 @@ class ServiceSettings(BaseSettings):
         description="owner:bytes pairs, comma-separated: the largest checkpoint of these owners",
     )
     request_bytes_max: int = Field(default=32 * MIB, gt=0, description="largest JSON request")
-    retention_seconds: float = Field(default=7 * 86_400, gt=0, description="life of ended jobs")
+    retention_seconds: float = Field(
+        default=7 * 86_400, gt=0, description="life of ended jobs and their files"
+    )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65_535, description="port of /metrics; without: no metrics"
     )

@@ -118,6 +118,7 @@ class InjectionResource(BaseModel):
     created_at: str
     started_at: str | None
     finished_at: str | None
+    expires_at: str | None
     timeout_seconds: int
     error: JobError | None
     artifacts: list[Artifact]
@@ -236,6 +237,7 @@ def injection_resource(
         created_at=timestamp(record.created_at),
         started_at=timestamp(record.started_at) if record.started_at else None,
         finished_at=timestamp(record.finished_at) if record.finished_at else None,
+        expires_at=timestamp(record.expires_at) if record.expires_at else None,
         error=record.error,
         artifacts=[
             Artifact(name=name, **about) for name, about in manifest.get("files", {}).items()

@@ -26,5 +26,7 @@ class WorkerSettings(BaseSettings):
     )
     lease_seconds: float = Field(default=15.0, ge=0.4, description="after this silence a job moves")
     grace_seconds: float = Field(default=60.0, ge=0, description="time a job gets on SIGTERM")
-    retention_seconds: float = Field(default=7 * 86_400, gt=0, description="life of ended jobs")
+    retention_seconds: float = Field(
+        default=7 * 86_400, gt=0, description="life of ended jobs and their files"
+    )
     log_level: str = Field(default="INFO", description="least level that is logged")

@@ -1,6 +1,7 @@
 """Removes what no record names: artifacts of refused runs, expired jobs, broken uploads.
 
-It touches nothing younger than a day, so that a file may lie before the record that names it.
+The files of an expired job go with its record. Of all else it touches nothing younger than a day,
+so that a file may lie before the record that names it.
 `python -m workers.janitor` takes one turn; a worker's parent starts it every hour.
 """
 
@@ -12,6 +13,7 @@ import structlog
 
 from workers import logs
 from workers.config import WorkerSettings
+from workers.jobs import folders
 from workers.ledger import GROUP, Ledger, LedgerError, connect
 from workers.store import Store, StoreError
 
@@ -79,11 +81,17 @@ class Janitor:
         return bool(self._ledger.client.exists(self._ledger.key(kind, name)))
 
     def _forget_expired(self) -> int:
-        """Take jobs whose records expired out of their owners' lists."""
+        """Delete the files of jobs whose records expired, and take them out of their owners' lists.
+
+        A job in a list had a record: unlike a file that no list names, its files need no day.
+        """
         client, count = self._ledger.client, 0
-        for index in client.scan_iter(self._ledger.key("jobs", "*")):
+        lists = self._ledger.key("jobs", "")
+        for index in client.scan_iter(f"{lists}*"):
             for job, _ in client.zscan_iter(index):
                 if not self._exists("job", job):
+                    for folder in folders(index.removeprefix(lists), job):
+                        self._store.delete(folder)
                     count += client.zrem(index, job)
         return count
 

@@ -173,6 +173,7 @@ class Record(BaseModel):
     created_at: int
     started_at: int | None = None
     finished_at: int | None = None
+    expires_at: int | None = None
     message: str
     token: str = ""
     worker: str | None = None
@@ -207,6 +208,11 @@ class FeaturesRecord(BaseModel):
     owner: str
     created_at: int
     features: dict[str, Any]
+
+
+def folders(owner: str, job: str) -> tuple[str, str]:
+    """Return the two folders of the store that hold all files of a job."""
+    return f"{owner}/{job}/", f"{owner}/uploads/{job}/"
 
 
 def names(entries: Iterable[ClassEntry]) -> tuple[str, ...]:

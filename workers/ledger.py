@@ -103,7 +103,8 @@ class Ledger:
         """Return the full name of a key: prefix, then the parts joined by colons."""
         return self.prefix + ":".join(parts)
 
-    def _run(self, script: str, keys: list[str], *arguments: str | float) -> str:
+    def run(self, script: str, keys: list[str], *arguments: str | float) -> str:
+        """Run a script of workers/lua by its name; LedgerError where Redis does not answer."""
         try:
             return cast(str, self._scripts[script](keys=keys, args=arguments))
         except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -131,7 +132,7 @@ class Ledger:
         keys = [*self._job_keys(job), self.key("jobs", owner)]
         said = (job, owner, timeout_seconds, json.dumps(summary), spec)
         faults.point("before_create")
-        self._run("create", keys, GROUP, self.key("wake"), *said)
+        self.run("create", keys, GROUP, self.key("wake"), *said)
         faults.point("after_create")
 
     def claim(self, consumer: str, *, lease_seconds: float, block_seconds: float) -> Claim | None:
@@ -161,12 +162,12 @@ class Ledger:
     def begin(self, claim: Claim, consumer: str, token: str) -> Begun:
         """Count an attempt and make `token` the run's; `exhausted` ended it as worker_lost."""
         said = (consumer, claim.message, token, ATTEMPTS_MAX)
-        return cast(Begun, self._run("begin", self._job_keys(claim.job), *self._ending, *said))
+        return cast(Begun, self.run("begin", self._job_keys(claim.job), *self._ending, *said))
 
     def renew(self, job: str, consumer: str, token: str) -> Answer:
         """Keep the message: `lost` when another worker has it, `cancelled` when nobody wants it."""
         keys = self._job_keys(job)[:2]
-        return cast(Answer, self._run("renew", keys, GROUP, consumer, token))
+        return cast(Answer, self.run("renew", keys, GROUP, consumer, token))
 
     def progress(
         self, job: str, token: str, change: tuple[float, str, float | None] | None
@@ -175,7 +176,7 @@ class Ledger:
         fraction, stage, loss = change or ("", "", None)
         keys = [self.key("job", job), self.key("events", job)]
         said = (self.key("wake"), token, fraction, stage, "" if loss is None else loss)
-        return cast(Answer, self._run("progress", keys, *said))
+        return cast(Answer, self.run("progress", keys, *said))
 
     def succeed(self, job: str, token: str, manifest: dict[str, Any]) -> Answer:
         """Publish a finished run; refused (`cancelled`, `lost`) unless the token still holds."""
@@ -187,16 +188,16 @@ class Ledger:
 
     def _finish(self, job: str, token: str, *said: str) -> Answer:
         keys = self._job_keys(job)
-        return cast(Answer, self._run("finish", keys, *self._ending, token, *said))
+        return cast(Answer, self.run("finish", keys, *self._ending, token, *said))
 
     def release(self, job: str, token: str, *, counts: bool = False) -> Answer:
         """Put a run back into the queue, its attempt given back unless `counts`."""
         said = (GROUP, self.key("wake"), token, int(counts))
-        return cast(Answer, self._run("release", self._job_keys(job), *said))
+        return cast(Answer, self.run("release", self._job_keys(job), *said))
 
     def cancel(self, job: str) -> str:
         """End a job at once: `ok`, `missing`, or the terminal status it already has."""
-        return self._run("cancel", self._job_keys(job), *self._ending)
+        return self.run("cancel", self._job_keys(job), *self._ending)
 
     def get(self, job: str) -> Record | None:
         """Return the record, or None when there is none (any more)."""
@@ -246,7 +247,7 @@ class Ledger:
         """Say that a worker lives; it counts as online for `PRESENCE_SECONDS`."""
         keys = [self.key("workers"), self.key("worker", presence.name)]
         ttl_ms = int(PRESENCE_SECONDS * 1000)
-        self._run("announce", keys, presence.name, presence.model_dump_json(), ttl_ms)
+        self.run("announce", keys, presence.name, presence.model_dump_json(), ttl_ms)
 
     def withdraw(self, name: str) -> None:
         """Take a worker's announcement back, as it leaves."""

@@ -19,7 +19,7 @@ import httpx
 import psutil
 
 from service import redis_server
-from tests import checkpoints
+from tests import checkpoints, keyspace
 from tests.faults.follower import Follower
 from tests.fundamentals import client
 from tests.processes import Processes, eventually
@@ -205,11 +205,7 @@ class Storm:
     def _lasting(self) -> list[str]:
         """Hold the keyspace against the ledger's list: what lasts, and that all else expires."""
         key, redis = self.ledger.key, self.ledger.client
-        lasting = {name for name in redis.scan_iter("*") if redis.ttl(name) == -1}
-        wrong = [
-            f"key {name} lasts"
-            for name in lasting - {key("queue"), key("workers"), key("jobs", OWNER)}
-        ]
+        wrong = keyspace.leaks(self.ledger)
         if redis.xlen(key("queue")) or redis.xpending(key("queue"), GROUP)["pending"]:
             wrong.append("the queue is not empty")
         return wrong

@@ -117,6 +117,7 @@ def test_the_resource_should_show_the_job_as_documented(api: httpx.Client) -> No
         "workers_online": 0,
         "started_at": None,
         "finished_at": None,
+        "expires_at": None,
         "timeout_seconds": 60,
         "error": None,
         "artifacts": [],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests import keyspace
 from tests.processes import eventually
 from workers.jobs import JobError, Record
 from workers.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger, LedgerError, Presence, connect
@@ -283,6 +284,38 @@ def test_only_the_documented_keys_should_last(ledger: Ledger) -> None:
     ledger.succeed("inj_1", "t1", {})
     create(ledger, "inj_2")
     ledger.cancel("inj_2")
+    create(ledger, "inj_3")
     ledger.announce(Presence(name="w1", device="cpu"))
+    assert keyspace.leaks(ledger) == []
     lasting = {key for key in ledger.client.scan_iter("*") if ledger.client.ttl(key) == -1}
-    assert lasting == {ledger.key("queue"), ledger.key("workers"), ledger.key("jobs", "ada")}
+    assert lasting == {
+        *(ledger.key(name) for name in ("queue", "workers", "jobs:ada")),
+        *(ledger.key(kind, "inj_3") for kind in ("job", "events")),
+    }
+
+
+@pytest.mark.parametrize("name", ["stray", "job", "jobs", "queue:x"])
+def test_a_key_that_the_list_does_not_know_should_be_a_leak(ledger: Ledger, name: str) -> None:
+    ledger.client.set(ledger.key(name), "1")
+    assert keyspace.leaks(ledger) == [f"{ledger.key(name)} is not documented"]
+
+
+def test_an_ended_jobs_key_that_lasts_should_be_a_leak(ledger: Ledger) -> None:
+    create(ledger)
+    ledger.cancel("inj_1")
+    ledger.client.persist(ledger.key("events", "inj_1"))
+    ledger.client.set(ledger.key("janitor"), "1")
+    assert keyspace.leaks(ledger) == [
+        f"{ledger.key('events', 'inj_1')} lasts",
+        f"{ledger.key('janitor')} lasts",
+    ]
+
+
+def test_a_record_should_say_when_it_expires(ledger: Ledger) -> None:
+    create(ledger)
+    assert read(ledger).expires_at is None
+    ledger.cancel("inj_1")
+    record, server = read(ledger), ledger.client.time()
+    assert record.expires_at == (record.finished_at or 0) + ledger.retention_ms
+    left_ms = record.expires_at - (server[0] * 1000 + server[1] // 1000)
+    assert abs(ledger.client.pttl(ledger.key("job", "inj_1")) - left_ms) < 1000

@@ -32,7 +32,9 @@ end
 -- The one way a job ends: record, message, event and expiry together.
 local function conclude(job, queue, events, group, channel, retention_ms, id, fields, body)
   local message = redis.call('HGET', job, 'message')
-  redis.call('HSET', job, 'finished_at', now(), 'token', '', unpack(fields))
+  local at = now()
+  redis.call('HSET', job, 'finished_at', at, 'expires_at', at + retention_ms, 'token', '',
+    unpack(fields))
   drop_message(queue, group, message)
   event(events, channel, id, body)
   redis.call('PEXPIRE', job, retention_ms)
