@@ -67,6 +67,7 @@ def test_the_document_should_describe_every_call(api: httpx.Client) -> None:
         "createInjection",
         "deleteFeatures",
         "deleteHead",
+        "deleteInjection",
         "downloadHead",
         "followInjection",
         "getFeatures",
