@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from models import class_labels
 from models.errors import InjectionError
 from models.head import Head, Metric
 from models.inject import cast_rows
@@ -92,8 +93,8 @@ def write_extended(
     """Copy a checkpoint with its head grown by the unseen rows; `class_names` are all C + U.
 
     Names, dtypes, other tensors and the first C rows keep their bytes; metadata is kept and gets
-    `class_names`, a JSON list, and `seen_count`, C. Needs no more memory than the new rows. Raises
-    InjectionError naming the class whose row overflows the dtype.
+    what `class_labels` tells. Needs no more memory than the new rows. Raises InjectionError naming
+    the class whose row overflows the dtype.
     """
     with source.open("rb") as reader:
         entries, metadata, data_start = _read_header(reader)
@@ -102,12 +103,12 @@ def write_extended(
             added[bias] = _row_bytes(unseen.bias, entries[bias], unseen.class_names)
         count = entries[weight]["shape"][0] + unseen.class_count
         assert len(class_names) == count, f"{len(class_names)} names for {count} rows"
-        names = json.dumps(list(class_names), ensure_ascii=False)
         # Wider types first: a head that grows by an odd count must not misalign what follows it.
         order = sorted(entries, key=lambda name: (-_bits(entries[name]), _start(entries[name])))
         header = _extended_header(entries, order, added, unseen.class_count)
-        seen_count = str(entries[weight]["shape"][0])
-        header[METADATA] = {**metadata, "class_names": names, "seen_count": seen_count}
+        told = class_labels.metadata(class_names, entries[weight]["shape"][0])
+        kept = {key: text for key, text in metadata.items() if key not in class_labels.LABELS}
+        header[METADATA] = {**kept, **told}
         with target.open("wb") as writer:
             _write_header(writer, header)
             for name in order:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from models import class_labels
 from models.errors import InjectionError
 from models.head import Head, Metric
 
@@ -64,8 +65,7 @@ class SemanticHead:
         """Return what a file must say beside the tensors."""
         return {
             "kind": KIND,
-            "class_names": json.dumps(self.class_names, ensure_ascii=False),
-            "seen_count": str(self.seen.class_count),
+            **class_labels.metadata(self.class_names, self.seen.class_count),
             "metric": self.seen.metric,
             "scale": repr(self.seen.scale),
             "temperature": repr(self.temperature),

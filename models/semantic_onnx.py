@@ -2,14 +2,12 @@
 
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from models.onnx_program import TINY, program, unit
 from models.semantic_head import SemanticHead
-
-OPSET, IR_VERSION = 18, 10
-TINY = 1e-12  # what torch's normalize divides by at least
 
 
 def to_onnx(head: SemanticHead) -> bytes:
@@ -17,29 +15,14 @@ def to_onnx(head: SemanticHead) -> bytes:
 
     Class names and constants stand in its metadata.
     """
-    graph = helper.make_graph(
-        [*_seen_logits(head), *_meaning(), *_comparison()],
+    return program(
         "semantic_head",
-        [
-            helper.make_tensor_value_info(
-                "features", TensorProto.FLOAT, ["N", head.seen.feature_size]
-            )
-        ],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", head.class_count])],
-        [
-            numpy_helper.from_array(tensor.numpy(), name)
-            for name, tensor in _constants(head).items()
-        ],
+        [*_seen_logits(head), *_meaning(), *_comparison()],
+        _constants(head),
+        head.metadata(),
+        feature_size=head.seen.feature_size,
+        class_count=head.class_count,
     )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        producer_name="headgraft",
-        ir_version=IR_VERSION,
-    )
-    helper.set_model_props(model, head.metadata())
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
 
 
 def _constants(head: SemanticHead) -> dict[str, Tensor]:
@@ -66,7 +49,7 @@ def _seen_logits(head: SemanticHead) -> list[onnx.NodeProto]:
     if head.seen.metric == "linear":
         return [helper.make_node("Gemm", ["features", "weight", "bias"], ["seen_logits"])]
     return [
-        *_unit("features", "unit_features"),
+        *unit("features", "unit_features"),
         helper.make_node("Gemm", ["unit_features", "weight", "bias"], ["seen_logits"]),
     ]
 
@@ -75,7 +58,7 @@ def _meaning() -> list[onnx.NodeProto]:
     return [
         helper.make_node("Softmax", ["seen_logits"], ["chance"], axis=1),
         helper.make_node("MatMul", ["chance", "seen_embeddings"], ["meaning"]),
-        *_unit("meaning", "unit_meaning"),
+        *unit("meaning", "unit_meaning"),
     ]
 
 
@@ -83,13 +66,4 @@ def _comparison() -> list[onnx.NodeProto]:
     return [
         helper.make_node("MatMul", ["unit_meaning", "class_embeddings"], ["cosines"]),
         helper.make_node("Add", ["cosines", "offsets"], ["logits"]),
-    ]
-
-
-def _unit(source: str, target: str) -> list[onnx.NodeProto]:
-    """Scale each row to unit length."""
-    return [
-        helper.make_node("ReduceL2", [source, "axis"], [f"{target}_length"], keepdims=1),
-        helper.make_node("Max", [f"{target}_length", "tiny"], [f"{target}_divisor"]),
-        helper.make_node("Div", [source, f"{target}_divisor"], [target]),
     ]

@@ -13,11 +13,12 @@ from models import catalogue, checkpoint, encoders
 from models.auto import AUTO
 from models.errors import InjectionError
 from models.head import Head
+from models.inject import inject
 from models.progress import Progress
 from models.semantic_head import SemanticHead
 from models.task import Task
 from workers import features as labelled
-from workers import jobs, page, report, semantic
+from workers import head_formats, jobs, page, report, semantic
 from workers.convert import Limits, defect
 from workers.solve import solve
 from workers.source import converted
@@ -150,6 +151,7 @@ def _written(
         return semantic.write(spec, made, source, folder)
     target = folder / HEAD_FILE
     _write(spec, source, target, made)
+    head_formats.write(inject(task.head, made), task.head.class_count, folder)
     return report.describe(spec, task, made, source, target)
 
 

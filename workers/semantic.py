@@ -13,9 +13,9 @@ from models.head import Head
 from models.semantic_head import KIND, SemanticHead
 from models.semantic_onnx import to_onnx
 from workers import jobs, report
+from workers.head_formats import ONNX_FILE, write_labels
 
 NATIVE_FILE = "head.native.safetensors"
-ONNX_FILE = "head.onnx"
 REASONS = (
     "the head compares class embeddings and has no rows: it does not take the old head's place in "
     "the checkpoint, load it as safetensors (native) or run it as an ONNX program",
@@ -24,10 +24,11 @@ REASONS = (
 
 
 def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) -> dict[str, Any]:
-    """Write both files into `folder`; return what the report says of a head without rows."""
+    """Write its files into `folder`; return what the report says of a head without rows."""
     native = folder / NATIVE_FILE
     save_file(head.state_dict(), native, head.metadata())
     (folder / ONNX_FILE).write_bytes(to_onnx(head))
+    write_labels(head.class_names, folder)
     tensors = spec.head.located
     renamed = {tensors.weight: "weight", **({tensors.bias: "bias"} if tensors.bias else {})}
     split, names = head.seen.class_count, head.class_names

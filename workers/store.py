@@ -90,10 +90,15 @@ class Store:
             raise _failure(error) from error
         return target
 
-    async def stream(self, path: str) -> AsyncIterator[bytes]:
-        """Open an object and return an iterator over its bytes; Missing where there is none."""
+    async def stream(self, path: str, span: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
+        """Open an object and return an iterator over its bytes; Missing where there is none.
+
+        Of `span`, only the bytes from its first number on and before its second.
+        """
         try:
-            found = await obstore.get_async(self._objects, path)
+            found = await obstore.get_async(
+                self._objects, path, options={"range": span} if span else None
+            )
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:

@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from models.semantic_head import SemanticHead, from_state_dict
 from tests import checkpoints
 from tests.workers.test_run import run, spec
+from workers.head_formats import LABELS_FILE, NPZ_FILE, ONNX_FILE
 from workers.page import PAGE_FILE
 from workers.run import HEAD_FILE
-from workers.semantic import NATIVE_FILE, ONNX_FILE
+from workers.semantic import NATIVE_FILE
 
 
 @pytest.fixture
@@ -34,12 +35,12 @@ def native(folder: Path) -> SemanticHead:
     return from_state_dict(load_file(folder / NATIVE_FILE), metadata)
 
 
-def test_it_should_leave_two_files_and_no_extended_checkpoint(source: Path) -> None:
+def test_it_should_leave_files_of_its_own_and_no_extended_checkpoint(source: Path) -> None:
     run_conse(source)
 
-    assert (source.parent / NATIVE_FILE).exists()
-    assert (source.parent / ONNX_FILE).exists()
-    assert not (source.parent / HEAD_FILE).exists()
+    left = {path.name for path in source.parent.iterdir()}
+    assert {NATIVE_FILE, ONNX_FILE, LABELS_FILE} <= left
+    assert not {HEAD_FILE, NPZ_FILE} & left
 
 
 def test_both_files_should_give_the_same_answers(source: Path) -> None:
