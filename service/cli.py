@@ -93,7 +93,13 @@ def inject(
         Path | None,
         typer.Option(help="Labelled features of the head's classes, to calibrate by."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write the extended file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the extended file; .onnx, .npz, .pt: the head alone, "
+            ".json: its labels."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what lies there.")] = False,
     url: UrlOption = None,
 ) -> None:

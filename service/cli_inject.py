@@ -8,19 +8,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.cli_text import Entry, TypedError
-from service.client import HEAD_FILES, Headgraft, Injection
+from service.client import Headgraft, Injection
 from service.client_errors import HeadgraftError
+from service.head_files import FILES, Format
 from service.state import locate
 from service.up_temporary import temporary_service
 
 # The service gives back safetensors, whatever it was sent.
 TORCH_SUFFIXES = (".pt", ".pth")
+# A file's name can ask for the head alone.
+ALONE: dict[str, Format] = {".onnx": "onnx", ".npz": "npz", ".pt": "pt", ".json": "labels"}
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,13 @@ def carry_out(order: Order, url: str | None, key: str | None, console: Console) 
     )
 
 
-def _format(ended: Injection, target: Path) -> Literal["native", "onnx"] | None:
-    """Return None for the extended checkpoint; a head that is no rows has two formats instead."""
-    if any(one["name"] == HEAD_FILES[None] for one in ended["artifacts"]):
-        return None
-    return "onnx" if target.suffix == ".onnx" else "native"
+def _format(ended: Injection, target: Path) -> Format:
+    """Return what the file's name says, else the checkpoint, or what there is in its place."""
+    named = ALONE.get(target.suffix)
+    if named:
+        return named
+    left = {one["name"] for one in ended["artifacts"]}
+    return "safetensors" if FILES["safetensors"] in left else "native"
 
 
 def _expected(estimate: Mapping[str, Any] | None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,12 +17,12 @@ from service.client_errors import HeadgraftError, explain, unreachable
 from service.client_events import Watch
 from service.client_upload import UploadFile
 from service.config import is_loopback
+from service.head_files import FILES, Format
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 RETRIES_MAX = 5
 RETRY_AFTER_SECONDS_MAX = 10.0
 ANSWER_SECONDS = 300.0  # a large upload is stored before it is answered
-HEAD_FILES = {None: "head.safetensors", "native": "head.native.safetensors", "onnx": "head.onnx"}
 
 Entry = str | Mapping[str, str]
 Injection = dict[str, Any]
@@ -156,18 +156,17 @@ class Headgraft:
         self,
         id: str,  # noqa: A002  # the contract's name
         target: Path,
-        format: Literal["native", "onnx"] | None = None,  # noqa: A002  # the contract's name
+        format: Format = "safetensors",  # noqa: A002  # the contract's name
     ) -> Path:
         """Save the extended checkpoint as `target`, whole and checked or not at all.
 
-        A head that is no rows has no such checkpoint, but a `format`.
+        Another `format` is the head alone; a head that is no rows has `native`, `onnx`, `labels`.
         """
         artifacts = {one["name"]: one for one in self.injection(id)["artifacts"]}
-        expected = artifacts.get(HEAD_FILES[format], {}).get("sha256")
+        expected = artifacts.get(FILES[format], {}).get("sha256")
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         try:
-            query = f"?format={format}" if format else ""
-            found = self._save(f"/v1/injections/{id}/head{query}", part)
+            found = self._save(f"/v1/injections/{id}/head?format={format}", part)
             if found != expected:
                 detail = f"the download hashes to {found}, not {expected}: try again"
                 raise HeadgraftError(None, "corrupt_download", detail)

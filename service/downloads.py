@@ -3,15 +3,20 @@
 It does not know how the files were made, nor anything of jobs that still run.
 """
 
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from service import head_formats, report_page
 from service.context import Context, InContext
+from service.head_files import Format
 from service.injections import Own
-from service.openapi import NOT_READY, REPORT, errors
+from service.openapi import HEAD_FILE, REPORT, errors
+from service.preconditions import Conditions, Preconditions, Span
 from service.problems import ProblemError
 from workers.jobs import Record
 
@@ -22,32 +27,37 @@ REPORT_FILE = "report.json"
 @router.get(
     "/{id}/head",
     operation_id="downloadHead",
-    summary="Download the extended checkpoint",
+    summary="Download the extended checkpoint, or the head alone",
     response_class=StreamingResponse,
-    responses={**errors(404, 422), **NOT_READY},
+    responses={**errors(404, 422), **HEAD_FILE},
+)
+@router.head(
+    "/{id}/head",
+    operation_id="inspectHead",
+    summary="Ask for a download's headers alone",
+    response_class=Response,
+    responses={**errors(404, 422), **HEAD_FILE},
 )
 async def download_head(
+    request: Request,
     context: InContext,
     record: Own,
+    conditions: Conditions,
     format: Annotated[  # noqa: A002  # the contract's name
-        head_formats.Format | None, Query(description="Only for a head that is no rows.")
-    ] = None,
-    if_none_match: Annotated[str | None, Header()] = None,
+        Format,
+        Query(
+            description="`safetensors`: the file as uploaded, its head grown. The head alone: "
+            "`onnx` (features to logits), `npz`, `pt` (a state dict), `labels` (`id2label` and "
+            "`label2id`). A head that is no rows: `native`, `onnx`, `labels`."
+        ),
+    ] = "safetensors",
 ) -> Response:
-    """Return the file as uploaded, its head grown; ETag is its sha256.
-
-    A head of another kind (`conse`) has files of its own: ask for `native` or `onnx`.
-    """
+    """Return the file; ETag is its sha256, and one range of it may be asked for."""
     name = head_formats.head_file(record, format)
-    about = _artifact(record, name)
-    saved = f"{record.id}.{head_formats.SUFFIXES[name]}"
-    headers = {
-        "ETag": f'"{about["sha256"]}"',
-        "Content-Disposition": f'attachment; filename="{saved}"',
-    }
-    if if_none_match and headers["ETag"] in if_none_match:
-        return Response(status_code=304, headers=headers)
-    return await _send(context, record, name, "application/octet-stream", headers)
+    saved = head_formats.saved_as(record, format)
+    headers = {"Content-Disposition": f'attachment; filename="{saved}"'}
+    download = Download(context, record, name, head_formats.MEDIA_TYPES[format], headers)
+    return await download.answer(request, conditions)
 
 
 @router.get(
@@ -55,12 +65,20 @@ async def download_head(
     operation_id="readReport",
     summary="Read the report of a finished injection",
     response_class=StreamingResponse,
-    responses={**errors(404, 422), **NOT_READY, **REPORT},
+    responses={**errors(404, 422), **REPORT},
+)
+@router.head(
+    "/{id}/report",
+    operation_id="inspectReport",
+    summary="Ask for a report's headers alone",
+    response_class=Response,
+    responses={**errors(404, 422), **REPORT},
 )
 async def read_report(
     request: Request,
     context: InContext,
     record: Own,
+    conditions: Conditions,
     format: Annotated[  # noqa: A002  # the contract's name
         report_page.Format | None, Query(description="Goes before what Accept prefers.")
     ] = None,
@@ -68,24 +86,64 @@ async def read_report(
     """Return the report: as JSON, or as a page to look at where HTML is preferred."""
     chosen = report_page.wanted(format, request.headers.getlist("accept"))
     headers = {"Vary": "Accept"}
-    if chosen == "json":
-        return await _send(context, record, REPORT_FILE, report_page.MEDIA_TYPES[chosen], headers)
-    _artifact(record, report_page.PAGE_FILE)
-    assert record.manifest is not None
-    headers |= report_page.headers(record.manifest)
-    return await _send(
-        context, record, report_page.PAGE_FILE, report_page.MEDIA_TYPES[chosen], headers
-    )
+    name = REPORT_FILE
+    if chosen == "html":
+        name = report_page.PAGE_FILE
+        _artifact(record, name)
+        assert record.manifest is not None
+        headers |= report_page.headers(record.manifest)
+    download = Download(context, record, name, report_page.MEDIA_TYPES[chosen], headers)
+    return await download.answer(request, conditions)
 
 
-async def _send(
-    context: Context, record: Record, name: str, media_type: str, headers: dict[str, str]
-) -> Response:
-    about = _artifact(record, name)
-    assert record.manifest is not None
-    chunks = await context.store.stream(record.manifest["prefix"] + name)
-    length = {"Content-Length": str(about["bytes"])}
-    return StreamingResponse(chunks, media_type=media_type, headers={**headers, **length})
+@dataclass(frozen=True)
+class Download:
+    """One file of a finished injection, on its way to a client."""
+
+    context: Context
+    record: Record
+    name: str
+    media_type: str
+    headers: Mapping[str, str]
+
+    async def answer(self, request: Request, conditions: Preconditions) -> Response:
+        """Return the file, the part of it that was asked for, or why neither; it is streamed."""
+        about = _artifact(self.record, self.name)
+        tag, size = f'"{about["sha256"]}"', about["bytes"]
+        headers = {**self.headers, **_told(about, tag)}
+        if conditions.verdict(tag) == "not_modified":
+            return Response(status_code=304, headers=headers)
+        # A range is defined for GET alone.
+        if request.method == "HEAD":
+            return self._headers_alone(headers, size)
+        span = conditions.span(tag, size)
+        if span:
+            headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{size}"
+            size = span[1] - span[0]
+        return await self._content(headers | {"Content-Length": str(size)}, span)
+
+    def _headers_alone(self, headers: Mapping[str, str], size: int) -> Response:
+        length = {"Content-Length": str(size)}
+        return Response(media_type=self.media_type, headers={**headers, **length})
+
+    async def _content(self, headers: Mapping[str, str], span: Span | None) -> Response:
+        assert self.record.manifest is not None
+        path = self.record.manifest["prefix"] + self.name
+        chunks = await self.context.store.stream(path, span)
+        status = 206 if span else 200
+        return StreamingResponse(chunks, status, headers, media_type=self.media_type)
+
+
+def _told(about: Mapping[str, Any], tag: str) -> dict[str, str]:
+    """Say what holds of a whole file, whichever part of it is sent."""
+    digest = b64encode(bytes.fromhex(about["sha256"])).decode()
+    return {
+        "ETag": tag,
+        "Repr-Digest": f"sha-256=:{digest}:",
+        "Accept-Ranges": "bytes",
+        # Its owner's, and gone once it is deleted: kept, but asked about every time.
+        "Cache-Control": "private, no-cache",
+    }
 
 
 def _artifact(record: Record, name: str) -> dict[str, Any]:

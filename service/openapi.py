@@ -32,23 +32,37 @@ def _error(description: str) -> dict[str, Any]:
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
-NOT_READY: dict[int | str, dict[str, Any]] = {
-    409: _error(
-        "Not succeeded: `not_ready`, or the failure's own code; a head of another kind than "
-        "was asked for: `head_not_linear`, `head_is_linear`"
-    )
-}
-
-
-REPORT: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The report, or with `Accept: text/html` or `format=html` its page",
-        "content": {
-            "application/json": {"schema": {"type": "object"}},
-            "text/html": {"schema": {"type": "string"}},
-        },
+def _file(description: str, content: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Document a download: whole, in part, unchanged, or not to be had."""
+    part = f"{description}: the range asked for. Of several ranges the whole file is sent"
+    return {
+        200: {"description": description, "content": content, "headers": FILE_HEADERS},
+        206: {"description": part, "content": content, "headers": {**FILE_HEADERS, **PART}},
+        304: {"description": "The file is the one of If-None-Match", "headers": FILE_HEADERS},
+        409: _error(
+            "Not succeeded: `not_ready`, or the failure's own code; a format that this head has "
+            "not: `head_not_linear`, `head_is_linear`, `format_not_written`"
+        ),
+        412: _error("The file is none of those in If-Match"),
+        416: _error("The file has no byte of the range"),
     }
+
+
+TEXT = {"type": "string"}
+BINARY = {"type": "string", "format": "binary"}
+FILE_HEADERS = {
+    "ETag": {"description": "The file's sha256, quoted", "schema": TEXT},
+    "Repr-Digest": {"description": "The whole file's sha-256, RFC 9530", "schema": TEXT},
 }
+PART = {"Content-Range": {"description": "Which bytes, of how many", "schema": TEXT}}
+HEAD_FILE = _file(
+    "The checkpoint, or the head alone",
+    {"application/octet-stream": {"schema": BINARY}, "application/json": {"schema": {}}},
+)
+REPORT = _file(
+    "The report, or with `Accept: text/html` or `format=html` its page",
+    {"application/json": {"schema": {}}, "text/html": {"schema": TEXT}},
+)
 
 
 def _parts(request: str, required: list[str]) -> dict[str, Any]:

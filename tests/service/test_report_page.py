@@ -1,14 +1,13 @@
 """The report as JSON or as a page: what a client prefers, and the headers a page is shown under."""
 
-import hashlib
-
 import httpx
 import pytest
 
 from service import report_page
 from tests.processes import Processes
 from tests.service.files import problem
-from tests.service.test_injections import TOKEN, begin, created
+from tests.service.finished import finished
+from tests.service.test_injections import created
 from workers.ledger import Ledger
 from workers.store import Store
 
@@ -53,16 +52,9 @@ def test_what_is_asked_for_should_go_before_what_is_preferred(asked: report_page
 
 def succeeded(api: httpx.Client, ledger: Ledger, store: Store, *, page: bytes | None) -> str:
     """Do all that a worker does; return the address of the report."""
-    job = created(api)
-    begin(ledger, job)
     files = {"report.json": b'{"kind": "report"}'} | ({"report.html": page} if page else {})
-    prefix, about = f"local/{job}/{TOKEN}/", {}
-    for name, content in files.items():
-        store.write(prefix + name, content)
-        about[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest = {"prefix": prefix, "files": about, "page": page and {"style_source": STYLE}}
-    assert ledger.succeed(job, TOKEN, manifest) == "ok"
-    return f"/v1/injections/{job}/report"
+    told = page and {"style_source": STYLE}
+    return f"{finished(api, ledger, store, files, page=told)}/report"
 
 
 @pytest.fixture

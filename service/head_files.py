@@ -1,0 +1,17 @@
+"""The files that an injection leaves of a head, by the format they are asked for.
+
+Client and service read it; it knows nothing of either.
+"""
+
+from typing import Literal, get_args
+
+Format = Literal["safetensors", "onnx", "npz", "pt", "labels", "native"]
+FILES: dict[Format, str] = {
+    "safetensors": "head.safetensors",
+    "onnx": "head.onnx",
+    "npz": "head.npz",
+    "pt": "head.pt",
+    "labels": "labels.json",
+    "native": "head.native.safetensors",
+}
+FORMATS: tuple[Format, ...] = get_args(Format)
