@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from service import (
     catalogue,
     downloads,
+    event_routes,
     features,
     heads,
     health,
@@ -20,9 +21,11 @@ from service import (
 )
 from service.config import ServiceSettings
 from service.context import Context
+from service.deadlines import Deadlines
 from service.events import EventHub
 from service.metrics import Metrics
 from service.middleware import Frame, Gate
+from service.queue_view import QueueView
 from service.submission import read_methods
 from service.unread import Unread
 from workers.ledger import Ledger, connect
@@ -43,6 +46,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         methods=read_methods(),
         # A client that repeated calls would hide that it was cut off, and with it lost wakes.
         hub=EventHub(Ledger(connect(settings.redis_url, retries=0))),
+        queue=QueueView(ledger),
+        deadlines=Deadlines(ledger),
         metrics=Metrics(ledger),
     )
     app = FastAPI(
@@ -53,7 +58,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.context = context
-    for part in (injections, removal, downloads, heads, features, catalogue, health):
+    for part in (injections, removal, event_routes, downloads, heads, features, catalogue, health):
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)
@@ -68,9 +73,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     context.hub.start()
+    context.deadlines.start()
     try:
         yield
     finally:
         context.hub.close()
+        await to_thread.run_sync(context.deadlines.close)
         await to_thread.run_sync(context.hub.join)
         context.ledger.client.close()

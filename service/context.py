@@ -7,8 +7,10 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Path, Query, Request
 
 from service.config import ServiceSettings
+from service.deadlines import Deadlines
 from service.events import EventHub
 from service.metrics import Metrics
+from service.queue_view import QueueView
 from workers.ledger import Ledger
 from workers.store import Store
 
@@ -22,6 +24,8 @@ class Context:
     store: Store
     methods: Mapping[str, Mapping[str, Any]]
     hub: EventHub
+    queue: QueueView
+    deadlines: Deadlines
     metrics: Metrics
 
 

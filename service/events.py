@@ -115,6 +115,13 @@ class EventHub:
                 if not events:
                     await _wait(news, HEARTBEAT_SECONDS)
 
+    async def wait(self, job: str, seconds: float) -> None:
+        """Return when the job has ended, or after the time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for _ in self.follow(job):
+                    pass
+
     async def _look(self, job: str, after: str) -> tuple[list[Event], bool]:
         try:
             return await to_thread.run_sync(self._look_now, job, after)

@@ -10,10 +10,10 @@ from service import kept
 from service.context import After, Context, Id, InContext, Limit, Owner
 from service.feature_files import FEATURES, FeaturesReader
 from service.intake import fresh_id, limits_of, nothing_left
+from service.kept_resources import FeaturesList, FeaturesResource, features_resource
 from service.multipart import MultipartBody, boundary_of
 from service.openapi import FEATURES_BODY, errors
 from service.problems import ProblemError, invalid_at, not_found
-from service.resources import FeaturesList, FeaturesResource, features_resource
 from service.uploads import in_blocks, too_large
 from workers.header import HeaderError
 from workers.jobs import FeaturesRecord, StoredFeatures

@@ -5,9 +5,9 @@ from fastapi import APIRouter, Request, Response
 from service import kept
 from service.context import After, Id, InContext, Limit, Owner
 from service.intake import take_head
+from service.kept_resources import HeadList, HeadResource, head_resource
 from service.openapi import HEAD_BODY, errors
 from service.problems import not_found
-from service.resources import HeadList, HeadResource, head_resource
 from workers.jobs import HeadRecord
 
 router = APIRouter(prefix="/v1/heads", tags=["heads"])

@@ -1,22 +1,25 @@
-"""The injections of /v1: create, list, read, cancel, follow."""
+"""The injections of /v1: create, list, read, cancel."""
 
-from collections.abc import AsyncIterable
+from collections.abc import Sequence
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import Field
 
 from service.context import After, Context, Id, InContext, Limit, Owner
 from service.intake import take_injection
 from service.openapi import INJECTION_BODY, errors
+from service.preferences import WAIT_SECONDS_MAX, wait_seconds
 from service.problems import ProblemError, not_found
 from service.resources import InjectionList, InjectionResource, injection_resource, links
-from workers.jobs import Record
+from workers.jobs import TERMINAL, Record, Status
 from workers.ledger import LedgerError
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
-ENTRY_PATTERN = r"^[0-9]{1,19}-[0-9]{1,19}$"
+ENDED = "It has ended within the time that `Prefer: wait=N` gave it."
+NONE: tuple[()] = ()
+LIVE = {"Retry-After": "1"}
 
 
 def own_injection(
@@ -32,14 +35,27 @@ def own_injection(
 
 
 Own = Annotated[Record, Depends(own_injection)]
+Prefer = Annotated[
+    str | None,
+    Header(description=f"wait=N: answer once it has ended, or after N <= {WAIT_SECONDS_MAX} s."),
+]
+Statuses = Annotated[
+    Sequence[Status], Query(max_length=5, description="Only those of one of these.")
+]
+Pairs = Annotated[
+    Sequence[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}=", max_length=577)]],
+    Query(max_length=16, description="Only those with all of these: key=value."),
+]
 
 
 def show(context: Context, record: Record) -> InjectionResource:
     """Show a job with its place in the queue."""
+    look = context.queue.look(record)
     return injection_resource(
         record,
-        queue_position=context.ledger.queue_position(record),
-        workers_online=len(context.ledger.workers()),
+        queue_position=look.place(record),
+        workers_online=look.workers_online,
+        seconds_left=look.seconds_left(record),
     )
 
 
@@ -48,7 +64,7 @@ def _show_queued(context: Context, record: Record) -> InjectionResource:
     try:
         return show(context, context.ledger.get(record.id) or record)
     except LedgerError:
-        return injection_resource(record, queue_position=None, workers_online=0)
+        return injection_resource(record)
 
 
 @router.post(
@@ -57,32 +73,53 @@ def _show_queued(context: Context, record: Record) -> InjectionResource:
     operation_id="createInjection",
     summary="Extend a head by new classes",
     openapi_extra={"requestBody": INJECTION_BODY},
-    responses=errors(413, 415, 422),
+    responses={200: {"model": InjectionResource, "description": ENDED}, **errors(413, 415, 422)},
 )
 async def create_injection(
-    request: Request, response: Response, context: InContext, owner: Owner
+    request: Request,
+    response: Response,
+    context: InContext,
+    owner: Owner,
+    prefer: Prefer = None,  # noqa: ARG001  # for the document: there may be several such headers
 ) -> InjectionResource:
     """Take a checkpoint (or `head_id`) and the classes to add; a worker does the rest."""
     record = await take_injection(context, owner, request)
     response.headers["Location"] = links(record.id).self
-    response.headers["Retry-After"] = "1"
-    return await to_thread.run_sync(_show_queued, context, record)
+    seconds = wait_seconds(request.headers.getlist("prefer"))
+    if seconds is not None:
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        await context.hub.wait(record.id, seconds)
+    shown = await to_thread.run_sync(_show_queued, context, record)
+    if shown.status in TERMINAL and seconds is not None:
+        response.status_code = 200
+    else:
+        response.headers.update(LIVE)
+    return shown
 
 
 @router.get(
     "",
     operation_id="listInjections",
     summary="List injections, newest first",
-    responses=errors(422),
+    responses=errors(404, 422),
 )
 def list_injections(
     context: InContext,
     owner: Owner,
     after: After = None,
     limit: Limit = 20,
+    status: Statuses = NONE,
+    metadata: Pairs = NONE,
 ) -> InjectionList:
     """Return a page; `after` its last id comes the next."""
-    records = context.ledger.jobs(owner, after=after, limit=limit + 1)
+    pairs = [pair.partition("=") for pair in metadata]
+    records = context.ledger.jobs(
+        owner,
+        after=after,
+        limit=limit + 1,
+        statuses=status,
+        metadata={key: value for key, _, value in pairs},
+    )
     page = [show(context, record) for record in records[:limit]]
     return InjectionList(data=page, has_more=len(records) > limit)
 
@@ -90,8 +127,13 @@ def list_injections(
 @router.get(
     "/{id}", operation_id="getInjection", summary="Read one injection", responses=errors(404, 422)
 )
-def get_injection(context: InContext, record: Own) -> InjectionResource:
-    """Return status, progress, place in the queue, error and artifacts."""
+def get_injection(response: Response, context: InContext, record: Own) -> InjectionResource:
+    """Return status, progress, place in the queue, seconds left, error and artifacts.
+
+    While it is live, Retry-After says when to ask again.
+    """
+    if not record.is_terminal:
+        response.headers.update(LIVE)
     return show(context, record)
 
 
@@ -112,20 +154,3 @@ def cancel_injection(context: InContext, record: Own) -> InjectionResource:
         detail = f"injection {record.id} has ended already: it is {answer}"
         raise ProblemError(409, "conflict", detail, extra={"injection": shown.model_dump()})
     return shown
-
-
-@router.get(
-    "/{id}/events",
-    operation_id="followInjection",
-    summary="Follow an injection as server-sent events",
-    response_class=EventSourceResponse,
-    responses=errors(404, 422),
-)
-async def follow_injection(
-    context: InContext,
-    record: Own,
-    last_event_id: Annotated[str | None, Header(pattern=ENTRY_PATTERN)] = None,
-) -> AsyncIterable[ServerSentEvent]:
-    """Send `status` and `progress` events, from the first or behind Last-Event-ID, to the end."""
-    async for event in context.hub.follow(record.id, last_event_id or "-"):
-        yield ServerSentEvent(id=event.id, event=event.data["type"], data=event.data)

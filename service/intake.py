@@ -3,9 +3,10 @@
 A refused or broken submission leaves nothing behind. It does not know how answers look.
 """
 
+import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -39,6 +40,12 @@ def limits_of(context: Context, owner: str) -> Limits:
     return Limits(upload=settings.upload_limit(owner), request=settings.request_bytes_max)
 
 
+def origin(request: Request) -> dict[str, str]:
+    """Return what a job keeps of the request it came with, for the worker's log lines."""
+    state = request.state
+    return {"request_id": state.request_id, "traceparent": state.trace.traceparent}
+
+
 async def take_injection(context: Context, owner: str, request: Request) -> Record:
     """Receive, check, store and queue one injection; return its record as it was queued."""
     # First of all, so that with Redis away nobody uploads gigabytes for a 503.
@@ -63,7 +70,7 @@ async def take_injection(context: Context, owner: str, request: Request) -> Reco
     async with nothing_left(context.store, [upload, f"{owner}/{job}/"]) as files:
         submission = await receiver.receive(request)
         intake = _Intake(context, owner, rules, files)
-        return await to_thread.run_sync(intake.queue, job, submission)
+        return await to_thread.run_sync(intake.queue, job, submission, origin(request))
 
 
 class _Intake:
@@ -76,7 +83,9 @@ class _Intake:
         self._owner = owner
         self._rules = rules
 
-    def queue(self, job: str, submission: Submission[InjectionRequest]) -> Record:
+    def queue(
+        self, job: str, submission: Submission[InjectionRequest], origin: Mapping[str, str]
+    ) -> Record:
         asked = submission.request
         if asked is None:
             raise invalid_at("", "the part request is missing: it holds the injection as JSON")
@@ -95,6 +104,7 @@ class _Intake:
             summary=summarize(asked, head, features),
             created_at=int(time.time() * 1000),
             message="",
+            metadata=asked.metadata,
         )
         self._context.store.write(queued.spec, spec.model_dump_json().encode())
         # From here on the job may exist even if we never hear so: its files are not ours to
@@ -106,6 +116,8 @@ class _Intake:
             spec=queued.spec,
             summary=queued.summary,
             timeout_seconds=queued.timeout_seconds,
+            deadline_seconds=asked.deadline_seconds,
+            fields={"metadata": json.dumps(asked.metadata), **origin},
         )
         self._context.metrics.note_injection()
         return queued

@@ -43,8 +43,7 @@ def page(
 ) -> list[Upload]:
     """Return up to `limit` of the owner's uploads older than `after`, newest first."""
     index = _index(ledger, kind, owner)
-    rank = ledger.ask("zrevrank", index, after) if after else None
-    start = rank + 1 if rank is not None else 0
+    start = ledger.behind(index, after)
     names = ledger.ask("zrevrange", index, start, start + limit - 1)
     return [record for name in names if (record := find(ledger, kind, name, owner))]
 

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import trace
 from service.auth import find_owner
 from service.config import LOCAL_OWNER, MIB, ServiceSettings
 from service.metrics import Metrics
@@ -41,10 +42,12 @@ class Frame:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        span = trace.enter(Headers(scope=scope).getlist("traceparent"))
+        scope.setdefault("state", {}).update(request_id=request_id, trace=span)
         answer = _Answer(send, request_id)
         start = time.monotonic()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        told = {"request_id": request_id, "trace_id": span.trace_id, "span_id": span.span_id}
+        with structlog.contextvars.bound_contextvars(**told):
             try:
                 await self._app(scope, receive, answer.send)
             except ClientDisconnect:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from service.checks import Problem
 from service.pointers import locate
 from workers.header import HeaderError
-from workers.ledger import LedgerError
+from workers.ledger import LedgerError, UnknownCursorError
 from workers.store import Full, Missing, StoreError
 
 MEDIA_TYPE = "application/problem+json"
@@ -133,6 +133,8 @@ def translate(error: Exception) -> ProblemError | None:
         return invalid_checkpoint(str(error))
     if isinstance(error, RequestValidationError):
         return invalid([locate(one, None) for one in error.errors()])
+    if isinstance(error, UnknownCursorError):
+        return ProblemError(404, "not_found", str(error), errors=[Problem("/after", str(error))])
     if isinstance(error, HTTPException):
         code = CODES.get(error.status_code, "http_error")
         return ProblemError(error.status_code, code, error.detail, headers=error.headers)
@@ -164,6 +166,6 @@ def install(app: FastAPI) -> None:
             log.error("store_failed", error=str(error))
         return render(problem, request.state.request_id)
 
-    expected = (HeaderError, RequestValidationError, HTTPException)
+    expected = (HeaderError, RequestValidationError, HTTPException, UnknownCursorError)
     for kind in (ProblemError, LedgerError, StoreError, *expected):
         app.add_exception_handler(kind, handle)

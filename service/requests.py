@@ -13,6 +13,10 @@ from workers.jobs import (
     VectorEmbeddings,
 )
 
+# A filter is written key=value.
+MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+MetadataValue = Annotated[str, Field(max_length=512)]
+
 
 class HeadRequest(Strict):
     """`POST /v1/heads`: what is said about an uploaded checkpoint."""
@@ -44,7 +48,20 @@ class InjectionRequest(HeadRequest):
     )
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     calibration: CalibrationWish = CalibrationWish()
-    timeout_seconds: int = Field(default=3600, ge=1, le=86_400)
+    timeout_seconds: int = Field(
+        default=3600, ge=1, le=86_400, description="How long a run may last."
+    )
+    deadline_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=7 * 86_400,
+        description="From now on: a job that has not ended by then, queued or running, fails.",
+    )
+    metadata: dict[MetadataKey, MetadataValue] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Yours to find the injection by; the service does not look at it.",
+    )
 
     @model_validator(mode="before")
     @classmethod

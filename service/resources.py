@@ -9,15 +9,12 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from workers.jobs import (
-    FeaturesRecord,
     FileFormat,
-    HeadRecord,
     JobError,
     Record,
     Status,
-    StoredFeatures,
-    StoredHead,
 )
+from workers.ledger import Event
 
 
 class HeadSummary(BaseModel):
@@ -113,13 +110,16 @@ class InjectionResource(BaseModel):
     unseen_count: int
     head: HeadSummary
     features: FeaturesSummary | None = None
+    metadata: dict[str, str]
     queue_position: int | None
     workers_online: int
+    seconds_left: float | None
     created_at: str
     started_at: str | None
     finished_at: str | None
     expires_at: str | None
     timeout_seconds: int
+    deadline_at: str | None
     error: JobError | None
     artifacts: list[Artifact]
     seconds: dict[str, float] | None
@@ -135,61 +135,28 @@ class InjectionList(BaseModel):
     has_more: bool
 
 
-class HeadResource(BaseModel):
-    """An uploaded head; of a torch file's, null where the request did not say."""
+class EventResource(BaseModel):
+    """One event; `data` is what the stream of server-sent events carries."""
 
-    object: Literal["head"] = "head"
+    object: Literal["event"] = "event"
     id: str
-    sha256: str
-    bytes: int
-    format: FileFormat
-    weight: str | None
-    bias: str | None
-    class_count: int
-    feature_size: int | None
-    dtype: str | None
-    metric: Literal["linear", "cosine"]
-    scale: float
+    type: str
     created_at: str
-    class_names: list[str]
+    data: dict[str, Any]
 
 
-class HeadList(BaseModel):
-    """A page of heads, newest first."""
+class EventList(BaseModel):
+    """A page of events, oldest first."""
 
     object: Literal["list"] = "list"
-    data: list[HeadResource]
-    has_more: bool
-
-
-class FeaturesResource(BaseModel):
-    """Uploaded labelled features; `classes` counts the distinct labels."""
-
-    object: Literal["features"] = "features"
-    id: str
-    sha256: str
-    bytes: int
-    count: int
-    feature_size: int
-    dtype: str
-    label_dtype: str
-    label_min: int
-    label_max: int
-    classes: int
-    created_at: str
-
-
-class FeaturesList(BaseModel):
-    """A page of uploads, newest first."""
-
-    object: Literal["list"] = "list"
-    data: list[FeaturesResource]
+    data: list[EventResource]
     has_more: bool
 
 
 class MethodResource(BaseModel):
     """An installed method."""
 
+    object: Literal["method"] = "method"
     name: str
     summary: str
     needs: list[str]
@@ -207,6 +174,7 @@ class MethodList(BaseModel):
 class EncoderResource(BaseModel):
     """A text encoder, and how many of the workers online have it."""
 
+    object: Literal["encoder"] = "encoder"
     name: str
     dimension: int
     digest: str
@@ -221,12 +189,25 @@ class EncoderList(BaseModel):
 
 
 def injection_resource(
-    record: Record, *, queue_position: int | None, workers_online: int
+    record: Record,
+    *,
+    queue_position: int | None = None,
+    workers_online: int = 0,
+    seconds_left: float | None = None,
 ) -> InjectionResource:
     """Show a job."""
     manifest = record.manifest or {}
     shown = record.model_dump(
-        include={"id", "status", "attempt", "progress", "stage", "loss", "timeout_seconds"}
+        include={
+            "id",
+            "status",
+            "attempt",
+            "progress",
+            "stage",
+            "loss",
+            "timeout_seconds",
+            "metadata",
+        }
     )
     known = {**record.summary["head"], **manifest.get("head", {})}
     return InjectionResource(
@@ -234,10 +215,12 @@ def injection_resource(
         **{**record.summary, "head": known},
         queue_position=queue_position,
         workers_online=workers_online,
+        seconds_left=None if seconds_left is None else round(seconds_left, 1),
         created_at=timestamp(record.created_at),
-        started_at=timestamp(record.started_at) if record.started_at else None,
-        finished_at=timestamp(record.finished_at) if record.finished_at else None,
-        expires_at=timestamp(record.expires_at) if record.expires_at else None,
+        started_at=timestamp_or_none(record.started_at),
+        finished_at=timestamp_or_none(record.finished_at),
+        expires_at=timestamp_or_none(record.expires_at),
+        deadline_at=timestamp_or_none(record.deadline_at),
         error=record.error,
         artifacts=[
             Artifact(name=name, **about) for name, about in manifest.get("files", {}).items()
@@ -255,27 +238,17 @@ def links(job: str) -> Links:
     return Links(self=own, **parts)
 
 
-def head_resource(record: HeadRecord) -> HeadResource:
-    """Show an uploaded head."""
-    head = StoredHead.model_validate(record.head)
-    return HeadResource(
-        id=record.id,
-        created_at=timestamp(record.created_at),
-        class_names=[entry.name for entry in head.class_names],
-        class_count=len(head.class_names),
-        **head.known(),
-        **head.model_dump(include={"sha256", "bytes", "format", "metric", "scale"}),
+def event_resource(event: Event) -> EventResource:
+    """Show an event."""
+    about = event.data
+    return EventResource(
+        id=event.id, type=about["type"], created_at=timestamp(about["at"]), data=about
     )
 
 
-def features_resource(record: FeaturesRecord) -> FeaturesResource:
-    """Show uploaded features."""
-    features = StoredFeatures.model_validate(record.features)
-    return FeaturesResource(
-        id=record.id,
-        created_at=timestamp(record.created_at),
-        **features.model_dump(exclude={"path"}),
-    )
+def timestamp_or_none(milliseconds: int | None) -> str | None:
+    """Write a time, if there is one."""
+    return timestamp(milliseconds) if milliseconds is not None else None
 
 
 def timestamp(milliseconds: int) -> str:

@@ -7,6 +7,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,7 +106,9 @@ class Attempt:
             stop=self.stop,
         )
         self.keeper.start()
-        thread = threading.Thread(target=self._work, name=self.record.id, daemon=True)
+        # A thread begins without the context that log lines take job and trace from.
+        work = copy_context().run
+        thread = threading.Thread(target=work, args=(self._work,), name=self.record.id, daemon=True)
         thread.start()
         try:
             reason = self._watch(thread)
@@ -117,7 +120,7 @@ class Attempt:
 
     def _watch(self, thread: threading.Thread) -> Reason | None:
         """Wait for the thread; say why it was told to stop, None when it ended by itself."""
-        deadline = time.monotonic() + self.record.timeout_seconds
+        deadline = time.monotonic() + self.record.seconds_allowed
         while thread.is_alive():
             thread.join(WATCH_SECONDS)
             reason = self._why_stop(time.monotonic(), deadline)
@@ -148,7 +151,7 @@ class Attempt:
             faults.point("before_commit")
             return self.means.insist(lambda: ledger.succeed(job, token, manifest))
         if reason == "timeout":
-            late = JobError(code="timeout", message=_timeout_text(self.record.timeout_seconds))
+            late = _late(self.record)
             return self.means.insist(lambda: ledger.fail(job, token, late))
         if reason == "drained" or self.outcome.device_dead:
             counts = self.outcome.device_dead
@@ -164,16 +167,15 @@ class Attempt:
             log.warning("artifacts_left_to_the_janitor", prefix=self.prefix, error=str(error))
 
     def _work(self) -> None:
-        with structlog.contextvars.bound_contextvars(job=self.record.id, token=self.token[:8]):
-            try:
-                self.outcome.manifest = self._produce()
-            except Stopped:
-                return
-            except Exception as error:
-                self.outcome.device_dead = isinstance(
-                    error, torch.AcceleratorError
-                ) and not isinstance(error, torch.OutOfMemoryError)
-                self.outcome.error = _job_error(error, self.record.id)
+        try:
+            self.outcome.manifest = self._produce()
+        except Stopped:
+            return
+        except Exception as error:
+            self.outcome.device_dead = isinstance(error, torch.AcceleratorError) and not isinstance(
+                error, torch.OutOfMemoryError
+            )
+            self.outcome.error = _job_error(error, self.record.id)
 
     def _produce(self) -> dict[str, Any]:
         progress = Progress(self.keeper.note, self.stop)
@@ -200,8 +202,12 @@ class Attempt:
             return publish(self.means.store, output, self.prefix, told)
 
 
-def _timeout_text(seconds: int) -> str:
-    return f"the job did not end within its timeout_seconds, {seconds}"
+def _late(record: Record) -> JobError:
+    seconds = record.timeout_seconds
+    if record.seconds_allowed < seconds:
+        return JobError(code="deadline", message="the job did not end by its deadline")
+    text = f"the job did not end within its timeout_seconds, {seconds}"
+    return JobError(code="timeout", message=text)
 
 
 def _job_error(error: Exception, job: str) -> JobError:

@@ -91,7 +91,11 @@ class Child:
             log.info("not_begun", job=claim.job, answer=begun)
             return
         with structlog.contextvars.bound_contextvars(
-            job=record.id, owner=record.owner, attempt=record.attempt, token=token[:8]
+            job=record.id,
+            owner=record.owner,
+            attempt=record.attempt,
+            token=token[:8],
+            **record.origin,
         ):
             log.info("job_begun", worker=means.consumer)
             faults.point("after_begin")

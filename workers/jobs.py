@@ -182,10 +182,28 @@ class Record(BaseModel):
     loss: float | None = None
     error: JobError | None = None
     manifest: dict[str, Any] | None = None
+    metadata: dict[str, str] = {}
+    deadline_at: int | None = None
+    request_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def seconds_allowed(self) -> float:
+        """How long the run that has begun may last: its timeout, or less before a deadline."""
+        if self.deadline_at is None or self.started_at is None:
+            return self.timeout_seconds
+        return min(self.timeout_seconds, (self.deadline_at - self.started_at) / 1000)
+
+    @property
+    def origin(self) -> dict[str, str | None]:
+        """Say for log lines which request this job came with, and which trace it belongs to."""
+        _, trace_id, parent_id, _ = (self.traceparent or "---").split("-")
+        told = {"request_id": self.request_id, "trace_id": trace_id, "parent_id": parent_id}
+        return {name: value or None for name, value in told.items()}
 
 
 class HeadRecord(BaseModel):

@@ -7,41 +7,43 @@ It knows nothing of what a job computes. Every key it uses starts with the prefi
   jobs:OWNER       sorted set of the owner's job ids by creation time               lasting
   heads:OWNER      sorted set of the owner's uploaded heads by creation time        lasting
   features:OWNER   sorted set of the owner's labelled features by creation time     lasting
+  deadlines        sorted set of the live jobs that have a deadline, by deadline    lasting
   head:ID          hash, an uploaded checkpoint                                     lasting
   feature:ID       hash, uploaded labelled features                                 lasting
   job:ID           hash, the record; expires `retention_seconds` after the job ended
   events:ID        stream, what happened to the job; expires with the record
   worker:NAME      string, what a worker announced; expires with its presence
+  seconds:METHOD   list, what the last jobs of a method took; expires `retention_seconds` after
   janitor          string, set while a janitor has cleaned within the hour; expires
   wake             channel, the id of each job that has a new event (holds no data)
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import redis
 from pydantic import BaseModel, Field
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.retry import Retry
 
 from workers import faults
+from workers.calls import PREFIX, Calls, LedgerError, connect
 from workers.jobs import JobError, Record
 
+__all__ = ["Ledger", "LedgerError", "connect"]
+
 GROUP = "workers"
-PREFIX = "headgraft:"
 ATTEMPTS_MAX = 3
 PRESENCE_SECONDS = 15.0
-SCRIPTS = Path(__file__).parent / "lua"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Answer = Literal["ok", "cancelled", "lost"]
-Begun = Literal["begun", "lost", "gone", "exhausted"]
+Begun = Literal["begun", "lost", "gone", "exhausted", "late"]
 
 
-class LedgerError(Exception):
-    """Redis did not answer in time; nothing is known about the call's effect."""
+class UnknownCursorError(Exception):
+    """A page was asked for behind an entry that is not in the list (any more)."""
 
 
 class Presence(BaseModel):
@@ -69,46 +71,14 @@ class Event:
     data: dict[str, Any]
 
 
-def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
-    """Return a client that repeats a call which fails or is not answered within the time."""
-    backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
-    retry = Retry(backoff, retries)
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        retry=retry,
-        health_check_interval=0,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-    )
-
-
-class Ledger:
+class Ledger(Calls):
     """Every transition of a job, each one script on the server, each safe to repeat."""
 
     def __init__(
         self, client: "redis.Redis", *, retention_seconds: float = 7 * 86_400, prefix: str = PREFIX
     ) -> None:
-        self.client = client
-        self.prefix = prefix
+        super().__init__(client, prefix)
         self.retention_ms = int(retention_seconds * 1000)
-        shared = (SCRIPTS / "_shared.lua").read_text()
-        self._scripts = {
-            path.stem: client.register_script(shared + path.read_text())
-            for path in SCRIPTS.glob("*.lua")
-            if path.stem != "_shared"
-        }
-
-    def key(self, *parts: str) -> str:
-        """Return the full name of a key: prefix, then the parts joined by colons."""
-        return self.prefix + ":".join(parts)
-
-    def run(self, script: str, keys: list[str], *arguments: str | float) -> str:
-        """Run a script of workers/lua by its name; LedgerError where Redis does not answer."""
-        try:
-            return cast(str, self._scripts[script](keys=keys, args=arguments))
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerError(f"Redis does not answer: {error}") from error
 
     def _job_keys(self, job: str) -> list[str]:
         return [self.key("job", job), self.key("queue"), self.key("events", job)]
@@ -126,13 +96,25 @@ class Ledger:
                 raise
 
     def create(
-        self, job: str, owner: str, *, spec: str, summary: dict[str, Any], timeout_seconds: int
+        self,
+        job: str,
+        owner: str,
+        *,
+        spec: str,
+        summary: dict[str, Any],
+        timeout_seconds: int,
+        deadline_seconds: int | None = None,
+        fields: Mapping[str, str] = NOTHING,
     ) -> None:
-        """Create the record and queue the job in one step; a repeat of the id does nothing."""
-        keys = [*self._job_keys(job), self.key("jobs", owner)]
-        said = (job, owner, timeout_seconds, json.dumps(summary), spec)
+        """Create the record and queue the job in one step; a repeat of the id does nothing.
+
+        `deadline_seconds` count from now; `fields` are further ones of the record.
+        """
+        keys = [*self._job_keys(job), self.key("jobs", owner), self.key("deadlines")]
+        said = (job, owner, timeout_seconds, json.dumps(summary), spec, deadline_seconds or "")
+        further = [part for pair in fields.items() for part in pair]
         faults.point("before_create")
-        self.run("create", keys, GROUP, self.key("wake"), *said)
+        self.run("create", keys, *self._ending, *said, *further)
         faults.point("after_create")
 
     def claim(self, consumer: str, *, lease_seconds: float, block_seconds: float) -> Claim | None:
@@ -160,7 +142,7 @@ class Ledger:
         return Claim(taken[0][0], taken[0][1]["job"]) if taken else None
 
     def begin(self, claim: Claim, consumer: str, token: str) -> Begun:
-        """Count an attempt and make `token` the run's; `exhausted` ended it as worker_lost."""
+        """Count an attempt and make `token` the run's; `exhausted` and `late` ended the job."""
         said = (consumer, claim.message, token, ATTEMPTS_MAX)
         return cast(Begun, self.run("begin", self._job_keys(claim.job), *self._ending, *said))
 
@@ -188,7 +170,8 @@ class Ledger:
 
     def _finish(self, job: str, token: str, *said: str) -> Answer:
         keys = self._job_keys(job)
-        return cast(Answer, self.run("finish", keys, *self._ending, token, *said))
+        history = self.key("seconds", "")
+        return cast(Answer, self.run("finish", keys, *self._ending, token, history, *said))
 
     def release(self, job: str, token: str, *, counts: bool = False) -> Answer:
         """Put a run back into the queue, its attempt given back unless `counts`."""
@@ -204,25 +187,36 @@ class Ledger:
         fields = cast(dict[str, str], self.ask("hgetall", self.key("job", job)))
         return _record(fields) if fields else None
 
-    def jobs(self, owner: str, *, after: str | None = None, limit: int = 20) -> list[Record]:
-        """Return up to `limit` of the owner's records older than job `after`, newest first."""
+    def jobs(
+        self,
+        owner: str,
+        *,
+        after: str | None = None,
+        limit: int = 20,
+        statuses: Collection[str] = (),
+        metadata: Mapping[str, str] = NOTHING,
+    ) -> list[Record]:
+        """Return up to `limit` of the owner's records older than job `after`, newest first.
+
+        Those of one of the statuses only, if any are given, and with all of the metadata.
+        """
         index = self.key("jobs", owner)
-        rank = self.ask("zrevrank", index, after) if after else None
-        start = rank + 1 if rank is not None else 0
+        start = self.behind(index, after)
         records: list[Record] = []
         while len(records) < limit and (ids := self.ask("zrevrange", index, start, start + 99)):
-            records += [record for job in ids if (record := self.get(job))]
+            found = self.ask_all([("hgetall", self.key("job", job)) for job in ids])
+            records += [_record(one) for one in found if one and _is_of(one, statuses, metadata)]
             start += len(ids)
         return records[:limit]
 
-    def queue_position(self, record: Record) -> int | None:
-        """Return 1 for the next job to be delivered; None once a worker has it."""
-        if record.status != "queued":
-            return None
-        groups: Any = self.ask("xinfo_groups", self.key("queue"))
-        delivered = groups[0]["last-delivered-id"] if groups else "0-0"
-        ahead = self.ask("xrange", self.key("queue"), f"({delivered}", record.message)
-        return max(1, len(ahead))
+    def behind(self, index: str, after: str | None) -> int:
+        """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""
+        if after is None:
+            return 0
+        rank = self.ask("zrevrank", index, after)
+        if rank is None:
+            raise UnknownCursorError(f"there is no {after!r:.80} to go on behind")
+        return int(rank) + 1
 
     def events(self, job: str, *, after: str = "-", count: int = 500) -> list[Event]:
         """Return the job's events behind stream id `after`, oldest first."""
@@ -264,17 +258,18 @@ class Ledger:
         """Return when Redis answers; LedgerError when it does not."""
         self.ask("ping")
 
-    def ask(self, command: str, *arguments: object) -> Any:
-        """Call a command of the server; LedgerError where it does not answer."""
-        try:
-            return getattr(self.client, command)(*arguments)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerError(f"Redis does not answer: {error}") from error
+
+def _is_of(
+    fields: Mapping[str, str], statuses: Collection[str], metadata: Mapping[str, str]
+) -> bool:
+    if statuses and fields["status"] not in statuses:
+        return False
+    return not metadata or metadata.items() <= json.loads(fields.get("metadata", "{}")).items()
 
 
 def _record(fields: dict[str, str]) -> Record:
     document: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
-    for name in ("summary", "error", "manifest"):
+    for name in ("summary", "error", "manifest", "metadata"):
         if name in document:
             document[name] = json.loads(document[name])
     return Record.model_validate(document)

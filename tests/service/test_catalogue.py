@@ -26,8 +26,8 @@ def test_encoders_should_be_those_of_the_workers_online(api: httpx.Client, ledge
     ledger.announce(Presence(name="b", device="cuda:0", encoders={"minilm": minilm, "clip": clip}))
 
     assert api.get("/v1/encoders").json()["data"] == [
-        {"name": "clip", **clip, "workers": 1},
-        {"name": "minilm", **minilm, "workers": 2},
+        {"object": "encoder", "name": "clip", **clip, "workers": 1},
+        {"object": "encoder", "name": "minilm", **minilm, "workers": 2},
     ]
     ledger.withdraw("b")
     assert [one["name"] for one in api.get("/v1/encoders").json()["data"]] == ["minilm"]

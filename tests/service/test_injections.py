@@ -84,7 +84,12 @@ def test_a_submission_should_be_queued_whatever_the_order_of_its_parts(
 
 
 def test_the_resource_should_show_the_job_as_documented(api: httpx.Client) -> None:
-    request = injection(settings={"gamma": 2}, timeout_seconds=60, class_embeddings=vectors())
+    request = injection(
+        settings={"gamma": 2},
+        timeout_seconds=60,
+        class_embeddings=vectors(),
+        metadata={"team": "birds"},
+    )
     resource = submit(api, request).json()
     own = f"/v1/injections/{resource['id']}"
 
@@ -115,10 +120,13 @@ def test_the_resource_should_show_the_job_as_documented(api: httpx.Client) -> No
         "features": None,
         "queue_position": 1,
         "workers_online": 0,
+        "seconds_left": None,
+        "metadata": {"team": "birds"},
         "started_at": None,
         "finished_at": None,
         "expires_at": None,
         "timeout_seconds": 60,
+        "deadline_at": None,
         "error": None,
         "artifacts": [],
         "seconds": None,

@@ -25,6 +25,7 @@ def traces(ledger: Ledger, job: str) -> list[str]:
             "hash": lambda key: str(ledger.client.hgetall(key)),
             "zset": lambda key: str(ledger.client.zrange(key, 0, -1)),
             "stream": lambda key: str(ledger.client.xrange(key)),
+            "list": lambda key: str(ledger.client.lrange(key, 0, -1)),
             "set": lambda key: str(ledger.client.smembers(key)),
             "string": lambda key: str(ledger.client.get(key)),
         }[kind](key)

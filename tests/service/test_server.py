@@ -76,6 +76,7 @@ def test_the_document_should_describe_every_call(api: httpx.Client) -> None:
         "isAlive",
         "isReady",
         "listEncoders",
+        "listEvents",
         "listFeatures",
         "listHeads",
         "listInjections",

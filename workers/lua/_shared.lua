@@ -40,3 +40,10 @@ local function conclude(job, queue, events, group, channel, retention_ms, id, fi
   redis.call('PEXPIRE', job, retention_ms)
   redis.call('PEXPIRE', events, retention_ms)
 end
+
+local function miss_deadline(job, queue, events, group, channel, retention_ms, id, attempt)
+  local problem = cjson.encode({code = 'deadline', message = 'the job did not end by its deadline'})
+  conclude(job, queue, events, group, channel, retention_ms, id,
+    {'status', 'failed', 'error', problem},
+    {type = 'status', status = 'failed', attempt = tonumber(attempt), code = 'deadline'})
+end

@@ -5,14 +5,18 @@ local group, channel, retention_ms, consumer, message, token, attempts_max = unp
 if not is_mine(queue, group, consumer, message) then
   return 'lost'
 end
-local status, attempt, held, id, current =
-  unpack(redis.call('HMGET', job, 'status', 'attempt', 'token', 'id', 'message'))
+local status, attempt, held, id, current, deadline_at =
+  unpack(redis.call('HMGET', job, 'status', 'attempt', 'token', 'id', 'message', 'deadline_at'))
 if not status or is_terminal(status) or current ~= message then
   drop_message(queue, group, message)
   return 'gone'
 end
 if held == token then
   return 'begun'
+end
+if deadline_at and tonumber(deadline_at) <= now() then
+  miss_deadline(job, queue, events, group, channel, retention_ms, id, attempt)
+  return 'late'
 end
 if tonumber(attempt) >= tonumber(attempts_max) then
   local problem = cjson.encode({

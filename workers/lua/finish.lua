@@ -1,9 +1,10 @@
 -- Publish a run's result, if its token still holds; the same token gets the same answer again.
--- KEYS job, queue, events; ARGV group, channel, retention_ms, token, status, field, value, code
+-- KEYS job, queue, events; ARGV group, channel, retention_ms, token, history, status, field,
+-- value, code; `history` and the method's name make the key of what its jobs took
 local job, queue, events = unpack(KEYS)
-local group, channel, retention_ms, token, status, field, value, code = unpack(ARGV)
-local current, held, finished, id, attempt =
-  unpack(redis.call('HMGET', job, 'status', 'token', 'finished_token', 'id', 'attempt'))
+local group, channel, retention_ms, token, history, status, field, value, code = unpack(ARGV)
+local current, held, finished, id, attempt, summary, started_at = unpack(redis.call('HMGET', job,
+  'status', 'token', 'finished_token', 'id', 'attempt', 'summary', 'started_at'))
 if finished == token then
   return 'ok'
 end
@@ -18,6 +19,10 @@ local body = {type = 'status', status = status, attempt = tonumber(attempt)}
 if status == 'succeeded' then
   table.insert(fields, 'progress')
   table.insert(fields, 1)
+  local took = history .. (cjson.decode(summary).method or 'unknown')
+  redis.call('LPUSH', took, now() - tonumber(started_at))
+  redis.call('LTRIM', took, 0, 19)
+  redis.call('PEXPIRE', took, retention_ms)
 else
   body.code = code
 end

@@ -1,0 +1,72 @@
+"""Calls of the Redis server, commands and scripts alike, each of which may go unanswered.
+
+It knows no key but their common prefix.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+PREFIX = "headgraft:"
+SCRIPTS = Path(__file__).parent / "lua"
+
+
+class LedgerError(Exception):
+    """Redis did not answer in time; nothing is known about the call's effect."""
+
+
+def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
+    """Return a client that repeats a call which fails or is not answered within the time."""
+    backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
+    retry = Retry(backoff, retries)
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        retry=retry,
+        health_check_interval=0,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+    )
+
+
+class Calls:
+    """A client with our scripts, each safe to repeat."""
+
+    def __init__(self, client: "redis.Redis", prefix: str) -> None:
+        self.client = client
+        self.prefix = prefix
+        shared = (SCRIPTS / "_shared.lua").read_text()
+        self._scripts = {
+            path.stem: client.register_script(shared + path.read_text())
+            for path in SCRIPTS.glob("*.lua")
+            if path.stem != "_shared"
+        }
+
+    def key(self, *parts: str) -> str:
+        """Return the full name of a key: prefix, then the parts joined by colons."""
+        return self.prefix + ":".join(parts)
+
+    def run(self, script: str, keys: list[str], *arguments: str | float) -> str:
+        """Run one of the scripts; LedgerError where the server does not answer."""
+        try:
+            return cast(str, self._scripts[script](keys=keys, args=arguments))
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerError(f"Redis does not answer: {error}") from error
+
+    def ask(self, command: str, *arguments: object) -> Any:
+        """Call a command of the server; LedgerError where it does not answer."""
+        return self.ask_all([(command, *arguments)])[0]
+
+    def ask_all(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
+        """Call commands in one trip; LedgerError where the server does not answer."""
+        try:
+            with self.client.pipeline(transaction=False) as pipe:
+                for command, *arguments in commands:
+                    getattr(pipe, str(command))(*arguments)
+                return pipe.execute()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerError(f"Redis does not answer: {error}") from error
