@@ -73,6 +73,8 @@ def test_the_document_should_describe_every_call(api: httpx.Client) -> None:
         "getFeatures",
         "getHead",
         "getInjection",
+        "inspectHead",
+        "inspectReport",
         "isAlive",
         "isReady",
         "listEncoders",
