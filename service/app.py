@@ -63,7 +63,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     # The last one added stands outermost.
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Gate, settings=settings, ledger=ledger)
     app.add_middleware(Frame, metrics=context.metrics)
     app.add_middleware(Unread)
     return app

@@ -11,13 +11,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service import cli_evaluate, cli_inject, cli_text, client, doctor, state, up
+from service import cli_evaluate, cli_inject, cli_keys, cli_text, client, doctor, state, up
 from service.become import become
 from service.client_errors import HeadgraftError
+from service.keyring import KeyringError
 from service.redis_server import ServerError
+from workers.ledger import LedgerError
 
 USER_ERRORS = (
     HeadgraftError,
+    KeyringError,
+    LedgerError,
     ServerError,
     cli_text.TypedError,
     state.StateError,
@@ -33,6 +37,7 @@ app = typer.Typer(
 )
 encoders_app = typer.Typer(help="Text encoders.", no_args_is_help=True)
 app.add_typer(encoders_app, name="encoders")
+app.add_typer(cli_keys.app, name="keys")
 
 StateOption = Annotated[
     Path | None, typer.Option("--state", help="State folder, instead of HEADGRAFT_STATE.")

@@ -8,6 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.key_limits import KeyLimits
+
 GIB = 1024**3
 MIB = 1024**2
 KEY_CHARACTERS_MIN = 16
@@ -39,6 +41,15 @@ class ServiceSettings(BaseSettings):
         default="",
         description="owner:bytes pairs, comma-separated: the largest checkpoint of these owners",
     )
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, description="requests of a key in a minute; without: any number"
+    )
+    jobs_max: int | None = Field(
+        default=None, ge=1, description="an owner's jobs queued or running at once"
+    )
+    stored_bytes_max: int | None = Field(
+        default=None, ge=1, description="most bytes of an owner in the store"
+    )
     request_bytes_max: int = Field(default=32 * MIB, gt=0, description="largest JSON request")
     retention_seconds: float = Field(
         default=7 * 86_400, gt=0, description="life of ended jobs and their files"
@@ -63,15 +74,6 @@ class ServiceSettings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _check_keys(self) -> Self:
-        if not self.keys and not is_loopback(self.host):
-            raise ValueError(
-                f"without HEADGRAFT_API_KEYS the service listens on loopback only, not on "
-                f"{self.host!r}: set keys, or HEADGRAFT_HOST to 127.0.0.1, ::1 or localhost"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _check_limits(self) -> Self:
         owners = {owner for owner, _ in self.keys}
         for owner in self._limits:
@@ -93,9 +95,14 @@ class ServiceSettings(BaseSettings):
         listed = self.upload_bytes_max_per_key.split(",")
         return dict(_parse_limit(number, text) for number, text in enumerate(listed, 1) if text)
 
-    def upload_limit(self, owner: str | None) -> int:
-        """Return the size in bytes of the largest checkpoint an owner may send."""
-        return self._limits.get(owner or "", self.upload_bytes_max)
+    def limits(self, owner: str) -> KeyLimits:
+        """Return what an owner's keys allow, where a created key says nothing else."""
+        return KeyLimits(
+            requests_per_minute=self.requests_per_minute,
+            jobs=self.jobs_max,
+            upload_bytes=self._limits.get(owner, self.upload_bytes_max),
+            stored_bytes=self.stored_bytes_max,
+        )
 
 
 def _parse_key(number: int, text: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
 
+from service.auth import Identity
 from service.config import ServiceSettings
 from service.deadlines import Deadlines
 from service.events import EventHub
@@ -34,9 +35,14 @@ def context_of(request: Request) -> Context:
     return cast(Context, request.app.state.context)
 
 
+def identity_of(request: Request) -> Identity:
+    """Return whose key the request carried, and what it allows; the gate has set it."""
+    return cast(Identity, request.state.identity)
+
+
 def owner_of(request: Request) -> str:
-    """Return whose key the request carried; the gate has set it."""
-    return cast(str, request.state.owner)
+    """Return whose key the request carried."""
+    return identity_of(request).owner
 
 
 InContext = Annotated[Context, Depends(context_of)]

@@ -7,13 +7,14 @@ from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
 from service import kept
-from service.context import After, Context, Id, InContext, Limit, Owner
+from service.context import After, Context, Id, InContext, Limit, Owner, identity_of
 from service.feature_files import FEATURES, FeaturesReader
 from service.intake import fresh_id, limits_of, nothing_left
 from service.kept_resources import FeaturesList, FeaturesResource, features_resource
 from service.multipart import MultipartBody, boundary_of
 from service.openapi import FEATURES_BODY, errors
 from service.problems import ProblemError, invalid_at, not_found
+from service.room import require_room
 from service.uploads import in_blocks, too_large
 from workers.header import HeaderError
 from workers.jobs import FeaturesRecord, StoredFeatures
@@ -88,12 +89,12 @@ def delete_features(
 
 async def _take(context: Context, owner: str, request: Request) -> FeaturesRecord:
     """Receive, check and keep one file of features; return its record."""
-    await to_thread.run_sync(context.ledger.ping)
+    await require_room(context, request, for_job=False)
     name = fresh_id("feat")
     folder = f"{owner}/uploads/{name}/"
     async with nothing_left(context.store, [folder]):
         try:
-            stored = await _receive(context, request, folder, limits_of(context, owner).upload)
+            stored = await _receive(context, request, folder, limits_of(context, request).upload)
         except HeaderError as error:
             # What all safetensors files have in common is called a checkpoint where it is read.
             detail = str(error).replace("the checkpoint", "the features file")
@@ -104,7 +105,8 @@ async def _take(context: Context, owner: str, request: Request) -> FeaturesRecor
             created_at=int(time.time() * 1000),
             features=stored.model_dump(mode="json"),
         )
-        await to_thread.run_sync(kept.keep, context.ledger, record)
+        quota = identity_of(request).limits.quota
+        await to_thread.run_sync(kept.keep, context.ledger, record, quota)
     return record
 
 

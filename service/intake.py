@@ -15,13 +15,23 @@ from anyio import CancelScope, to_thread
 from fastapi import Request
 
 from service import kept
-from service.context import Context
+from service.auth import Identity
+from service.context import Context, identity_of
 from service.problems import invalid_at
 from service.requests import HeadRequest, InjectionRequest
+from service.room import require_room
 from service.submission import Found, Rules, find, stored_head, summarize
 from service.uploads import Limits, Receiver, Submission
 from workers.header import Header
-from workers.jobs import FeaturesRecord, HeadRecord, JobSpec, Record, StoredFeatures, StoredHead
+from workers.jobs import (
+    FeaturesRecord,
+    HeadRecord,
+    JobSpec,
+    QuotaError,
+    Record,
+    StoredFeatures,
+    StoredHead,
+)
 from workers.ledger import Ledger
 from workers.store import Store, StoreError
 
@@ -34,10 +44,11 @@ def fresh_id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(12)}"
 
 
-def limits_of(context: Context, owner: str) -> Limits:
-    """Return the sizes the operator allows an owner."""
-    settings = context.settings
-    return Limits(upload=settings.upload_limit(owner), request=settings.request_bytes_max)
+def limits_of(context: Context, request: Request) -> Limits:
+    """Return the sizes that the operator allows whoever sent the request."""
+    settings, allowed = context.settings, identity_of(request).limits
+    upload = allowed.upload_bytes or settings.upload_bytes_max
+    return Limits(upload=upload, request=settings.request_bytes_max)
 
 
 def origin(request: Request) -> dict[str, str]:
@@ -49,6 +60,7 @@ def origin(request: Request) -> dict[str, str]:
 async def take_injection(context: Context, owner: str, request: Request) -> Record:
     """Receive, check, store and queue one injection; return its record as it was queued."""
     # First of all, so that with Redis away nobody uploads gigabytes for a 503.
+    await require_room(context, request, for_job=True)
     workers = await to_thread.run_sync(context.ledger.workers)
     rules = Rules(context.methods, workers)
     job = fresh_id("inj")
@@ -64,23 +76,24 @@ async def take_injection(context: Context, owner: str, request: Request) -> Reco
         InjectionRequest,
         store=context.store,
         folder=upload,
-        limits=limits_of(context, owner),
+        limits=limits_of(context, request),
         examine=examine,
     )
     async with nothing_left(context.store, [upload, f"{owner}/{job}/"]) as files:
         submission = await receiver.receive(request)
-        intake = _Intake(context, owner, rules, files)
+        intake = _Intake(context, identity_of(request), rules, files)
         return await to_thread.run_sync(intake.queue, job, submission, origin(request))
 
 
 class _Intake:
     """The part of an intake behind the upload; it blocks, so it runs in a thread."""
 
-    def __init__(self, context: Context, owner: str, rules: Rules, files: "Files") -> None:
+    def __init__(self, context: Context, who: Identity, rules: Rules, files: "Files") -> None:
         self._files = files
         self._context = context
         self._ledger: Ledger = context.ledger
-        self._owner = owner
+        self._owner = who.owner
+        self._quota = who.limits.quota
         self._rules = rules
 
     def queue(
@@ -106,21 +119,39 @@ class _Intake:
             message="",
             metadata=asked.metadata,
         )
-        self._context.store.write(queued.spec, spec.model_dump_json().encode())
+        document = spec.model_dump_json().encode()
+        self._context.store.write(queued.spec, document)
         # From here on the job may exist even if we never hear so: its files are not ours to
         # delete any more. If it does not, the janitor finds that no record names them.
         self._files.stay = True
-        self._ledger.create(
-            job,
-            self._owner,
-            spec=queued.spec,
-            summary=queued.summary,
-            timeout_seconds=queued.timeout_seconds,
-            deadline_seconds=asked.deadline_seconds,
-            fields={"metadata": json.dumps(asked.metadata), **origin},
-        )
+        uploaded = submission.checkpoint.bytes if submission.checkpoint else 0
+        said = {"metadata": json.dumps(asked.metadata), **origin}
+        self._create(queued, asked.deadline_seconds, said, len(document) + uploaded)
         self._context.metrics.note_injection()
         return queued
+
+    def _create(
+        self,
+        queued: Record,
+        deadline_seconds: int | None,
+        fields: Mapping[str, str],
+        bytes_stored: int,
+    ) -> None:
+        try:
+            self._ledger.create(
+                queued.id,
+                queued.owner,
+                spec=queued.spec,
+                summary=queued.summary,
+                timeout_seconds=queued.timeout_seconds,
+                deadline_seconds=deadline_seconds,
+                fields=fields,
+                bytes_stored=bytes_stored,
+                quota=self._quota,
+            )
+        except QuotaError:
+            self._files.stay = False
+            raise
 
     def _head(
         self, asked: InjectionRequest, submission: Submission[InjectionRequest]
@@ -159,14 +190,14 @@ def _refuse_both(asked: InjectionRequest) -> None:
 
 async def take_head(context: Context, owner: str, request: Request) -> HeadRecord:
     """Receive, check and keep one head; return its record."""
-    await to_thread.run_sync(context.ledger.ping)
+    await require_room(context, request, for_job=False)
     head = fresh_id("head")
     folder = f"{owner}/uploads/{head}/"
     receiver = Receiver(
         HeadRequest,
         store=context.store,
         folder=folder,
-        limits=limits_of(context, owner),
+        limits=limits_of(context, request),
         examine=lambda asked, header: head_names(find(asked, header)),
     )
     async with nothing_left(context.store, [folder]):
@@ -179,7 +210,8 @@ async def take_head(context: Context, owner: str, request: Request) -> HeadRecor
             created_at=int(time.time() * 1000),
             head=stored.model_dump(mode="json"),
         )
-        await to_thread.run_sync(kept.keep, context.ledger, record)
+        quota = identity_of(request).limits.quota
+        await to_thread.run_sync(kept.keep, context.ledger, record, quota)
     return record
 
 

@@ -7,27 +7,23 @@ import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-import redis
-
 from service.problems import ProblemError, not_found
-from workers.jobs import FeaturesRecord, HeadRecord, Record
-from workers.ledger import Ledger, LedgerError
+from workers.jobs import UNLIMITED, FeaturesRecord, HeadRecord, Quota, Record
+from workers.ledger import Ledger
 
 Upload = TypeVar("Upload", HeadRecord, FeaturesRecord)
 PAGE = 100
 
 
-def keep(ledger: Ledger, record: HeadRecord | FeaturesRecord) -> None:
-    """Keep an upload until it is forgotten."""
-    fields: dict[Any, Any] = record.model_dump()
+def keep(ledger: Ledger, record: HeadRecord | FeaturesRecord, quota: Quota = UNLIMITED) -> None:
+    """Keep an upload until it is forgotten; QuotaError where its owner has no room for it."""
+    fields: dict[str, Any] = record.model_dump()
+    size = fields[record.BODY].get("bytes", 0)
     fields[record.BODY] = json.dumps(fields[record.BODY])
-    with ledger.client.pipeline(transaction=True) as pipe:
-        pipe.hset(ledger.key(record.KIND, record.id), mapping=fields)
-        pipe.zadd(_index(ledger, type(record), record.owner), {record.id: record.created_at})
-        try:
-            pipe.execute()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerError(f"Redis does not answer: {error}") from error
+    keys = _keys(ledger, type(record), record.id, record.owner)
+    _, bytes_max = quota.said
+    flat = [part for pair in fields.items() for part in pair]
+    quota.check(ledger.run("keep", keys, record.id, record.created_at, size, bytes_max, *flat))
 
 
 def find(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload | None:
@@ -59,8 +55,7 @@ def forget(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> None:
     if users:
         detail = f"{kind.BODY} {name} is needed by {', '.join(users[:5])}, queued or running"
         raise ProblemError(409, "conflict", detail, extra={"injections": users})
-    ledger.ask("delete", ledger.key(kind.KIND, name))
-    ledger.ask("zrem", _index(ledger, kind, owner), name)
+    ledger.run("remove", _keys(ledger, kind, name, owner), name)
 
 
 def _live(ledger: Ledger) -> Iterator[Record]:
@@ -77,6 +72,14 @@ def _live(ledger: Ledger) -> Iterator[Record]:
 def _uses(job: Record, body: str, name: str) -> bool:
     about: dict[str, Any] = job.summary.get(body) or {}
     return about.get("id") == name
+
+
+def _keys(
+    ledger: Ledger, kind: type[HeadRecord] | type[FeaturesRecord], name: str, owner: str
+) -> list[str]:
+    """Return index, stored and record."""
+    record = ledger.key(kind.KIND, name)
+    return [_index(ledger, kind, owner), ledger.key("stored", owner), record]
 
 
 def _index(ledger: Ledger, kind: type[HeadRecord] | type[FeaturesRecord], owner: str) -> str:

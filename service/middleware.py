@@ -11,16 +11,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import trace
-from service.auth import find_owner
-from service.config import LOCAL_OWNER, MIB, ServiceSettings
+from service.auth import NO_KEY, Doorkeeper, Identity
+from service.config import MIB, ServiceSettings
 from service.metrics import Metrics
-from service.problems import ProblemError, internal, render
+from service.problems import ProblemError, internal, render, translate
+from service.request_rate import Rate, count
 from service.uploads import too_large
+from workers.ledger import Ledger, LedgerError
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -62,12 +65,14 @@ class Frame:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         template = getattr(scope.get("route"), "path", "unmatched")
+        identity: Identity | None = scope["state"].get("identity")
         self._metrics.note_request(scope["method"], template, status, seconds)
         log.info(
             "request",
             method=scope["method"],
             path=scope["path"],
-            owner=scope["state"].get("owner"),
+            owner=identity.owner if identity else None,
+            key=identity.key if identity else None,
             status=status,
             seconds=round(seconds, 6),
         )
@@ -91,9 +96,11 @@ class _Answer:
 class Gate:
     """Refuses by headers alone, and stops a body that grows past its limit."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, ledger: Ledger) -> None:
         self._app = app
         self._settings = settings
+        self._ledger = ledger
+        self._doorkeeper = Doorkeeper(settings, ledger)
         self._names = frozenset({*LOCAL_NAMES, settings.host.strip("[]").lower()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,34 +108,61 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        rate = None
         try:
-            owner = self._admit(headers, scope["path"])
-            scope["state"]["owner"] = owner
-            limit = self._limit(headers, owner)
+            identity = await self._admit(headers, scope["path"])
+            scope["state"]["identity"] = identity
+            rate = await self._count(identity, scope["path"])
+            if rate and not rate.is_allowed:
+                raise rate.refusal()
+            limit = self._limit(headers, identity)
             _check_body(headers, limit)
-        except ProblemError as problem:
-            await render(problem, scope["state"]["request_id"])(scope, receive, send)
+        except (ProblemError, LedgerError) as error:
+            problem = translate(error)
+            assert problem is not None
+            answer = render(problem, scope["state"]["request_id"])
+            await answer(scope, receive, _telling(send, rate))
             return
-        await self._app(scope, _counted(receive, limit), send)
+        await self._app(scope, _counted(receive, limit), _telling(send, rate))
 
-    def _admit(self, headers: Headers, path: str) -> str | None:
-        if not self._settings.keys:
+    async def _admit(self, headers: Headers, path: str) -> Identity | None:
+        is_free = path in OPEN_PATHS
+        said = headers.get("authorization", "")
+        identity = await self._doorkeeper.identify(said, is_free=is_free)
+        if identity and identity.key == NO_KEY:
             _check_host(headers.get("host", ""), self._names)
             _check_origin(headers.getlist("origin"), headers.get("host", ""))
-            return LOCAL_OWNER
-        owner = find_owner(self._settings.keys, headers.get("authorization", ""))
-        if owner is None and path not in OPEN_PATHS:
+        if identity is None and not is_free:
             detail = "this service needs a key: Authorization: Bearer KEY"
             challenge = {"WWW-Authenticate": "Bearer"}
             raise ProblemError(401, "unauthorized", detail, headers=challenge)
-        return owner
+        return identity
 
-    def _limit(self, headers: Headers, owner: str | None) -> int:
+    async def _count(self, identity: Identity | None, path: str) -> Rate | None:
+        limit = identity.limits.requests_per_minute if identity else None
+        if identity is None or limit is None or path in OPEN_PATHS:
+            return None
+        return await to_thread.run_sync(count, self._ledger, identity.key, limit)
+
+    def _limit(self, headers: Headers, identity: Identity | None) -> int:
         document = self._settings.request_bytes_max
-        if headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        if identity and headers.get("content-type", "").lower().startswith("multipart/form-data"):
             # A mebibyte for the boundaries and the parts' own headers.
-            return self._settings.upload_limit(owner) + document + MIB
+            return (identity.limits.upload_bytes or 0) + document + MIB
         return document
+
+
+def _telling(send: Send, rate: Rate | None) -> Send:
+    if rate is None:
+        return send
+    fields = rate.headers
+
+    async def telling(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(fields)
+        await send(message)
+
+    return telling
 
 
 def _check_host(host: str, names: Iterable[str]) -> None:

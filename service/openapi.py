@@ -17,9 +17,10 @@ DESCRIPTIONS = {
     413: "Larger than this service accepts",
     415: "Another content type or encoding than the documented ones",
     422: "Refused; `errors` points at what is wrong",
+    429: "Over a limit of the key; `violated-policies` names it",
     503: "Redis or the artifact store does not answer",
 }
-ALWAYS = (401, 503)
+ALWAYS = (401, 429, 503)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

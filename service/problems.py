@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from service.checks import Problem
 from service.pointers import locate
 from workers.header import HeaderError
+from workers.jobs import QuotaError
 from workers.ledger import LedgerError, UnknownCursorError
 from workers.store import Full, Missing, StoreError
 
@@ -22,6 +23,7 @@ LISTED_MAX = 50
 RETRY_AFTER = {"Retry-After": "1"}
 # Somebody has to make room first.
 RETRY_AFTER_FULL = {"Retry-After": "60"}
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 CODES = {
     401: "unauthorized",
     404: "not_found",
@@ -98,6 +100,17 @@ def invalid_checkpoint(detail: str) -> ProblemError:
     return invalid_at("", detail, "invalid_checkpoint")
 
 
+def over_quota(policy: str, detail: str, *, retry_after_seconds: int) -> ProblemError:
+    """Refuse with 429 what passes a limit of the key, in the words of the IETF's draft."""
+    return ProblemError(
+        429,
+        "quota_exceeded",
+        detail,
+        headers={"Retry-After": str(retry_after_seconds)},
+        extra={"type": QUOTA_EXCEEDED, "violated-policies": [policy]},
+    )
+
+
 def render(problem: ProblemError, request_id: str) -> JSONResponse:
     """Turn a problem into its response."""
     document = ProblemDocument(
@@ -138,7 +151,20 @@ def translate(error: Exception) -> ProblemError | None:
     if isinstance(error, HTTPException):
         code = CODES.get(error.status_code, "http_error")
         return ProblemError(error.status_code, code, error.detail, headers=error.headers)
+    if isinstance(error, QuotaError):
+        return _of_quota(error)
     return _of_storage(error)
+
+
+def _of_quota(error: QuotaError) -> ProblemError:
+    if error.policy == "jobs":
+        detail = f"{error.limit} injections are queued or running: the key allows no more at once"
+        return over_quota(error.policy, detail, retry_after_seconds=10)
+    detail = (
+        f"with this there would be more than the {error.limit} bytes that the key may keep in the "
+        "store: delete injections, heads or features"
+    )
+    return over_quota(error.policy, detail, retry_after_seconds=60)
 
 
 def _of_storage(error: Exception) -> ProblemError | None:
@@ -167,5 +193,5 @@ def install(app: FastAPI) -> None:
         return render(problem, request.state.request_id)
 
     expected = (HeaderError, RequestValidationError, HTTPException, UnknownCursorError)
-    for kind in (ProblemError, LedgerError, StoreError, *expected):
+    for kind in (ProblemError, LedgerError, QuotaError, StoreError, *expected):
         app.add_exception_handler(kind, handle)

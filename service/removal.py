@@ -28,10 +28,8 @@ def delete_injection(context: InContext, record: Own) -> None:
     # The files go first: whoever hears that the store failed can ask again.
     for folder in folders(record.owner, record.id):
         context.store.delete(folder)
-    ledger, job = context.ledger, record.id
-    keys = [ledger.key("job", job), ledger.key("events", job), ledger.key("jobs", record.owner)]
-    if ledger.run("remove", keys, job) == "missing":
-        raise not_found("injection", job)
+    if not context.ledger.remove(record.id, record.owner):
+        raise not_found("injection", record.id)
 
 
 def _is_live(context: Context, record: Record) -> ProblemError:

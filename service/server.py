@@ -6,6 +6,7 @@ import sys
 import uvicorn
 
 from service.app import create_app
+from service.auth import refuse_unguarded
 from service.config import ConfigError, load
 from service.context import Context
 from workers import logs
@@ -30,12 +31,13 @@ def main() -> int:
     """Serve until a signal; 2 when the environment is wrong."""
     try:
         settings = load()
+        logs.configure(settings.log_level)
+        app = create_app(settings)
+        context: Context = app.state.context
+        refuse_unguarded(settings, context.ledger)
     except ConfigError as error:
         sys.stderr.write(f"headgraft: {error}\n")
         return 2
-    logs.configure(settings.log_level)
-    app = create_app(settings)
-    context: Context = app.state.context
     if settings.metrics_port is not None:
         context.metrics.serve(settings.host, settings.metrics_port)
     config = uvicorn.Config(

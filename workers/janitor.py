@@ -90,9 +90,11 @@ class Janitor:
         for index in client.scan_iter(f"{lists}*"):
             for job, _ in client.zscan_iter(index):
                 if not self._exists("job", job):
-                    for folder in folders(index.removeprefix(lists), job):
+                    owner = index.removeprefix(lists)
+                    for folder in folders(owner, job):
                         self._store.delete(folder)
-                    count += client.zrem(index, job)
+                    self._ledger.remove(job, owner)
+                    count += 1
         return count
 
     def _forget_consumers(self) -> int:

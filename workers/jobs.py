@@ -4,6 +4,7 @@ It knows nothing of HTTP, Redis or torch: both sides of the queue read it.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -151,6 +152,38 @@ class JobSpec(Strict):
     settings: dict[str, JsonValue]
     calibration: CalibrationWish = CalibrationWish()
     timeout_seconds: int
+
+
+class QuotaError(Exception):
+    """An owner would have too much; `policy` names the limit, `jobs` or `stored-bytes`."""
+
+    def __init__(self, policy: str, limit: int | None) -> None:
+        super().__init__(f"more than {limit} {policy}")
+        self.policy = policy
+        self.limit = limit
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The most an owner may have: jobs queued or running, bytes in the store; None: any."""
+
+    jobs: int | None = None
+    stored_bytes: int | None = None
+
+    @property
+    def said(self) -> tuple[str | int, str | int]:
+        """The limits as the scripts take them."""
+        jobs, stored_bytes = ("" if one is None else one for one in (self.jobs, self.stored_bytes))
+        return jobs, stored_bytes
+
+    def check(self, answer: str) -> None:
+        """Return unless a script's answer names a limit that was met; then QuotaError."""
+        limits = {"jobs": self.jobs, "stored-bytes": self.stored_bytes}
+        if answer in limits:
+            raise QuotaError(answer, limits[answer])
+
+
+UNLIMITED = Quota()
 
 
 class JobError(BaseModel):

@@ -4,6 +4,11 @@ It knows nothing of what a job computes. Every key it uses starts with the prefi
 
   queue            stream, one message per queued or running job; group `workers`   lasting
   workers          sorted set of worker names by the time they last announced       lasting
+  live:OWNER       set of the owner's queued and running jobs                        lasting
+  stored:OWNER     hash, the bytes in the store of each of the owner's objects      lasting
+  apikeys          sorted set of the created keys' ids by creation time             lasting
+  apikey:ID        string, a created key: owner, limits, SHA-256 of its secret      lasting
+  requests:KEY     string, requests of a key in this minute; expires with it
   jobs:OWNER       sorted set of the owner's job ids by creation time               lasting
   heads:OWNER      sorted set of the owner's uploaded heads by creation time        lasting
   features:OWNER   sorted set of the owner's labelled features by creation time     lasting
@@ -29,13 +34,14 @@ from pydantic import BaseModel, Field
 
 from workers import faults
 from workers.calls import PREFIX, Calls, LedgerError, connect
-from workers.jobs import JobError, Record
+from workers.jobs import UNLIMITED, JobError, Quota, Record
 
 __all__ = ["Ledger", "LedgerError", "connect"]
 
 GROUP = "workers"
 ATTEMPTS_MAX = 3
 PRESENCE_SECONDS = 15.0
+OF_OWNER = ("jobs", "live", "stored")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Answer = Literal["ok", "cancelled", "lost"]
@@ -105,16 +111,21 @@ class Ledger(Calls):
         timeout_seconds: int,
         deadline_seconds: int | None = None,
         fields: Mapping[str, str] = NOTHING,
+        bytes_stored: int = 0,
+        quota: Quota = UNLIMITED,
     ) -> None:
         """Create the record and queue the job in one step; a repeat of the id does nothing.
 
-        `deadline_seconds` count from now; `fields` are further ones of the record.
+        `deadline_seconds` count from now; `fields` are further ones of the record. `bytes_stored`
+        lie in the store for it. QuotaError where the owner has too much already.
         """
-        keys = [*self._job_keys(job), self.key("jobs", owner), self.key("deadlines")]
+        of_owner = (self.key(kind, owner) for kind in OF_OWNER)
+        keys = [*self._job_keys(job), self.key("deadlines"), *of_owner]
         said = (job, owner, timeout_seconds, json.dumps(summary), spec, deadline_seconds or "")
         further = [part for pair in fields.items() for part in pair]
         faults.point("before_create")
-        self.run("create", keys, *self._ending, *said, *further)
+        limits = (bytes_stored, *quota.said)
+        quota.check(self.run("create", keys, *self._ending, *said, *limits, *further))
         faults.point("after_create")
 
     def claim(self, consumer: str, *, lease_seconds: float, block_seconds: float) -> Claim | None:
@@ -181,6 +192,13 @@ class Ledger(Calls):
     def cancel(self, job: str) -> str:
         """End a job at once: `ok`, `missing`, or the terminal status it already has."""
         return self.run("cancel", self._job_keys(job), *self._ending)
+
+    def remove(self, job: str, owner: str) -> bool:
+        """Forget an ended job and its events at once; False when its record had expired."""
+        keys = [self.key("jobs", owner), self.key("stored", owner)]
+        records = [self.key("job", job), self.key("events", job)]
+        self.ask("zrem", self.key("deadlines"), job)
+        return self.run("remove", [*keys, *records], job) == "removed"
 
     def get(self, job: str) -> Record | None:
         """Return the record, or None when there is none (any more)."""

@@ -40,7 +40,7 @@ def test_a_deleted_injection_should_leave_nothing(
     begin(ledger, job)
     succeed(ledger, store_of_api, job)
     assert len(stored(kept)) == 4
-    assert len(traces(ledger, job)) == 3
+    assert len(traces(ledger, job)) == 4
 
     response = api.delete(f"/v1/injections/{job}")
 

@@ -287,7 +287,7 @@ def test_only_the_documented_keys_should_last(ledger: Ledger) -> None:
     assert keyspace.leaks(ledger) == []
     lasting = {key for key in ledger.client.scan_iter("*") if ledger.client.ttl(key) == -1}
     assert lasting == {
-        *(ledger.key(name) for name in ("queue", "workers", "jobs:ada")),
+        *(ledger.key(name) for name in ("queue", "workers", "jobs:ada", "live:ada")),
         *(ledger.key(kind, "inj_3") for kind in ("job", "events")),
     }
 

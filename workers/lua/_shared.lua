@@ -8,6 +8,30 @@ local function is_terminal(status)
   return status == 'succeeded' or status == 'failed' or status == 'cancelled'
 end
 
+-- The queue's name is the prefix and one word.
+local function named(queue, kind, owner)
+  return string.sub(queue, 1, -6) .. kind .. ':' .. owner
+end
+
+-- What an object takes of its owner's room in the store; the field `total` is the sum.
+local function weigh(stored, id, bytes)
+  local before = tonumber(redis.call('HGET', stored, id) or 0)
+  if tonumber(bytes) == 0 then
+    redis.call('HDEL', stored, id)
+  else
+    redis.call('HSET', stored, id, bytes)
+  end
+  if redis.call('HINCRBY', stored, 'total', bytes - before) <= 0 then
+    redis.call('DEL', stored)
+  end
+end
+
+-- Without a limit ('') there is always room.
+local function has_room(stored, bytes, bytes_max)
+  local held = tonumber(redis.call('HGET', stored, 'total') or 0)
+  return bytes_max == '' or held + bytes <= tonumber(bytes_max)
+end
+
 -- The stream is the truth; the message on the channel only tells readers to look.
 local function event(key, channel, id, body)
   body.job = id
@@ -36,6 +60,7 @@ local function conclude(job, queue, events, group, channel, retention_ms, id, fi
   redis.call('HSET', job, 'finished_at', at, 'expires_at', at + retention_ms, 'token', '',
     unpack(fields))
   drop_message(queue, group, message)
+  redis.call('SREM', named(queue, 'live', redis.call('HGET', job, 'owner')), id)
   event(events, channel, id, body)
   redis.call('PEXPIRE', job, retention_ms)
   redis.call('PEXPIRE', events, retention_ms)

@@ -3,8 +3,9 @@
 -- value, code; `history` and the method's name make the key of what its jobs took
 local job, queue, events = unpack(KEYS)
 local group, channel, retention_ms, token, history, status, field, value, code = unpack(ARGV)
-local current, held, finished, id, attempt, summary, started_at = unpack(redis.call('HMGET', job,
-  'status', 'token', 'finished_token', 'id', 'attempt', 'summary', 'started_at'))
+local current, held, finished, id, attempt, summary, started_at, owner =
+  unpack(redis.call('HMGET', job, 'status', 'token', 'finished_token', 'id', 'attempt', 'summary',
+    'started_at', 'owner'))
 if finished == token then
   return 'ok'
 end
@@ -23,6 +24,12 @@ if status == 'succeeded' then
   redis.call('LPUSH', took, now() - tonumber(started_at))
   redis.call('LTRIM', took, 0, 19)
   redis.call('PEXPIRE', took, retention_ms)
+  local stored = named(queue, 'stored', owner)
+  local bytes = tonumber(redis.call('HGET', stored, id) or 0)
+  for _, file in pairs(cjson.decode(value).files or {}) do
+    bytes = bytes + file.bytes
+  end
+  weigh(stored, id, bytes)
 else
   body.code = code
 end

@@ -1,11 +1,7 @@
--- Take all that Redis holds of an ended job.
--- KEYS job, events, index; ARGV id
-local job, events, index = unpack(KEYS)
-local status = redis.call('HGET', job, 'status')
-if not status then
-  return 'missing'
-end
-assert(is_terminal(status), 'a live job is not removed')
-redis.call('DEL', job, events)
+-- Take all that Redis holds of an upload or an ended job.
+-- KEYS index, stored, record, ...; ARGV id
+local index, stored = unpack(KEYS)
+local removed = redis.call('DEL', unpack(KEYS, 3))
 redis.call('ZREM', index, ARGV[1])
-return 'ok'
+weigh(stored, ARGV[1], 0)
+return removed > 0 and 'removed' or 'missing'
