@@ -2,5 +2,6 @@
 
 It knows nothing of jobs, queues or HTTP. A tensor's name carries its shape:
 S seen classes, U unseen classes, C = S + U (or a head's own count), D feature size,
-A class-embedding size, K row size (D, or D + 1 with a bias), N samples, B batch, Z hidden code.
+A class-embedding size, K row size (D, or D + 1 with a bias), N samples, B batch, R regions,
+Z hidden code.
 """

@@ -16,15 +16,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import models.methods
 from models.errors import InjectionError
 from models.head import Head
+from models.native_head import NativeHead
 from models.progress import Progress
-from models.semantic_head import SemanticHead
 from models.task import Task
 
-Kind = Literal["rows", "semantic"]
+Kind = Literal["rows", "semantic", "attribute"]
 
 
 class Method(Protocol):
-    """The interface of a module in models/methods, but for those with HEAD = "semantic"."""
+    """The interface of a module in models/methods, but for those that say HEAD."""
 
     NEEDS: frozenset[str]
     Settings: type[BaseModel]
@@ -35,14 +35,14 @@ class Method(Protocol):
         """Return one row per unseen class, in order: float32, on the CPU."""
 
 
-class SemanticMethod(Protocol):
-    """The interface of a module whose result is no row: HEAD = "semantic"."""
+class NativeMethod(Protocol):
+    """The interface of a module whose result is no row: HEAD is the kind of head it makes."""
 
     Settings: type[BaseModel]
 
     def synthesize(
         self, task: Task, settings: Any, *, device: str | torch.device, progress: Progress
-    ) -> SemanticHead:
+    ) -> NativeHead:
         """Return the head of all classes, seen first, on the CPU."""
 
 
@@ -74,14 +74,14 @@ def method(name: str) -> Method:
 
 
 def kind(name: str) -> Kind:
-    """Tell what a method makes: rows, or a head that compares class embeddings."""
+    """Tell what a method makes: rows, or a head of its own kind."""
     return cast(Kind, getattr(method(name), "HEAD", "rows"))
 
 
-def semantic_method(name: str) -> SemanticMethod:
-    """Import a method of kind "semantic"; InjectionError naming the installed ones."""
-    assert kind(name) == "semantic", name
-    return cast(SemanticMethod, method(name))
+def native_method(name: str) -> NativeMethod:
+    """Import a method whose result is no row; InjectionError naming the installed ones."""
+    assert kind(name) != "rows", name
+    return cast(NativeMethod, method(name))
 
 
 def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:

@@ -21,12 +21,17 @@ def program(
     feature_size: int,
     class_count: int,
     dtype: int = TensorProto.FLOAT,
+    regions: int | None = None,
 ) -> bytes:
-    """Return the checked file: `features` (N, D) in, `logits` (N, C) out, both of `dtype`."""
+    """Return the checked file: `features` (N, D) in, `logits` (N, C) out, both of `dtype`.
+
+    Of a head that looks at so many `regions`, features are (N, D, R).
+    """
+    shape = ["N", feature_size] if regions is None else ["N", feature_size, regions]
     graph = helper.make_graph(
         nodes,
         name,
-        [helper.make_tensor_value_info("features", dtype, ["N", feature_size])],
+        [helper.make_tensor_value_info("features", dtype, shape)],
         [helper.make_tensor_value_info("logits", dtype, ["N", class_count])],
         [numpy_helper.from_array(tensor.numpy(), key) for key, tensor in constants.items()],
     )

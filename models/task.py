@@ -8,14 +8,42 @@ from torch import Tensor
 
 from models.errors import InjectionError
 from models.head import Head
+from models.regions import Regions, regions_error
 from models.text_tower import TextTower
+
+
+@dataclass(frozen=True, eq=False)
+class Attributes:
+    """What each of A attributes means: a vector (A, V), and its name where it has one."""
+
+    vectors_AV: Tensor  # noqa: N815 - shape suffix
+    names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        pointer = "/attributes"
+        if self.vectors_AV.ndim != 2 or 0 in self.vectors_AV.shape:
+            shape = tuple(self.vectors_AV.shape)
+            problem = (
+                f"the attribute vectors have shape {shape}; they must be (attributes, numbers)"
+            )
+            raise InjectionError(problem, pointer=pointer)
+        names = self.names or tuple(map(str, range(len(self.vectors_AV))))
+        if len(names) != len(self.vectors_AV):
+            problem = f"{len(names)} names for {len(self.vectors_AV)} attribute vectors"
+            raise InjectionError(problem, pointer=pointer)
+        bad_A = ~torch.isfinite(self.vectors_AV).all(dim=1) | (self.vectors_AV == 0).all(dim=1)
+        if bad_A.any():
+            name = names[int(bad_A.nonzero()[0])]
+            problem = f"the vector of attribute {name!r} is all zero or holds NaN or infinity"
+            raise InjectionError(problem, pointer=pointer)
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """A seen head (S classes) and one class embedding per class, seen and unseen, in order.
 
-    `text_tower` is of the encoder that made the class embeddings, where it reads prompts.
+    `text_tower` is of the encoder that made the class embeddings, where it reads prompts. Where
+    class embeddings are attributes, `attributes` says what each means; `regions` are pictures.
     """
 
     head: Head
@@ -23,6 +51,8 @@ class Task:
     unseen_class_embeddings_UA: Tensor  # noqa: N815 - shape suffix
     unseen_class_names: tuple[str, ...]
     text_tower: TextTower | None = None
+    attributes: Attributes | None = None
+    regions: Regions | None = None
 
     def __post_init__(self) -> None:
         _check_names(self.unseen_class_names, self.head.class_names)
@@ -35,6 +65,27 @@ class Task:
                 f"{sizes[0]}",
                 pointer="/class_embeddings/unseen",
             )
+        _check_attributes(self.attributes, sizes[0])
+        if self.regions is not None:
+            _check_labels(self.regions.labels_N, self.head.class_count)
+
+
+def _check_attributes(attributes: Attributes | None, size: int) -> None:
+    if attributes is not None and len(attributes.vectors_AV) != size:
+        raise InjectionError(
+            f"{len(attributes.vectors_AV)} attributes; the class embeddings have {size} numbers, "
+            "one for each",
+            pointer="/attributes",
+        )
+
+
+def _check_labels(labels_N: Tensor, classes: int) -> None:
+    bad_N = ((labels_N < 0) | (labels_N >= classes)).nonzero()
+    if len(bad_N):
+        raise regions_error(
+            f"picture {int(bad_N[0])} has the label {int(labels_N[bad_N[0]])}; with {classes} "
+            f"classes in the head, labels are 0 to {classes - 1}"
+        )
 
 
 def _check_names(unseen: tuple[str, ...], seen: tuple[str, ...]) -> None:

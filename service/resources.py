@@ -160,7 +160,7 @@ class MethodResource(BaseModel):
     name: str
     summary: str
     needs: list[str]
-    head: Literal["rows", "semantic"]
+    head: Literal["rows", "semantic", "attribute"]
     settings: dict[str, Any]
 
 

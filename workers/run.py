@@ -14,6 +14,7 @@ from models.auto import AUTO
 from models.errors import InjectionError
 from models.head import Head
 from models.inject import inject
+from models.native_head import NativeHead
 from models.progress import Progress
 from models.semantic_head import SemanticHead
 from models.task import Task
@@ -144,11 +145,12 @@ def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
 
 
 def _written(
-    spec: jobs.JobSpec, task: Task, made: Head | SemanticHead, source: Path, folder: Path
+    spec: jobs.JobSpec, task: Task, made: Head | NativeHead, source: Path, folder: Path
 ) -> dict[str, Any]:
     """Write the head's files; return what the report says of them."""
     if isinstance(made, SemanticHead):
         return semantic.write(spec, made, source, folder)
+    assert isinstance(made, Head)
     target = folder / HEAD_FILE
     _write(spec, source, target, made)
     head_formats.write(inject(task.head, made), task.head.class_count, folder)

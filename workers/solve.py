@@ -11,9 +11,9 @@ from torch import Tensor
 
 from models import auto, catalogue
 from models.head import Head
+from models.native_head import NativeHead
 from models.pictures import Pictures
 from models.progress import Progress
-from models.semantic_head import SemanticHead
 from models.task import Task
 from workers import jobs
 
@@ -27,13 +27,13 @@ def solve(
     device: str,
     progress: Progress,
     pictures: Pictures | None = None,
-) -> tuple[Head | SemanticHead, dict[str, Any]]:
+) -> tuple[Head | NativeHead, dict[str, Any]]:
     """Return the unseen rows and the part of the report that tells how they came about.
 
     Of a method whose head has no rows, the whole head.
     """
-    if spec.method != auto.AUTO and catalogue.kind(spec.method) == "semantic":
-        return _semantic(spec, task, device, progress)
+    if spec.method != auto.AUTO and catalogue.kind(spec.method) != "rows":
+        return _native(spec, task, device, progress)
     wish = spec.calibration
     if not wish.enabled and spec.method != auto.AUTO:
         return _plain(spec, task, device, progress)
@@ -65,11 +65,11 @@ def _plain(
     return unseen, {"method": spec.method, "settings": settings.model_dump(mode="json")}
 
 
-def _semantic(
+def _native(
     spec: jobs.JobSpec, task: Task, device: str, progress: Progress
-) -> tuple[SemanticHead, dict[str, Any]]:
+) -> tuple[NativeHead, dict[str, Any]]:
     settings = catalogue.parse_settings(spec.method, spec.settings)
-    method = catalogue.semantic_method(spec.method)
+    method = catalogue.native_method(spec.method)
     head = method.synthesize(task, settings, device=device, progress=progress)
     return head, {"method": spec.method, "settings": settings.model_dump(mode="json")}
 

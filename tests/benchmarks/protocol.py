@@ -26,9 +26,9 @@ from models.errors import InjectionError
 from models.head import Head
 from models.inject import inject
 from models.labelled import Labelled
+from models.native_head import NativeHead
 from models.pictures import look
 from models.progress import Progress
-from models.semantic_head import SemanticHead
 from models.task import Task
 from tests.benchmarks import base_classifier
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
@@ -90,13 +90,13 @@ def measure(
         yield Line(f"{method} {kind}", figures, f"{seconds:.1f} s")
 
 
-def _extend(task: Task, method: str, wish: Wish | None, device: str) -> Head | SemanticHead:
+def _extend(task: Task, method: str, wish: Wish | None, device: str) -> Head | NativeHead:
     """Return the head of all classes, calibrated if there is a wish, else as the paper has it."""
     progress = Progress()
     count = task.head.class_count + len(task.unseen_class_names)
     given = {} if wish else paper_settings(method, count)
     if method != AUTO and catalogue.kind(method) == "semantic":
-        compare = catalogue.semantic_method(method).synthesize
+        compare = catalogue.native_method(method).synthesize
         settings = catalogue.parse_settings(method, given)
         return compare(task, settings, device=device, progress=progress)
     if wish:

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from models.head import Head
 from models.labelled import Labelled
 from models.metrics import Gzsl, evaluate
-from models.semantic_head import SemanticHead
+from models.native_head import NativeHead
 from models.task import Task
 from workers import xlsa17
 
@@ -63,7 +63,7 @@ def make_task(benchmark: Benchmark, head: Head) -> Task:
     return Task(head, seen_SA, benchmark.attributes_of(names), names)
 
 
-def score(benchmark: Benchmark, whole: Head | SemanticHead) -> Gzsl:
+def score(benchmark: Benchmark, whole: Head | NativeHead) -> Gzsl:
     """Score an extended head, seen classes first, on the test pictures of both sides."""
     test = benchmark.part(benchmark.splits.test_seen, benchmark.splits.test_unseen)
     is_unseen_C = torch.arange(whole.class_count) >= len(benchmark.seen_names)

@@ -1,8 +1,12 @@
 """Small real heads and tasks for the tests of models; no test lives here."""
 
 import torch
+from torch.nn.functional import normalize
 
+from models.attribute_head import AttributeHead
 from models.head import Head, Metric
+from models.msdn_networks import Maps
+from models.regions import HeldRegions
 from models.task import Task
 
 
@@ -33,3 +37,31 @@ def make_task(head: Head | None = None, unseen: int = 4, size: int = 5, seed: in
         torch.randn(unseen, size, generator=generator),
         tuple(f"new {index}" for index in range(unseen)),
     )
+
+
+def make_regions(
+    classes: int = 12, each: int = 4, features: int = 6, regions: int = 4, seed: int = 5
+) -> HeldRegions:
+    """Make as many pictures of each class, of random region features."""
+    generator = torch.Generator().manual_seed(seed)
+    labels_N = torch.arange(classes).repeat_interleave(each)
+    shape = (len(labels_N), features, regions)
+    return HeldRegions(torch.randn(shape, generator=generator), labels_N)
+
+
+def make_attribute_head(
+    classes: int = 8, attributes: int = 5, features: int = 6, seed: int = 0
+) -> AttributeHead:
+    """Make a head of random maps and class attributes, the last two classes unseen."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (attributes, features)
+    maps = Maps(*(torch.randn(shape, generator=generator) for _ in range(4)))
+    rows_CA = normalize(torch.rand(classes, attributes, generator=generator))
+    names = tuple(f"class {number}" for number in range(classes))
+    return AttributeHead(maps, rows_CA, names, classes - 2, alpha=0.25, margin=2.0)
+
+
+def some_regions(pictures: int, features: int = 6, regions: int = 4, seed: int = 1) -> torch.Tensor:
+    """Return random region features (N, D, R)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(pictures, features, regions, generator=generator)

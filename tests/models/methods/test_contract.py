@@ -15,8 +15,8 @@ from models import catalogue
 from models.errors import InjectionError
 from models.head import Head
 from models.progress import Progress, Stopped
-from models.semantic_head import SemanticHead
-from models.task import Task
+from models.regions import HeldRegions
+from models.task import Attributes, Task
 from models.text_tower import TextTower
 from tests.models import builders
 from tests.models.builders import make_head
@@ -26,6 +26,7 @@ from tests.models.towers import make_tower
 SMALL: dict[str, dict[str, Any]] = {
     "dfzsl": {"virtual_steps": 2, "trusted": False, "gan_hidden_size": 16, "gan_steps": 2},
     "icis": {"hidden_size": 16, "epochs": 3},
+    "msdn": {"epochs": 2, "batch_size": 16},
     "ship": {"hidden_size": 16, "generator_size": 16, "steps": 2, "prompt_steps": 2},
     "subspace": {"hidden_size": 16, "epochs": 3},
     "wdae": {"hidden_size": 16, "epochs": 3, "repair_width": 2, "repair_epochs": 2},
@@ -49,7 +50,13 @@ def tower() -> TextTower:
 
 def make_task(head: Head | None = None, size: int = 6) -> Task:
     """Make a task that meets every method's needs."""
-    return dataclasses.replace(builders.make_task(head, size=size), text_tower=tower())
+    generator = torch.Generator().manual_seed(3)
+    return dataclasses.replace(
+        builders.make_task(head, size=size),
+        text_tower=tower(),
+        attributes=Attributes(torch.randn(size, 3, generator=generator)),
+        regions=builders.make_regions(),
+    )
 
 
 @pytest.fixture(params=catalogue.names())
@@ -80,7 +87,7 @@ def made(name: str, task: Task, progress: Progress | None = None) -> list[torch.
     if catalogue.kind(name) == "rows":
         return [run(name, task, progress).rows]
     settings = catalogue.parse_settings(name, SMALL.get(name, {}))
-    head: SemanticHead = catalogue.semantic_method(name).synthesize(
+    head = catalogue.native_method(name).synthesize(
         task, settings, device="cpu", progress=progress or Progress()
     )
     return [*head.state_dict().values(), head.offsets_C]
@@ -220,7 +227,11 @@ def settings_of(name: str) -> type[BaseModel]:
 
 
 def tensors_of(task: Task) -> list[torch.Tensor]:
-    return [task.head.rows, task.class_embeddings_SA, task.unseen_class_embeddings_UA]
+    assert task.attributes is not None
+    assert isinstance(task.regions, HeldRegions)
+    given = [task.head.rows, task.class_embeddings_SA, task.unseen_class_embeddings_UA]
+    regions = [task.regions.features_NDR, task.regions.labels_N]
+    return [*given, task.attributes.vectors_AV, *regions]
 
 
 def permuted(task: Task) -> Task:
