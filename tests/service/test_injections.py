@@ -276,26 +276,6 @@ def test_a_file_that_is_gone_should_be_not_found(
     problem(api.get(f"/v1/injections/{job}/head"), 404, "not_found")
 
 
-def test_an_owner_should_see_nothing_of_another(
-    ada: httpx.Client, grace: httpx.Client, ledger: Ledger
-) -> None:
-    job = created(ada)
-    own, unknown = f"/v1/injections/{job}", "/v1/injections/inj_000000000000000000000000"
-    head = submit(ada, {"class_names": class_names()}, to="/v1/heads").json()["id"]
-
-    for part in ("", "/events", "/head", "/report"):
-        hers, nobodys = grace.get(own + part), grace.get(unknown + part)
-        document = problem(hers, 404, "not_found")
-        expected = problem(nobodys, 404, "not_found")["detail"]
-        assert document["detail"].replace(job, "") == expected.replace(unknown[-28:], "")
-    problem(grace.post(f"{own}/cancel"), 404, "not_found")
-    problem(grace.get(f"/v1/heads/{head}"), 404, "not_found")
-    stolen = grace.post("/v1/injections", json={"head_id": head, "add": ["new"]})
-    assert pointers(problem(stolen, 422, "invalid_request")) == ["/head_id"]
-    assert grace.get("/v1/injections").json()["data"] == []
-    assert ada.get(own).json()["status"] == "queued"
-
-
 def test_files_should_lie_under_their_owner(ada: httpx.Client, keyed_api: Processes) -> None:
     job = created(ada)
 
