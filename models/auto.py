@@ -207,7 +207,7 @@ def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) 
         calibration=calibration,
         estimate=estimate(simulated, at, reasons, unseen=len(task.unseen_class_names)),
         curve=_curve(simulated),
-        outlook=look_ahead(task, ground, best.left_out, simulated.real.hits_ST[:, at], unseen),
+        outlook=look_ahead(task, ground, best.left_out, simulated.played.hits_ST[:, at], unseen),
         tried=tried,
     )
 

@@ -18,7 +18,6 @@ from models.leave_out import LeftOut
 from models.pictures import Pictures
 from models.trade_off import Rays, make_groups, play
 
-ASSUMED_ACCURACY = 0.85
 # Rows of another origin (text vectors, say) have a mean of their own; it is theirs that counts.
 FOREIGN_MEAN = 0.5
 
@@ -33,8 +32,7 @@ class Ground:
 
     head: Head
     rows_SK: Tensor  # noqa: N815 - shape suffix
-    clear: VirtualFeatures
-    real: VirtualFeatures
+    features: VirtualFeatures
     accuracy: float | None = None
     pictures: Pictures | None = None
 
@@ -71,10 +69,7 @@ def survey(head: Head, accuracy: float | None, pictures: Pictures | None = None)
     """Draw virtual features of a head whose own accuracy is known, or assumed (None)."""
     rows_SK = regression_rows(head, "cpu").float()
     weight_SD = rows_SK[:, : head.feature_size]
-    known = ASSUMED_ACCURACY if accuracy is None else accuracy
-    clear = draw(weight_SD, max(known, ASSUMED_ACCURACY))
-    real = clear if known >= ASSUMED_ACCURACY else draw(weight_SD, known)
-    return Ground(head, rows_SK, clear, real, accuracy, pictures)
+    return Ground(head, rows_SK, draw(weight_SD, accuracy), accuracy, pictures)
 
 
 def simulate(ground: Ground, left_out: LeftOut, unseen: int) -> Simulated:
@@ -86,11 +81,9 @@ def simulate(ground: Ground, left_out: LeftOut, unseen: int) -> Simulated:
         return simulate_shifted(ground, left_out, unseen, (0.0,))[0]
     rays, groups = _rays(ground, left_out), ground.groups(left_out, unseen)
     weight_SD = ground.rows_SK[:, : ground.head.feature_size]
-    (clear,) = play(ground.clear, weight_SD, rays, groups)
-    if ground.real is ground.clear:
-        return Simulated(clear, clear)
-    (real,) = play(ground.real, weight_SD, rays, groups)
-    return Simulated(clear, real)
+    features = ground.features.knowing(rays.directions_CD, left_out.known_S)
+    (played,) = play(features, weight_SD, rays, groups)
+    return Simulated(played)
 
 
 def simulate_shifted(
@@ -108,7 +101,7 @@ def simulate_shifted(
         biases_S=biases_S,
         shifts=shifts,
     )
-    return [Simulated(one, one, pictures.counts(len(left_out.fold_S))) for one in played]
+    return [Simulated(one, pictures.counts(len(left_out.fold_S))) for one in played]
 
 
 def _rays(ground: Ground, left_out: LeftOut, *, biased: bool = False) -> Rays:

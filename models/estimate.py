@@ -54,17 +54,9 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """Two plays of one injection.
+    """The play of one injection: on virtual features, or on real ones, counted by `pictures_S`."""
 
-    `clear` is on features that a good head would recognise, `real` on features that the head
-    recognises as often as it really does. What a weak head gets wrong is mostly the fault of its
-    own rows (few pictures, much regularisation), which injected rows do not share.
-
-    Played on real pictures both are the same, and `pictures_S` counts them.
-    """
-
-    clear: TradeOff
-    real: TradeOff
+    played: TradeOff
     pictures_S: Tensor | None = None  # noqa: N815 - shape suffix
 
     @property
@@ -74,30 +66,30 @@ class Simulated:
 
     def T1(self, at: int) -> Tensor:  # noqa: N802 - the measure's name
         """Return T1 (G,) at one of the scales."""
-        return self.clear.T1_GT[:, at]
+        return self.played.T1_GT[:, at]
 
     def u(self, at: int) -> Tensor:
         """Return u (G,) at one of the scales."""
-        return (self.clear.u_GT[:, at] + self.real.u_GT[:, at]) / 2
+        return self.played.u_GT[:, at]
 
     def s(self, at: int) -> Tensor:
         """Return s (G,) at one of the scales."""
-        return self.real.s_GT[:, at]
+        return self.played.s_GT[:, at]
 
     @property
     def u_T(self) -> Tensor:  # noqa: N802 - shape suffix
         """Return u (T,) at all scales."""
-        return (self.clear.u_GT + self.real.u_GT).mean(dim=0) / 2
+        return self.played.u_GT.mean(dim=0)
 
     def value(self, prefer: Prefer) -> Tensor:
         """Return the objective (T,): a harmonic mean of u and s, weighted by preference."""
-        u_T, s_T = self.u_T, self.real.s_GT.mean(dim=0)
+        u_T, s_T = self.u_T, self.played.s_GT.mean(dim=0)
         surprise_T = FLATNESS * torch.tensor(SCALES).log().abs()
         return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - surprise_T
 
     def expected(self, at: int) -> tuple[float, float, float]:
         """Return u, s and H at one of the scales."""
-        u, s = float(self.u_T[at]), float(self.real.s_GT[:, at].mean())
+        u, s = float(self.u_T[at]), float(self.played.s_GT[:, at].mean())
         return u, s, harmonic_mean(u, s)
 
     def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
@@ -115,7 +107,7 @@ class Simulated:
 
     @property
     def _loss_T(self) -> Tensor:  # noqa: N802 - shape suffix
-        loss_T: Tensor = (self.real.s_before_G[:, None] - self.real.s_GT).mean(dim=0)
+        loss_T: Tensor = (self.played.s_before_G[:, None] - self.played.s_GT).mean(dim=0)
         return loss_T
 
     def _tilted(self, at: int) -> int:
@@ -136,7 +128,7 @@ def estimate(
     group, so it counts whole.
     """
     if simulated.pictures_S is not None:
-        drawn = resampled(simulated.real, simulated.pictures_S, at, unseen)
+        drawn = resampled(simulated.played, simulated.pictures_S, at, unseen)
         figures = {name: Figure(*one) for name, one in drawn.items()}
         return Estimate(**figures, reasons=reasons, pictures=simulated.pictures)
     u_G, s_G = simulated.u(at), simulated.s(at)

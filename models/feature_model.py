@@ -3,28 +3,34 @@
 A linear classifier near its optimum is its classes' discriminant, w_c = Sigma^-1 mu_c, so the
 spread of its rows tells the covariance of the features it was trained on: where rows vary much,
 features do. Here Sigma = I + R / r, R the covariance of the rows, r a multiple of its mean
-eigenvalue; class means are Sigma w_c. A strongly regularised head is rather a list of class means,
-and such rows under such a Sigma would often be wrong even about clean features: r grows until the
-head is about as right as ever. A real picture is less simple: its class shows more or
-less strongly (`gain`), and it holds something of another, mostly related class. The strength of
-that distractor is set so that the head itself has the accuracy it is known, or assumed, to have;
-where even the strongest does not suffice, the noise is.
+eigenvalue; class means are Sigma w_c. A strongly regularised head, or one of few pictures, is
+rather a list of class means, and such rows under such a Sigma would often be wrong about clean
+features: then the means are the rows, and the noise's spectrum is a power of theirs. A picture
+is less simple: its class shows more or less strongly (`gain`), and it holds something of another,
+mostly related class. The strength of that distractor is set so that the head itself has the
+accuracy it is known, or assumed, to have; where even the strongest does not suffice, the noise is.
+Of what a head lacks of GOOD, most is put down to errors of its rows instead (models/row_errors.py).
 
-Constants were read off the pictures of one head (tests/benchmarks/LOG.md says which).
+Constants were read off the pictures of two heads (tests/benchmarks/LOG.md says which).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from models.row_errors import RowErrors
+
 IMAGES = 2000
 PROBES = 500
-MEAN_EIGENVALUES = 2.0  # r, in mean eigenvalues of the rows' covariance, if the head agrees
-MEAN_EIGENVALUES_MAX = 2.0**12
+# What a head is taken to recognise where nothing is known: a discriminant, a list of class means.
+GOOD, OF_MEANS = 0.85, 0.6
+ROWS_FAULT = 0.62  # share of what a head lacks of GOOD that is due to errors of its rows
+MEAN_EIGENVALUES = 2.0  # r, in mean eigenvalues of the rows' covariance
 CLEAN_SHARE = 0.99  # of its accuracy, without distractor, on features with one common covariance
+NOISE_POWER = 0.6  # of the class means' variance along their axes, for a list of class means
 NOISE_SHARE = 0.75  # how much of R the spread within a class has, against the means
 MAHALANOBIS = 12.0  # root mean square distance of a class mean from the centre, in noise
 GAIN_MEAN, GAIN_DEVIATION = 0.9, 0.22
@@ -38,32 +44,51 @@ class VirtualFeatures:
     """Features (N, R) in the basis (D, R) of the centred rows, about the mean feature.
 
     The mean feature itself is taken to favour no class. `head_accuracy` is what the head itself
-    scores on them.
+    scores on them, `wanted_accuracy` what it should. `errors` is None where its rows are taken for
+    the truth.
     """
 
     coordinates_NR: Tensor  # noqa: N815 - shape suffix
     labels_N: Tensor  # noqa: N815 - shape suffix
     basis_DR: Tensor  # noqa: N815 - shape suffix
     head_accuracy: float
+    wanted_accuracy: float
+    errors: RowErrors | None = None
 
     def scores(self, weight_CD: Tensor) -> Tensor:
         """Return the products (N, C) of the features, less the mean feature, with rows."""
         return self.coordinates_NR @ (weight_CD.to(self.basis_DR) @ self.basis_DR).T
 
+    def knowing(self, predicted_SD: Tensor, known_S: Tensor) -> "VirtualFeatures":
+        """Return the features to expect given rows predicted for hidden classes.
 
-def draw(weight_SD: Tensor, accuracy: float, *, seed: int = 0) -> VirtualFeatures:
+        They are predicted each without its own row, so what they have in common with the rows is
+        no error of the rows. Only those of `known_S` count.
+        """
+        if self.errors is None:
+            return self
+        drawn = self.errors.predicted(predicted_SD.to(self.basis_DR) @ self.basis_DR, known_S)
+        return replace(self, coordinates_NR=drawn[0], head_accuracy=drawn[1])
+
+
+def draw(weight_SD: Tensor, accuracy: float | None, *, seed: int = 0) -> VirtualFeatures:
     """Draw about IMAGES features of the classes whose rows are given, in float32.
 
-    `accuracy` is the share of features the head itself gets right. At least 2 rows that differ.
+    `accuracy` is the share of features the head itself gets right, None where it is not known. At
+    least 2 rows that differ.
     """
     generator = torch.Generator().manual_seed(seed)
     weight_SD = weight_SD.detach().to("cpu", torch.float32)
     rows_SR, basis_DR = _coordinates(weight_SD - weight_SD.mean(dim=0))
     labels_N = _labels(len(weight_SD), generator)
-    means_SR, noise_R = _agreeing(rows_SR, labels_N, generator)
+    means_SR, noise_R, assumed = _agreeing(rows_SR, labels_N, generator)
+    wanted = assumed if accuracy is None else accuracy
     parts = _parts(means_SR, noise_R, labels_N, generator)
-    coordinates_NR, reached = _mix(parts, rows_SR, labels_N, accuracy)
-    return VirtualFeatures(coordinates_NR, labels_N, basis_DR, reached)
+    lacking = max(0.0, GOOD - wanted)
+    parts, reached = _mix(parts, rows_SR, labels_N, wanted + ROWS_FAULT * lacking)
+    if not lacking:
+        return VirtualFeatures(sum(parts[1:], parts[0]), labels_N, basis_DR, reached, wanted)
+    return _with_errors(parts, means_SR, rows_SR, labels_N, basis_DR, wanted, generator)
 
 
 def _coordinates(centred_SD: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,30 +104,34 @@ def _coordinates(centred_SD: Tensor) -> tuple[Tensor, Tensor]:
 
 def _agreeing(
     rows_SR: Tensor, labels_N: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Find the class means and noise under which the head would be a good one."""
+) -> tuple[Tensor, Tensor, float]:
+    """Find class means and noise under which the head would be a good one, and how good it is."""
     own_N, draws_NR = labels_N[:PROBES], torch.randn(PROBES, rows_SR.shape[1], generator=generator)
 
     def clean_accuracy(means_SR: Tensor, noise_R: Tensor) -> float:
         clean_NR = GAIN_MEAN * means_SR[own_N] + draws_NR[: len(own_N)] * noise_R
         return float(((clean_NR @ rows_SR.T).argmax(dim=1) == own_N).float().mean())
 
-    wanted = CLEAN_SHARE * clean_accuracy(*_spectra(rows_SR, MEAN_EIGENVALUES_MAX))
-    eigenvalues = MEAN_EIGENVALUES
-    while eigenvalues < MEAN_EIGENVALUES_MAX:
-        found = _spectra(rows_SR, eigenvalues)
-        if clean_accuracy(*found) >= wanted:
-            return found
-        eigenvalues *= 2
-    return _spectra(rows_SR, MEAN_EIGENVALUES_MAX)
+    wanted = CLEAN_SHARE * clean_accuracy(*_means(rows_SR, 0.0))
+    found = _discriminant(rows_SR)
+    if clean_accuracy(*found) >= wanted:
+        return *found, GOOD
+    return *_means(rows_SR, NOISE_POWER), OF_MEANS
 
 
-def _spectra(rows_SR: Tensor, eigenvalues: float) -> tuple[Tensor, Tensor]:
-    """Return class means (S, R) and the noise's deviations (R,) for one r."""
+def _discriminant(rows_SR: Tensor) -> tuple[Tensor, Tensor]:
+    """Return class means (S, R) and the noise's deviations (R,) of which rows are the best."""
     variance_R = rows_SR.square().mean(dim=0)
-    shape_R = 1 + variance_R / (eigenvalues * variance_R.mean())
-    means_SR = rows_SR * shape_R
-    noise_R = (1 + NOISE_SHARE * (shape_R - 1)).sqrt()
+    shape_R = 1 + variance_R / (MEAN_EIGENVALUES * variance_R.mean())
+    return _at_distance(rows_SR * shape_R, (1 + NOISE_SHARE * (shape_R - 1)).sqrt())
+
+
+def _means(rows_SR: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    """Return the rows as class means (S, R), and noise whose variance is a power of theirs (R,)."""
+    return _at_distance(rows_SR, rows_SR.square().mean(dim=0).pow(power / 2))
+
+
+def _at_distance(means_SR: Tensor, noise_R: Tensor) -> tuple[Tensor, Tensor]:
     distance = (means_SR / noise_R).square().sum(dim=1).mean().sqrt()
     return means_SR, noise_R * distance / MAHALANOBIS
 
@@ -131,8 +160,11 @@ def _parts(
 
 def _mix(
     parts: tuple[Tensor, Tensor, Tensor], rows_SR: Tensor, labels_N: Tensor, accuracy: float
-) -> tuple[Tensor, float]:
-    """Weigh noise and distractor so that the head is right about as often as it should be."""
+) -> tuple[tuple[Tensor, Tensor, Tensor], float]:
+    """Weigh noise and distractor so that the head is right about as often as it should be.
+
+    Returns the three parts as weighed, and how often it is.
+    """
     own_NS, noise_NS, other_NS = (part @ rows_SR.T for part in parts)
 
     def score(noise: float, distractor: float) -> float:
@@ -147,8 +179,35 @@ def _mix(
     else:
         distractor = _bisect(lambda x: score(1.0, x), accuracy, 0.0, DISTRACTOR_MAX)
         noise = 1.0
-    coordinates_NR = parts[0] + noise * parts[1] + distractor * parts[2]
-    return coordinates_NR, score(noise, distractor)
+    weighed = parts[0], noise * parts[1], distractor * parts[2]
+    return weighed, score(noise, distractor)
+
+
+def _with_errors(
+    parts: tuple[Tensor, Tensor, Tensor],
+    means_SR: Tensor,
+    rows_SR: Tensor,
+    labels_N: Tensor,
+    basis_DR: Tensor,
+    accuracy: float,
+    generator: torch.Generator,
+) -> VirtualFeatures:
+    """Draw features whose class means are not quite the rows'."""
+    shape_R = means_SR.norm(dim=0) / rows_SR.norm(dim=0)
+    own_N = means_SR[labels_N].square().sum(dim=1)
+    errors = RowErrors(
+        rows_SR,
+        labels_N,
+        ((parts[0] * means_SR[labels_N]).sum(dim=1) / own_N)[:, None],
+        shape_R,
+        parts[1] + parts[2],
+        torch.randn(rows_SR.shape, generator=generator),
+        accuracy,
+    )
+    share, coordinates_NR, reached = errors.unpredicted()
+    return VirtualFeatures(
+        coordinates_NR, labels_N, basis_DR, reached, accuracy, replace(errors, share=share)
+    )
 
 
 def _bisect(score: Callable[[float], float], target: float, low: float, high: float) -> float:

@@ -3,7 +3,7 @@
 It knows how the estimate was made, and decides nothing.
 """
 
-from models.calibrate import ASSUMED_ACCURACY, Ground
+from models.calibrate import Ground
 from models.estimate import Simulated
 from models.pictures import CLASSES_MIN, PICTURES_MIN, Pictures
 from models.search import Search, Trial
@@ -56,11 +56,11 @@ def _of_rows(ground: Ground) -> list[str]:
         reasons.append(_too_few(ground.pictures))
     if ground.accuracy is None:
         reasons.append(
-            f"the head is assumed to recognise {100 * ASSUMED_ACCURACY:.0f} % of pictures of its "
-            "classes: give its real accuracy for a better estimate"
+            f"the head is assumed to recognise {100 * ground.features.wanted_accuracy:.0f} % of "
+            "pictures of its classes: give its real accuracy for a better estimate"
         )
-    reached = ground.real.head_accuracy
-    if abs(reached - (ground.accuracy or ASSUMED_ACCURACY)) > UNREACHED:
+    reached = ground.features.head_accuracy
+    if abs(reached - ground.features.wanted_accuracy) > UNREACHED:
         reasons.append(
             f"the virtual features let the head recognise {100 * reached:.0f} %, not what it is "
             "taken to: its rows are unlike those of a trained head, trust the figures less"

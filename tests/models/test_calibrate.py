@@ -37,11 +37,12 @@ def test_a_bias_shift_should_move_the_bias_alone() -> None:
     assert torch.equal(moved.weight, still.weight)
 
 
-def test_a_strong_head_should_need_one_set_of_features_and_a_weak_one_two() -> None:
+def test_only_a_weak_head_should_be_taken_for_one_with_errors_in_its_rows() -> None:
     strong, weak = survey(make_head(), 0.9), survey(make_head(), 0.4)
 
-    assert strong.real is strong.clear
-    assert weak.real.head_accuracy < weak.clear.head_accuracy
+    assert strong.features.errors is None
+    assert weak.features.errors is not None
+    assert weak.features.head_accuracy == pytest.approx(0.4, abs=0.02)
 
 
 def test_rows_of_another_origin_should_be_seen_from_their_own_mean() -> None:

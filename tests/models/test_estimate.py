@@ -15,7 +15,7 @@ def simulated(groups: int = 3) -> Simulated:
     shares_ST = torch.zeros(4, len(SCALES))
     before_G = torch.full((groups,), 0.9)
     play = TradeOff(T1_GT, u_GT, s_GT, before_G, shares_ST, shares_ST, shares_ST)
-    return Simulated(play, play)
+    return Simulated(play)
 
 
 def test_the_balanced_choice_should_be_the_best_harmonic_mean() -> None:
@@ -23,7 +23,7 @@ def test_the_balanced_choice_should_be_the_best_harmonic_mean() -> None:
 
     at = play.choose("balanced", None)
 
-    assert float(play.real.H_GT[0, at]) == pytest.approx(float(play.real.H_GT.max()), abs=0.005)
+    assert float(play.played.H_GT[0, at]) == pytest.approx(float(play.played.H_GT.max()), abs=0.005)
 
 
 def test_preferences_should_order_the_chosen_scales() -> None:
@@ -37,8 +37,8 @@ def test_a_loss_limit_should_be_used_up_but_not_exceeded() -> None:
 
     at = play.choose("balanced", 0.1)
 
-    assert 0.9 - float(play.real.s_GT[0, at]) <= 0.1
-    assert 0.9 - float(play.real.s_GT[0, at + 1]) > 0.1
+    assert 0.9 - float(play.played.s_GT[0, at]) <= 0.1
+    assert 0.9 - float(play.played.s_GT[0, at + 1]) > 0.1
 
 
 def test_an_impossible_loss_limit_should_give_the_least_loss() -> None:
@@ -49,14 +49,14 @@ def test_groups_that_disagree_should_widen_the_interval() -> None:
     play = simulated()
     spread = TradeOff(
         torch.tensor([0.5, 0.8, 0.9])[:, None].expand(-1, len(SCALES)),
-        play.real.u_GT,
-        play.real.s_GT,
-        play.real.s_before_G,
-        *[play.real.hits_ST] * 3,
+        play.played.u_GT,
+        play.played.s_GT,
+        play.played.s_before_G,
+        *[play.played.hits_ST] * 3,
     )
 
     narrow = estimate(play, 10, unseen=5).T1
-    wide = estimate(Simulated(spread, spread), 10, unseen=5).T1
+    wide = estimate(Simulated(spread), 10, unseen=5).T1
 
     assert wide.high - wide.low > narrow.high - narrow.low
 

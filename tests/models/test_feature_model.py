@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.feature_model import IMAGES, draw
+from models.feature_model import GOOD, IMAGES, OF_MEANS, draw
 
 
 def rows(classes: int, features: int, seed: int = 0) -> torch.Tensor:
@@ -52,3 +52,30 @@ def test_more_classes_than_features_should_work() -> None:
 
     assert features.basis_DR.shape == (16, 16)
     assert bool(torch.isfinite(features.coordinates_NR).all())
+
+
+def test_a_list_of_class_means_should_be_trusted_less_than_a_discriminant() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spectrum = torch.logspace(0, -2, 60)
+    means_SD = torch.randn(200, 60, generator=generator) * spectrum
+    discriminant_SD = torch.randn(200, 60, generator=generator)
+
+    assert draw(means_SD, None).wanted_accuracy == OF_MEANS
+    assert draw(discriminant_SD, None).wanted_accuracy == GOOD
+
+
+def test_rows_predicted_for_a_good_head_should_change_nothing() -> None:
+    features = draw(rows(60, 40), 0.9)
+
+    assert features.knowing(rows(60, 40, seed=1), torch.ones(60, dtype=torch.bool)) is features
+
+
+def test_rows_predicted_for_a_weak_head_should_leave_it_as_right_as_it_is() -> None:
+    weight_SD = rows(100, 40)
+    features = draw(weight_SD, 0.5)
+
+    knowing = features.knowing(rows(100, 40, seed=1) + weight_SD, torch.ones(100, dtype=torch.bool))
+
+    assert knowing.head_accuracy == pytest.approx(0.5, abs=0.05)
+    assert torch.equal(knowing.labels_N, features.labels_N)
+    assert not torch.equal(knowing.coordinates_NR, features.coordinates_NR)
