@@ -143,10 +143,10 @@ def jobs(url: UrlOption = None, limit: Annotated[int, typer.Option(min=1, max=10
     table.columns[0].no_wrap = True
     with _client(url) as service:
         for one in service.injections(limit=limit):
-            classes = f"{one['seen_count']}+{one['unseen_count']}"
-            progress = f"{one['progress']:.0%}"
-            method = (one["result"] or one)["method"]
-            table.add_row(one["id"], one["status"], method, classes, progress, one["created_at"])
+            classes = f"{one.seen_count}+{one.unseen_count}"
+            method = (one.result or one).method
+            progress = f"{one.progress:.0%}"
+            table.add_row(one.id, one.status, method, classes, progress, one.created_at)
     Console().print(table)
 
 
@@ -154,7 +154,7 @@ def jobs(url: UrlOption = None, limit: Annotated[int, typer.Option(min=1, max=10
 def cancel(injection: Annotated[str, typer.Argument(metavar="ID")], url: UrlOption = None) -> None:
     """Cancel a queued or running injection."""
     with _client(url) as service:
-        _say(f"{injection} {service.cancel(injection)['status']}")
+        _say(f"{injection} {service.cancel(injection).status}")
 
 
 @app.command()
@@ -181,8 +181,8 @@ def methods(url: UrlOption = None) -> None:
     """List the methods with their settings and defaults."""
     with _client(url) as service:
         for one in service.methods():
-            _say(f"{one['name']}: {one['summary']}")
-            for name, about in one["settings"].get("properties", {}).items():
+            _say(f"{one.name}: {one.summary}")
+            for name, about in one.settings.get("properties", {}).items():
                 _say(f"  {name}={about.get('default')}  {about.get('description', '')}")
 
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.cli_text import Entry, TypedError
-from service.client import Headgraft, Injection
-from service.client_errors import HeadgraftError
+from service.client import Headgraft
 from service.head_files import FILES, Format
+from service.resources import Estimate
+from service.resources import InjectionResource as Injection
 from service.state import locate
 from service.up_temporary import temporary_service
 
@@ -69,12 +70,13 @@ def carry_out(order: Order, url: str | None, key: str | None, console: Console) 
         Headgraft(address, key) as client,
     ):
         ended = _run(client, order, progress, is_ours=is_ours)
-        client.download(ended["id"], target, _format(ended, target))
-    seconds = sum((ended["seconds"] or {}).values())
+        client.download(ended.id, target, _format(ended, target))
+    assert ended.result is not None
+    seconds = sum((ended.seconds or {}).values())
     return (
-        f"{target}: {ended['seen_count']} classes and {ended['unseen_count']} new ones, "
-        f"by {ended['result']['method']} in {seconds:.1f} s ({ended['id']})"
-        f"{_expected(ended['result']['estimate'])}"
+        f"{target}: {ended.seen_count} classes and {ended.unseen_count} new ones, "
+        f"by {ended.result.method} in {seconds:.1f} s ({ended.id})"
+        f"{_expected(ended.result.estimate)}"
     )
 
 
@@ -83,16 +85,16 @@ def _format(ended: Injection, target: Path) -> Format:
     named = ALONE.get(target.suffix)
     if named:
         return named
-    left = {one["name"] for one in ended["artifacts"]}
+    left = {one.name for one in ended.artifacts}
     return "safetensors" if FILES["safetensors"] in left else "native"
 
 
-def _expected(estimate: Mapping[str, Any] | None) -> str:
+def _expected(estimate: Estimate | None) -> str:
     """Say what to expect of the head, where that is known."""
-    if not estimate or estimate["u"]["high"] - estimate["u"]["low"] >= 1:
+    if not estimate or estimate.u.high - estimate.u.low >= 1:
         return ""
-    new, old = (f"{100 * estimate[key]['value']:.0f} %" for key in ("u", "s"))
-    count = estimate["pictures"]
+    new, old = (f"{100 * figure.value:.0f} %" for figure in (estimate.u, estimate.s))
+    count = estimate.pictures
     basis = f"by {count} labelled features" if count else "without a picture seen"
     return f"\nexpected, {basis}: {new} of new and {old} of old classes recognised"
 
@@ -117,11 +119,11 @@ def _run(client: Headgraft, order: Order, progress: Progress, *, is_ours: bool) 
     def on_upload(sent: int, total: int) -> None:
         progress.update(upload, completed=sent, total=total)
 
-    features = client.upload_features(order.features) if order.features else {}
-    injection = client.inject(
+    features = client.upload_features(order.features) if order.features else None
+    injection = client.submit(
         order.checkpoint,
         order.add,
-        features_id=features.get("id"),
+        features_id=features.id if features else None,
         class_names=order.names,
         method=order.method,
         settings=order.settings,
@@ -130,16 +132,11 @@ def _run(client: Headgraft, order: Order, progress: Progress, *, is_ours: bool) 
         on_upload=on_upload,
     )
     try:
-        ended = client.wait(injection["id"], _shown_by(progress))
+        return client.result(injection.id, _shown_by(progress))
     except KeyboardInterrupt:
         if not is_ours:
-            progress.console.print(_goes_on(injection["id"]), highlight=False)
+            progress.console.print(_goes_on(injection.id), highlight=False)
         raise
-    if ended["status"] != "succeeded":
-        error = ended["error"] or {"code": "cancelled", "message": "it was cancelled"}
-        detail = f"{injection['id']} {ended['status']}: {error['message']} ({error['code']})"
-        raise HeadgraftError(None, error["code"], detail)
-    return ended
 
 
 def _goes_on(injection: str) -> str:
@@ -150,22 +147,21 @@ def _shown_by(progress: Progress) -> Callable[[Injection], None]:
     task = progress.add_task("queued", total=1.0)
 
     def show(injection: Injection) -> None:
-        progress.update(task, completed=injection["progress"], description=describe(injection))
+        progress.update(task, completed=injection.progress, description=describe(injection))
 
     return show
 
 
 def describe(injection: Injection) -> str:
     """Say in a few words what an injection is doing."""
-    if injection["status"] == "queued":
-        if not injection["workers_online"]:
+    if injection.status == "queued":
+        if not injection.workers_online:
             return "queued, no worker online yet"
-        return f"queued, number {injection['queue_position'] or 1}"
-    if injection["status"] != "running":
-        return str(injection["status"])
-    loss = injection["loss"]
-    stage = injection["stage"] or "running"
-    return stage if loss is None else f"{stage}, loss {loss:.4g}"
+        return f"queued, number {injection.queue_position or 1}"
+    if injection.status != "running":
+        return injection.status
+    stage = injection.stage or "running"
+    return stage if injection.loss is None else f"{stage}, loss {injection.loss:.4g}"
 
 
 def _progress(console: Console) -> Progress:

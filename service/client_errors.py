@@ -34,8 +34,7 @@ class HeadgraftError(Exception):
         return f"{self.detail} ({'; '.join(shown)})" if shown else self.detail
 
 
-def explain(reply: httpx.Response) -> HeadgraftError:
-    """Turn an error response, read already, into the exception."""
+def _explain(reply: httpx.Response) -> HeadgraftError:
     try:
         document: Any = reply.json()
     except ValueError:
@@ -52,7 +51,14 @@ def explain(reply: httpx.Response) -> HeadgraftError:
     )
 
 
-def unreachable(url: str, error: httpx.TransportError) -> HeadgraftError:
+def failure(url: str, outcome: httpx.Response | httpx.TransportError) -> HeadgraftError:
+    """Turn an error response, read already, or none at all into the exception."""
+    if isinstance(outcome, httpx.Response):
+        return _explain(outcome)
+    return _unreachable(url, outcome)
+
+
+def _unreachable(url: str, error: httpx.TransportError) -> HeadgraftError:
     """Say that no answer came, and what to start."""
     if isinstance(error, httpx.ConnectError):
         detail = f"nothing answers at {url} ({error}): start it with `headgraft up`"

@@ -5,13 +5,15 @@ It does not know what the events say, but that a terminal status is the last.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from service.client_errors import HeadgraftError
+from service.client_transport import Transport
+from service.resources import InjectionResource
 from workers.jobs import TERMINAL
 
 SILENCE_SECONDS = 40.0  # the service speaks at least every 15 s
@@ -31,83 +33,97 @@ class ServerEvent:
 class Watch:
     """One injection, followed across broken connections and restarts of the service."""
 
-    http: httpx.Client
-    read: Callable[[str], dict[str, Any]]
+    transport: Transport
+    read: Callable[[str], Awaitable[InjectionResource]]
     injection: str
-    on_progress: Callable[[dict[str, Any]], None]
+    on_progress: Callable[[InjectionResource], None]
     _last_id: str | None = field(default=None, init=False)
-    _shown: dict[str, Any] = field(default_factory=dict, init=False)
+    _shown: InjectionResource | None = field(default=None, init=False)
 
-    def to_the_end(self, timeout_seconds: float | None) -> dict[str, Any]:
+    async def to_the_end(self, timeout_seconds: float | None) -> InjectionResource:
         """Return the injection once it has ended; HeadgraftError `timeout` where it lasts."""
         deadline = time.monotonic() + (timeout_seconds or float("inf"))
-        while not self._is_over(self._poll()):
-            self._check(deadline)
+        while not _is_over(shown := await self._poll()):
+            _check(shown, deadline)
             try:
-                self._listen(deadline)
+                await self._listen(deadline)
             except (httpx.TransportError, HeadgraftError):  # the next poll shows a lasting one
-                time.sleep(POLL_SECONDS)
-        return self._shown
+                await self.transport.sleep(POLL_SECONDS)
+        return shown
 
-    def _poll(self) -> dict[str, Any]:
+    async def _poll(self) -> InjectionResource:
         """Read the injection; a service that is away has a minute to come back."""
         patience = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                self._show(self.read(self.injection))
+                return self._show(await self.read(self.injection))
             except HeadgraftError as error:
                 is_away = error.status in (None, httpx.codes.SERVICE_UNAVAILABLE)
                 if not is_away or time.monotonic() > patience:
                     raise
-                time.sleep(POLL_SECONDS)
-            else:
-                return self._shown
+                await self.transport.sleep(POLL_SECONDS)
 
-    def _listen(self, deadline: float) -> None:
+    async def _listen(self, deadline: float) -> None:
         """Hear events until the last one, a break, or the deadline."""
         headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
         left = max(0.1, min(SILENCE_SECONDS, deadline - time.monotonic()))
         address = f"/v1/injections/{self.injection}/events"
-        with self.http.stream("GET", address, headers=headers, timeout=left) as reply:
-            if not reply.is_success:
-                time.sleep(POLL_SECONDS)
+        reader = EventReader()
+        async with self.transport.stream("GET", address, headers=headers, timeout=left) as answer:
+            if not answer.reply.is_success:
+                await self.transport.sleep(POLL_SECONDS)
                 return
-            for event in parse(reply.iter_lines()):
-                if event.id is None:
-                    self._show(self.read(self.injection))  # the place in the queue is no event
-                else:
-                    self._last_id = event.id
-                    self._show({**self._shown, **_fields(event.data)})
-                if self._is_over(self._shown) or time.monotonic() > deadline:
+            async for line in answer.lines:
+                event = reader.feed(line)
+                shown = await self._hear(event) if event else None
+                if shown and (_is_over(shown) or time.monotonic() > deadline):
                     return
-        time.sleep(0.1)  # a stream that ends early must not be asked for in a tight loop
+        # A stream that ends early must not be asked for in a tight loop.
+        await self.transport.sleep(0.1)
 
-    def _check(self, deadline: float) -> None:
-        if time.monotonic() > deadline:
-            detail = f"injection {self.injection} is still {self._shown['status']}"
-            raise HeadgraftError(None, "timeout", detail)
+    async def _hear(self, event: ServerEvent) -> InjectionResource:
+        """Show what an event changes; of a sign of life, the place in the queue is no event."""
+        if event.id is None or self._shown is None:
+            return self._show(await self.read(self.injection))
+        self._last_id = event.id
+        changed = {**self._shown.model_dump(), **_fields(event.data)}
+        return self._show(InjectionResource.model_validate(changed))
 
-    def _show(self, current: dict[str, Any]) -> None:
+    def _show(self, current: InjectionResource) -> InjectionResource:
         if current != self._shown:
             self._shown = current
-            self.on_progress(dict(current))
-
-    def _is_over(self, current: dict[str, Any]) -> bool:
-        return current.get("status") in TERMINAL
+            self.on_progress(current)
+        return current
 
 
-def parse(lines: Iterator[str]) -> Iterator[ServerEvent]:
-    """Read the lines of an event stream; a comment is an event without id."""
-    fields: dict[str, str] = {}
-    for line in lines:
+def _is_over(injection: InjectionResource) -> bool:
+    return injection.status in TERMINAL
+
+
+def _check(injection: InjectionResource, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        detail = f"injection {injection.id} is still {injection.status}"
+        raise HeadgraftError(None, "timeout", detail)
+
+
+class EventReader:
+    """Reads the lines of an event stream; a comment is an event without id."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, str] = {}
+
+    def feed(self, line: str) -> ServerEvent | None:
+        """Take the next line; return the event that it ends, if any."""
         if line.startswith(":"):
-            yield ServerEvent(None, {})
-        elif line:
+            return ServerEvent(None, {})
+        if line:
             name, _, value = line.partition(":")
-            fields[name] = value.removeprefix(" ")
-        elif "data" in fields and "id" in fields:
-            yield ServerEvent(fields["id"], json.loads(fields["data"]))
-            fields = {}
+            self._fields[name] = value.removeprefix(" ")
+            return None
+        found, self._fields = self._fields, {}
+        if "data" not in found or "id" not in found:
+            return None
+        return ServerEvent(found["id"], json.loads(found["data"]))
 
 
 def _fields(event: dict[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def inject(client: Headgraft, source: Path, target: Path, texts: Texts) -> Injec
     DemoError tells why the job did not succeed, HeadgraftError what went wrong on the way.
     """
     start = time.perf_counter()
-    job = client.inject(
+    job = client.submit(
         source,
         add=texts.add,
         class_names=texts.seen,
@@ -50,13 +50,13 @@ def inject(client: Headgraft, source: Path, target: Path, texts: Texts) -> Injec
         class_embeddings={"kind": "names", "encoder": ENCODER},
     )
     uploaded = time.perf_counter()
-    job = client.wait(job["id"], timeout_seconds=JOB_SECONDS)
-    if job["status"] != "succeeded":
-        why = (job["error"] or {}).get("message", "it gave no reason")
-        raise DemoError(f"injection {job['id']} {job['status']}: {why}")
+    job = client.wait(job.id, timeout_seconds=JOB_SECONDS)
+    if job.status != "succeeded":
+        why = job.error.message if job.error else "it gave no reason"
+        raise DemoError(f"injection {job.id} {job.status}: {why}")
     ended = time.perf_counter()
-    client.download(job["id"], target)
-    stages: dict[str, float] = job["seconds"] or {}
+    client.download(job.id, target)
+    stages: dict[str, float] = job.seconds or {}
     waited = ended - uploaded - sum(stages.values())
     return Injected(
         target,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from service.cli_inject import Order, describe
 from service.cli_text import TypedError, parse_entry, parse_settings, read_entries
 from service.client import Headgraft
+from service.resources import InjectionResource
 from service.state import StateFolder
 from tests import checkpoints
 from tests.processes import Processes, eventually, free_port
@@ -102,7 +104,7 @@ def test_the_job_should_be_listed_and_not_cancelled_any_more(
     folder: Path, processes: Processes
 ) -> None:
     with Headgraft(processes.url) as client:
-        job = client.inject(folder / "net.safetensors", **checkpoints.request())["id"]
+        job = client.submit(folder / "net.safetensors", **checkpoints.request()).id
         client.wait(job, timeout_seconds=60)
     listed = run(folder, "jobs", HEADGRAFT_URL=processes.url)
     assert re.search(rf"{job} +succeeded +(ridge|icis) +20\+3 +100%", listed.stdout)
@@ -114,7 +116,7 @@ def test_a_report_should_be_printed_or_saved_as_a_page_once(
 ) -> None:
     with Headgraft(processes.url) as client:
         request = checkpoints.request()
-        job = client.wait(client.inject(folder / "net.safetensors", **request)["id"])["id"]
+        job = client.wait(client.submit(folder / "net.safetensors", **request).id).id
     url = ("--url", processes.url)
 
     printed = run(folder, "report", job, *url)
@@ -196,7 +198,7 @@ def test_a_service_that_runs_here_should_be_used(folder: Path, processes: Proces
     job = re.search(r"inj_[0-9a-f]+", ran.stdout)
     assert job
     with Headgraft(processes.url) as client:
-        assert client.injection(job[0])["status"] == "succeeded"
+        assert client.injection(job[0]).status == "succeeded"
 
 
 def test_classes_to_add_should_come_from_a_file_too(folder: Path, processes: Processes) -> None:
@@ -291,9 +293,10 @@ def test_the_result_of_a_torch_file_should_be_named_what_it_is(suffix: str) -> N
 
 
 def test_a_job_should_be_described_by_what_it_waits_for() -> None:
-    queued = {"status": "queued", "workers_online": 0, "queue_position": 3}
-    assert describe(queued) == "queued, no worker online yet"
-    assert describe({**queued, "workers_online": 1}) == "queued, number 3"
+    waiting: dict[str, Any] = {"status": "queued", "workers_online": 0, "queue_position": 3}
+    nothing = InjectionResource.model_construct(**waiting)
+    assert describe(nothing) == "queued, no worker online yet"
+    assert describe(nothing.model_copy(update={"workers_online": 1})) == "queued, number 3"
     running = {"status": "running", "stage": "training", "loss": 0.12345}
-    assert describe(running) == "training, loss 0.1235"
-    assert describe({**running, "loss": None}) == "training"
+    assert describe(nothing.model_copy(update=running)) == "training, loss 0.1235"
+    assert describe(nothing.model_copy(update={**running, "loss": None})) == "training"

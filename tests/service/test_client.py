@@ -18,8 +18,9 @@ from service.cli_inject import Order, carry_out
 from service.cli_text import TypedError
 from service.client import Headgraft
 from service.client_errors import HeadgraftError
-from service.client_events import ServerEvent, parse
+from service.client_events import EventReader, ServerEvent
 from service.redis_server import RedisServer
+from service.resources import InjectionResource
 from tests import checkpoints, features
 from tests.processes import Processes, eventually, free_port
 
@@ -66,33 +67,33 @@ def request(**fields: Any) -> dict[str, Any]:
 
 
 def test_a_checkpoint_should_come_back_extended(client: Headgraft, checkpoint: Path) -> None:
-    seen: list[dict[str, Any]] = []
+    seen: list[InjectionResource] = []
     sent: list[tuple[int, int]] = []
-    queued = client.inject(checkpoint, on_upload=lambda *pair: sent.append(pair), **request())
-    assert queued["status"] == "queued"
+    queued = client.submit(checkpoint, on_upload=lambda *pair: sent.append(pair), **request())
+    assert queued.status == "queued"
     size = checkpoint.stat().st_size
     assert sent[-1] == (size, size)
 
-    ended = client.wait(queued["id"], seen.append, timeout_seconds=60)
-    assert ended["status"] == "succeeded", ended["error"]
-    assert [one["status"] for one in seen][-1] == "succeeded"
-    assert {one["progress"] for one in seen} > {0.0}
+    ended = client.wait(queued.id, seen.append, timeout_seconds=60)
+    assert ended.status == "succeeded", ended.error
+    assert [one.status for one in seen][-1] == "succeeded"
+    assert {one.progress for one in seen} > {0.0}
 
-    target = client.download(queued["id"], checkpoint.with_name("net+3.safetensors"))
-    about = next(one for one in ended["artifacts"] if one["name"] == "head.safetensors")
-    assert hashlib.sha256(target.read_bytes()).hexdigest() == about["sha256"]
+    target = client.download(queued.id, checkpoint.with_name("net+3.safetensors"))
+    about = next(one for one in ended.artifacts if one.name == "head.safetensors")
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == about.sha256
     assert sorted(path.name for path in target.parent.iterdir()) == [target.name, checkpoint.name]
-    assert client.report(queued["id"])
+    assert client.report(queued.id)
 
 
 def test_an_uploaded_head_should_be_injected_by_its_id(client: Headgraft, checkpoint: Path) -> None:
     head = client.upload_head(checkpoint, class_names=checkpoints.class_names(20))
     fields = request()
     del fields["class_names"]
-    queued = client.inject(head_id=head["id"], **fields)
-    assert queued["head"]["id"] == head["id"]
-    assert client.wait(queued["id"], timeout_seconds=60)["status"] == "succeeded"
-    assert queued["id"] in [one["id"] for one in client.injections(limit=5)]
+    queued = client.submit(head_id=head.id, **fields)
+    assert queued.head.id == head.id
+    assert client.wait(queued.id, timeout_seconds=60).status == "succeeded"
+    assert queued.id in [one.id for one in client.injections(limit=5)]
 
 
 def test_uploaded_features_should_change_what_the_estimate_rests_on(
@@ -103,20 +104,24 @@ def test_uploaded_features_should_change_what_the_estimate_rests_on(
     uploaded = client.upload_features(file, on_upload=lambda *pair: sent.append(pair))
     assert sent[-1] == (file.stat().st_size,) * 2
 
-    given = (uploaded["id"], None)
-    jobs = [client.inject(checkpoint, features_id=one, **request()) for one in given]
-    by_pictures, without = (client.wait(job["id"], timeout_seconds=60) for job in jobs)
+    given = (uploaded.id, None)
+    jobs = [client.submit(checkpoint, features_id=one, **request()) for one in given]
+    by_pictures, without = (client.wait(job.id, timeout_seconds=60) for job in jobs)
 
-    estimate = by_pictures["result"]["estimate"]
-    assert estimate["pictures"] == 100
-    assert "estimated from 100 labelled features of 20 classes" in estimate["reasons"][0]
-    assert client.report(jobs[0]["id"])["estimate"]["reasons"] == estimate["reasons"]
-    assert without["result"]["estimate"]["pictures"] == 0
-    assert "without a picture" in without["result"]["estimate"]["reasons"][0]
+    assert by_pictures.result
+    assert without.result
+    estimate, other = by_pictures.result.estimate, without.result.estimate
+    assert estimate
+    assert estimate.pictures == 100
+    assert "estimated from 100 labelled features of 20 classes" in estimate.reasons[0]
+    assert client.report(jobs[0].id)["estimate"]["reasons"] == estimate.reasons
+    assert other
+    assert other.pictures == 0
+    assert "without a picture" in other.reasons[0]
 
-    client.delete_features(uploaded["id"])
+    client.delete_features(uploaded.id)
     with pytest.raises(HeadgraftError, match="there are no features"):
-        client.inject(checkpoint, features_id=uploaded["id"], **request())
+        client.submit(checkpoint, features_id=uploaded.id, **request())
 
 
 def test_the_command_should_upload_features_first_and_name_them_in_the_end(
@@ -139,7 +144,7 @@ def test_the_command_should_upload_features_first_and_name_them_in_the_end(
 
 def test_a_refusal_should_say_where_and_why(client: Headgraft, checkpoint: Path) -> None:
     with pytest.raises(HeadgraftError, match="'class 1'") as caught:
-        client.inject(checkpoint, **{**request(), "add": ["class 1", "x", "y"]})
+        client.submit(checkpoint, **{**request(), "add": ["class 1", "x", "y"]})
     assert (caught.value.status, caught.value.code) == (422, "invalid_request")
     assert caught.value.errors[0]["pointer"].startswith("/add/0")
 
@@ -176,48 +181,48 @@ def test_nobody_listening_should_say_what_to_start() -> None:
 def test_a_cancelled_job_should_end_the_waiting_and_not_be_cancelled_twice(
     client: Headgraft, processes: Processes, checkpoint: Path
 ) -> None:
-    queued = client.inject(checkpoint, **{**request(), "method": "icis", "settings": LONG})
-    timer = threading.Timer(1.0, client.cancel, [queued["id"]])
+    queued = client.submit(checkpoint, **{**request(), "method": "icis", "settings": LONG})
+    timer = threading.Timer(1.0, client.cancel, [queued.id])
     timer.start()
-    assert client.wait(queued["id"], timeout_seconds=60)["status"] == "cancelled"
+    assert client.wait(queued.id, timeout_seconds=60).status == "cancelled"
     timer.join()
     with pytest.raises(HeadgraftError, match="has ended already") as caught:
-        client.cancel(queued["id"])
+        client.cancel(queued.id)
     assert caught.value.status == 409
     with pytest.raises(HeadgraftError, match="was cancelled"):
-        client.download(queued["id"], checkpoint.with_name("none.safetensors"))
+        client.download(queued.id, checkpoint.with_name("none.safetensors"))
     assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
 
 
 def test_waiting_should_end_in_time(client: Headgraft, checkpoint: Path) -> None:
-    queued = client.inject(checkpoint, **{**request(), "method": "icis", "settings": LONG})
+    queued = client.submit(checkpoint, **{**request(), "method": "icis", "settings": LONG})
     with pytest.raises(HeadgraftError, match="is still") as caught:
-        client.wait(queued["id"], timeout_seconds=1)
+        client.wait(queued.id, timeout_seconds=1)
     assert caught.value.code == "timeout"
-    client.cancel(queued["id"])
+    client.cancel(queued.id)
 
 
 def test_waiting_should_survive_a_restart_of_the_service(
     client: Headgraft, processes: Processes, checkpoint: Path
 ) -> None:
-    queued = client.inject(checkpoint, **{**request(), "method": "icis", "settings": LONG})
-    ended: list[dict[str, Any]] = []
-    waiting = threading.Thread(target=lambda: ended.append(client.wait(queued["id"])))
+    queued = client.submit(checkpoint, **{**request(), "method": "icis", "settings": LONG})
+    ended: list[InjectionResource] = []
+    waiting = threading.Thread(target=lambda: ended.append(client.wait(queued.id)))
     waiting.start()
     api = processes.started[0]
     api.send_signal(signal.SIGKILL)
     api.wait()
     processes.started[0] = processes.start_api()
     with Headgraft(processes.url, KEY) as another:
-        another.cancel(queued["id"])
+        another.cancel(queued.id)
     waiting.join(30)
-    assert [one["status"] for one in ended] == ["cancelled"]
+    assert [one.status for one in ended] == ["cancelled"]
 
 
 def test_reading_should_outlast_a_redis_that_restarts(
     client: Headgraft, server: RedisServer
 ) -> None:
-    listed: list[list[dict[str, Any]]] = []
+    listed: list[list[InjectionResource]] = []
     os.kill(server.pid, signal.SIGKILL)
     eventually(lambda: server.poll() is not None, 5, "the server ended")
     with pytest.raises(HeadgraftError) as caught:
@@ -231,14 +236,19 @@ def test_reading_should_outlast_a_redis_that_restarts(
 
 
 def test_what_is_installed_should_be_listed(client: Headgraft) -> None:
-    assert "ridge" in [one["name"] for one in client.methods()]
+    assert "ridge" in [one.name for one in client.methods()]
     eventually(client.encoders, 60, "the worker is online")
-    assert "minilm" in [one["name"] for one in client.encoders()]
+    assert "minilm" in [one.name for one in client.encoders()]
+
+
+def events(lines: list[str]) -> list[ServerEvent]:
+    reader = EventReader()
+    return [event for line in lines if (event := reader.feed(line))]
 
 
 def test_a_stream_should_be_read_event_by_event() -> None:
     lines = [": hello", "id: 1-0", "event: status", 'data: {"a":1}', "", "id: 2-0", "data: {}", ""]
-    assert list(parse(iter(lines))) == [
+    assert events(lines) == [
         ServerEvent(None, {}),
         ServerEvent("1-0", {"a": 1}),
         ServerEvent("2-0", {}),
@@ -246,4 +256,4 @@ def test_a_stream_should_be_read_event_by_event() -> None:
 
 
 def test_an_event_cut_off_should_not_be_read() -> None:
-    assert list(parse(iter(["id: 1-0", 'data: {"a"']))) == []
+    assert events(["id: 1-0", 'data: {"a"']) == []

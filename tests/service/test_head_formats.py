@@ -18,30 +18,19 @@ from onnx import numpy_helper
 from rich.console import Console
 from safetensors.torch import load_file
 
-from service import redis_server
 from service.cli_inject import Order, carry_out
 from service.client import Headgraft
 from tests import checkpoints
 from tests.fundamentals import client
-from tests.processes import Processes, eventually
+from tests.processes import Processes
 from tests.service.files import problem
+from tests.service.product import product
 
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """Run Redis, API and a worker."""
-    folder = tmp_path_factory.mktemp("product")
-    server = redis_server.start(folder / "redis")
-    running = Processes(folder, server.url)
-    try:
-        running.start_api()
-        running.start_worker()
-        encoders = f"{running.url}/v1/encoders"
-        eventually(lambda: httpx.get(encoders).json()["data"], 60, "a worker is online")
+    with product(tmp_path_factory.mktemp("product")) as running:
         yield running
-    finally:
-        running.stop()
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -52,11 +52,11 @@ def address(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         processes.start_worker()
         request = checkpoints.request(unseen=len(NAMES), add=NAMES)
         with Headgraft(processes.url) as client:
-            queued = client.inject(checkpoints.write(folder / "net.safetensors"), **request)
-            ended = client.wait(queued["id"], timeout_seconds=60)
-            assert ended["status"] == "succeeded", ended["error"]
-            assert HOSTILE not in client.report_html(queued["id"])
-        yield f"{processes.url}/v1/injections/{queued['id']}/report"
+            queued = client.submit(checkpoints.write(folder / "net.safetensors"), **request)
+            ended = client.wait(queued.id, timeout_seconds=60)
+            assert ended.status == "succeeded", ended.error
+            assert HOSTILE not in client.report_html(queued.id)
+        yield f"{processes.url}/v1/injections/{queued.id}/report"
     finally:
         processes.stop()
 

@@ -141,7 +141,7 @@ def test_a_queued_job_should_survive_the_death_of_everything(up: Starter, tmp_pa
     running.said()
     checkpoint = checkpoints.write(tmp_path / "net.safetensors")
     with Headgraft(running.url) as client:
-        queued = client.inject(checkpoint, **checkpoints.request())
+        queued = client.submit(checkpoint, **checkpoints.request())
     family = running.family()
     running.process.kill()
     eventually(lambda: ended(family), 5, "everything ended")
@@ -149,9 +149,9 @@ def test_a_queued_job_should_survive_the_death_of_everything(up: Starter, tmp_pa
     again = up()
     again.said()
     with Headgraft(again.url) as client:
-        done = client.wait(queued["id"], timeout_seconds=START_SECONDS)
-        assert done["status"] == "succeeded", done["error"]
-        assert client.download(queued["id"], tmp_path / "out.safetensors").stat().st_size > 0
+        done = client.wait(queued.id, timeout_seconds=START_SECONDS)
+        assert done.status == "succeeded", done.error
+        assert client.download(queued.id, tmp_path / "out.safetensors").stat().st_size > 0
 
 
 def test_a_second_signal_should_kill(up: Starter) -> None:

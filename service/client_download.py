@@ -1,0 +1,77 @@
+"""Saves a download to a file; one that breaks off goes on where it stopped.
+
+It does not know what the file is.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+
+from service.client_errors import failure
+from service.client_retries import Retries
+from service.client_transport import Answer, Transport
+
+
+class Download:
+    """A file on its way from `path` into a new local file, `part`."""
+
+    def __init__(self, transport: Transport, retries: Retries, url: str, path: str) -> None:
+        self._transport = transport
+        self._retries = retries
+        self._url = url
+        self._path = path
+        self._tag: str | None = None
+
+    async def save(self, part: Path) -> str:
+        """Write the file and return its sha256; HeadgraftError where it cannot be had."""
+        with part.open("xb") as file:
+            tries = 0
+            while True:
+                start, tries = file.tell(), tries + 1
+                outcome = await self._try(file)
+                if outcome is None:
+                    os.fsync(file.fileno())
+                    break
+                if file.tell() > start:  # it gets on
+                    tries = 1
+                await self._pause(outcome, tries)
+        with part.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    async def _try(self, file: BinaryIO) -> httpx.Response | httpx.TransportError | None:
+        """Receive the file, or the rest of it; return what went wrong."""
+        try:
+            async with self._transport.stream(
+                "GET", self._path, headers=self._rest(file)
+            ) as answer:
+                if not answer.reply.is_success:
+                    await answer.whole()
+                    return answer.reply
+                await self._receive(answer, file)
+        except httpx.TransportError as error:
+            return error
+        return None
+
+    def _rest(self, file: BinaryIO) -> dict[str, str]:
+        # As it is: a part of what somebody on the way compressed would be a part of nothing.
+        headers = {"Accept-Encoding": "identity"}
+        if file.tell() and self._tag:
+            headers |= {"Range": f"bytes={file.tell()}-", "If-Range": self._tag}
+        return headers
+
+    async def _receive(self, answer: Answer, file: BinaryIO) -> None:
+        if answer.reply.status_code != httpx.codes.PARTIAL_CONTENT:
+            file.seek(0)
+            file.truncate()
+        self._tag = answer.reply.headers.get("etag")
+        async for chunk in answer.chunks:
+            file.write(chunk)
+
+    async def _pause(self, outcome: httpx.Response | httpx.TransportError, tries: int) -> None:
+        seconds = self._retries.pause("GET", outcome, tries)
+        if seconds is None:
+            raise failure(self._url, outcome)
+        await self._transport.sleep(seconds)
