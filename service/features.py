@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request, Response
 from service import kept
 from service.context import After, Context, Id, InContext, Limit, Owner, identity_of
 from service.feature_files import FEATURES, FeaturesReader
+from service.idempotency import REPLAYED, Claim, InClaim, fingerprint
 from service.intake import fresh_id, limits_of, nothing_left
 from service.kept_resources import FeaturesList, FeaturesResource, features_resource
 from service.multipart import MultipartBody, boundary_of
 from service.openapi import FEATURES_BODY, errors
-from service.problems import ProblemError, invalid_at, not_found
+from service.problems import ProblemError, invalid_at
 from service.room import require_room
-from service.uploads import in_blocks, too_large
+from service.uploads import Nowhere, Sink, in_blocks, too_large
 from workers.header import HeaderError
 from workers.jobs import FeaturesRecord, StoredFeatures
 
@@ -29,13 +30,21 @@ FILE = "features.safetensors"
     operation_id="createFeatures",
     summary="Upload labelled features",
     openapi_extra={"requestBody": FEATURES_BODY},
-    responses=errors(413, 415, 422),
+    responses=errors(404, 409, 413, 415, 422),
 )
 async def create_features(
-    request: Request, response: Response, context: InContext, owner: Owner
+    request: Request, response: Response, context: InContext, owner: Owner, claim: InClaim
 ) -> FeaturesResource:
     """Keep features of pictures of a head's classes for any number of injections."""
-    record = await _take(context, owner, request)
+    if claim.earlier:
+        again = await _receive(Nowhere(), request, claim, "", limits_of(context, request).upload)
+        claim.earlier.check(fingerprint(None, again.sha256))
+        record = await to_thread.run_sync(
+            kept.get, context.ledger, FeaturesRecord, claim.earlier.id, owner
+        )
+        response.headers.update(REPLAYED)
+    else:
+        record = await _take(context, owner, request, claim)
     response.headers["Location"] = f"/v1/features/{record.id}"
     return features_resource(record)
 
@@ -64,10 +73,7 @@ def get_features(
     owner: Owner,
 ) -> FeaturesResource:
     """Return what was found in the uploaded file."""
-    record = kept.find(context.ledger, FeaturesRecord, id, owner)
-    if record is None:
-        raise not_found(FEATURES, id)
-    return features_resource(record)
+    return features_resource(kept.get(context.ledger, FeaturesRecord, id, owner))
 
 
 @router.delete(
@@ -87,18 +93,14 @@ def delete_features(
     context.store.delete(f"{owner}/uploads/{id}/")
 
 
-async def _take(context: Context, owner: str, request: Request) -> FeaturesRecord:
+async def _take(context: Context, owner: str, request: Request, claim: Claim) -> FeaturesRecord:
     """Receive, check and keep one file of features; return its record."""
     await require_room(context, request, for_job=False)
     name = fresh_id("feat")
     folder = f"{owner}/uploads/{name}/"
     async with nothing_left(context.store, [folder]):
-        try:
-            stored = await _receive(context, request, folder, limits_of(context, request).upload)
-        except HeaderError as error:
-            # What all safetensors files have in common is called a checkpoint where it is read.
-            detail = str(error).replace("the checkpoint", "the features file")
-            raise invalid_at("", detail, "invalid_features") from error
+        limit = limits_of(context, request).upload
+        stored = await _receive(context.store, request, claim, folder, limit)
         record = FeaturesRecord(
             id=name,
             owner=owner,
@@ -106,11 +108,25 @@ async def _take(context: Context, owner: str, request: Request) -> FeaturesRecor
             features=stored.model_dump(mode="json"),
         )
         quota = identity_of(request).limits.quota
-        await to_thread.run_sync(kept.keep, context.ledger, record, quota)
+        reservation = claim.settling(fingerprint(None, stored.sha256))
+        await to_thread.run_sync(kept.keep, context.ledger, record, quota, reservation)
     return record
 
 
-async def _receive(context: Context, request: Request, folder: str, limit: int) -> StoredFeatures:
+async def _receive(
+    store: Sink, request: Request, claim: Claim, folder: str, limit: int
+) -> StoredFeatures:
+    try:
+        return await _read(store, request, claim, folder, limit)
+    except HeaderError as error:
+        # What all safetensors files have in common is called a checkpoint where it is read.
+        detail = str(error).replace("the checkpoint", "the features file")
+        raise invalid_at("", detail, "invalid_features") from error
+
+
+async def _read(
+    store: Sink, request: Request, claim: Claim, folder: str, limit: int
+) -> StoredFeatures:
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
@@ -118,7 +134,7 @@ async def _receive(context: Context, request: Request, folder: str, limit: int) 
             f"Content-Type is {kind!r:.80}; legal is multipart/form-data with the part {FEATURES}"
         )
         raise ProblemError(415, "unsupported_media_type", detail)
-    body = MultipartBody(request.stream(), boundary_of(content_type))
+    body = MultipartBody(claim.stream(request), boundary_of(content_type))
     found = None
     while (part := await body.next_part()) is not None:
         if part != FEATURES or found:
@@ -126,7 +142,7 @@ async def _receive(context: Context, request: Request, folder: str, limit: int) 
             raise invalid_at("", f"part {part!r:.80} {defect}; legal is one {FEATURES}")
         reader, path = FeaturesReader(), folder + FILE
         checked = _checked(reader, body.data(), path, limit)
-        await context.store.receive(path, in_blocks(checked))
+        await store.receive(path, in_blocks(checked))
         found = reader.finish(path)
     if found is None:
         raise invalid_at("", f"the part {FEATURES} is missing: it holds the file")

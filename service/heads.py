@@ -1,13 +1,15 @@
 """The heads of /v1: upload once, extend often."""
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
 from service import kept
 from service.context import After, Id, InContext, Limit, Owner
-from service.intake import take_head
+from service.idempotency import REPLAYED, InClaim
+from service.intake import resent, take_head
 from service.kept_resources import HeadList, HeadResource, head_resource
 from service.openapi import HEAD_BODY, errors
-from service.problems import not_found
+from service.requests import HeadRequest
 from workers.jobs import HeadRecord
 
 router = APIRouter(prefix="/v1/heads", tags=["heads"])
@@ -19,13 +21,20 @@ router = APIRouter(prefix="/v1/heads", tags=["heads"])
     operation_id="createHead",
     summary="Upload a head",
     openapi_extra={"requestBody": HEAD_BODY},
-    responses=errors(413, 415, 422),
+    responses=errors(404, 409, 413, 415, 422),
 )
 async def create_head(
-    request: Request, response: Response, context: InContext, owner: Owner
+    request: Request, response: Response, context: InContext, owner: Owner, claim: InClaim
 ) -> HeadResource:
     """Keep a checkpoint for any number of injections by `head_id`."""
-    record = await take_head(context, owner, request)
+    if claim.earlier:
+        claim.earlier.check(await resent(HeadRequest, context, request, claim))
+        record = await to_thread.run_sync(
+            kept.get, context.ledger, HeadRecord, claim.earlier.id, owner
+        )
+        response.headers.update(REPLAYED)
+    else:
+        record = await take_head(context, owner, request, claim)
     response.headers["Location"] = f"/v1/heads/{record.id}"
     return head_resource(record)
 
@@ -50,10 +59,7 @@ def get_head(
     owner: Owner,
 ) -> HeadResource:
     """Return what was found in the uploaded checkpoint."""
-    record = kept.find(context.ledger, HeadRecord, id, owner)
-    if record is None:
-        raise not_found("head", id)
-    return head_resource(record)
+    return head_resource(kept.get(context.ledger, HeadRecord, id, owner))
 
 
 @router.delete(

@@ -5,20 +5,25 @@ from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from service.context import After, Context, Id, InContext, Limit, Owner
-from service.intake import take_injection
+from service.idempotency import REPLAYED, Claim, Earlier, InClaim, digest, in_flight
+from service.injection_intake import take_injection
+from service.intake import resent
 from service.openapi import INJECTION_BODY, errors
 from service.preferences import WAIT_SECONDS_MAX, wait_seconds
 from service.problems import ProblemError, not_found
+from service.requests import InjectionRequest
 from service.resources import InjectionList, InjectionResource, injection_resource, links
-from workers.jobs import TERMINAL, Record, Status
+from workers.jobs import Record, Reservation, Status
 from workers.ledger import LedgerError
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 ENDED = "It has ended within the time that `Prefer: wait=N` gave it."
 NONE: tuple[()] = ()
+PASSED_ON = {"location", "preference-applied", "idempotent-replayed"}
 LIVE = {"Retry-After": "1"}
 
 
@@ -73,28 +78,62 @@ def _show_queued(context: Context, record: Record) -> InjectionResource:
     operation_id="createInjection",
     summary="Extend a head by new classes",
     openapi_extra={"requestBody": INJECTION_BODY},
-    responses={200: {"model": InjectionResource, "description": ENDED}, **errors(413, 415, 422)},
+    response_model=InjectionResource,
+    responses={
+        200: {"model": InjectionResource, "description": ENDED},
+        **errors(404, 409, 413, 415, 422),
+    },
 )
 async def create_injection(
     request: Request,
-    response: Response,
     context: InContext,
     owner: Owner,
+    claim: InClaim,
     prefer: Prefer = None,  # noqa: ARG001  # for the document: there may be several such headers
-) -> InjectionResource:
-    """Take a checkpoint (or `head_id`) and the classes to add; a worker does the rest."""
-    record = await take_injection(context, owner, request)
-    response.headers["Location"] = links(record.id).self
-    seconds = wait_seconds(request.headers.getlist("prefer"))
-    if seconds is not None:
-        response.headers["Preference-Applied"] = f"wait={seconds}"
-        await context.hub.wait(record.id, seconds)
+) -> Response:
+    """Take a checkpoint (or `head_id`) and the classes to add; a worker does the rest.
+
+    An identical request that has succeeded is answered by a copy of its result.
+    """
+    if claim.earlier:
+        return await _repeat(request, context, claim, claim.earlier)
+    record = await take_injection(context, owner, request, claim)
     shown = await to_thread.run_sync(_show_queued, context, record)
-    if shown.status in TERMINAL and seconds is not None:
-        response.status_code = 200
-    else:
-        response.headers.update(LIVE)
-    return shown
+    await claim.note(record.id, shown)
+    answer = JSONResponse(shown.model_dump(mode="json"), 202, {**_location(record.id), **LIVE})
+    return await _waited(request, context, record.id, answer)
+
+
+async def _repeat(request: Request, context: Context, claim: Claim, earlier: Earlier) -> Response:
+    earlier.check(await resent(InjectionRequest, context, request, claim))
+    answer = earlier.replay(202, {**_location(earlier.id), **LIVE})
+    if answer is None:
+        record = await to_thread.run_sync(context.ledger.get, earlier.id)
+        if record is None:
+            raise not_found("injection", earlier.id)
+        shown = await to_thread.run_sync(show, context, record)
+        headers = {**_location(earlier.id), **LIVE, **REPLAYED}
+        answer = JSONResponse(shown.model_dump(mode="json"), 202, headers)
+    return await _waited(request, context, earlier.id, answer)
+
+
+async def _waited(request: Request, context: Context, job: str, answer: Response) -> Response:
+    """Return the answer, or 200 with the finished job if it ends while the client would wait."""
+    seconds = wait_seconds(request.headers.getlist("prefer"))
+    if seconds is None:
+        return answer
+    answer.headers["Preference-Applied"] = f"wait={seconds}"
+    await context.hub.wait(job, seconds)
+    record = await to_thread.run_sync(context.ledger.get, job)
+    if record is None or not record.is_terminal:
+        return answer
+    shown = await to_thread.run_sync(show, context, record)
+    kept = {name: value for name, value in answer.headers.items() if name in PASSED_ON}
+    return JSONResponse(shown.model_dump(mode="json"), 200, kept)
+
+
+def _location(job: str) -> dict[str, str]:
+    return {"Location": links(job).self}
 
 
 @router.get(
@@ -112,13 +151,13 @@ def list_injections(
     metadata: Pairs = NONE,
 ) -> InjectionList:
     """Return a page; `after` its last id comes the next."""
-    pairs = [pair.partition("=") for pair in metadata]
+    pairs = [pair.partition("=")[::2] for pair in metadata]
     records = context.ledger.jobs(
         owner,
         after=after,
         limit=limit + 1,
         statuses=status,
-        metadata={key: value for key, _, value in pairs},
+        metadata=pairs,
     )
     page = [show(context, record) for record in records[:limit]]
     return InjectionList(data=page, has_more=len(records) > limit)
@@ -141,11 +180,25 @@ def get_injection(response: Response, context: InContext, record: Own) -> Inject
     "/{id}/cancel",
     operation_id="cancelInjection",
     summary="Cancel a queued or running injection",
+    response_model=InjectionResource,
     responses=errors(404, 409, 422),
 )
-def cancel_injection(context: InContext, record: Own) -> InjectionResource:
+async def cancel_injection(context: InContext, record: Own, claim: InClaim) -> Response:
     """End the job at once; one that has ended already is a 409 that shows it."""
-    answer = context.ledger.cancel(record.id)
+    sent = digest(record.id)
+    if claim.earlier:
+        claim.earlier.check(sent)
+        if answer := claim.earlier.replay(200, {}):
+            return answer
+    shown = await to_thread.run_sync(_cancel, context, record, claim.settling(sent))
+    await claim.note(record.id, shown)
+    return JSONResponse(shown.model_dump(mode="json"))
+
+
+def _cancel(context: Context, record: Record, reservation: Reservation) -> InjectionResource:
+    answer = context.ledger.cancel(record.id, reservation)
+    if answer == "taken":
+        raise in_flight()
     current = context.ledger.get(record.id)
     if answer == "missing" or current is None:
         raise not_found("injection", record.id)

@@ -3,39 +3,28 @@
 A refused or broken submission leaves nothing behind. It does not know how answers look.
 """
 
-import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 from anyio import CancelScope, to_thread
 from fastapi import Request
+from pydantic import BaseModel
 
 from service import kept
-from service.auth import Identity
 from service.context import Context, identity_of
+from service.idempotency import Claim
 from service.problems import invalid_at
 from service.requests import HeadRequest, InjectionRequest
 from service.room import require_room
-from service.submission import Found, Rules, find, stored_head, summarize
-from service.uploads import Limits, Receiver, Submission
-from workers.header import Header
-from workers.jobs import (
-    FeaturesRecord,
-    HeadRecord,
-    JobSpec,
-    QuotaError,
-    Record,
-    StoredFeatures,
-    StoredHead,
-)
-from workers.ledger import Ledger
+from service.submission import Found, find, stored_head
+from service.uploads import Limits, Nowhere, Receiver, Submission
+from workers.jobs import HeadRecord, StoredHead
 from workers.store import Store, StoreError
 
-REQUEST_FILE = "request.json"
 log = structlog.get_logger("headgraft.intake")
 
 
@@ -51,144 +40,7 @@ def limits_of(context: Context, request: Request) -> Limits:
     return Limits(upload=upload, request=settings.request_bytes_max)
 
 
-def origin(request: Request) -> dict[str, str]:
-    """Return what a job keeps of the request it came with, for the worker's log lines."""
-    state = request.state
-    return {"request_id": state.request_id, "traceparent": state.trace.traceparent}
-
-
-async def take_injection(context: Context, owner: str, request: Request) -> Record:
-    """Receive, check, store and queue one injection; return its record as it was queued."""
-    # First of all, so that with Redis away nobody uploads gigabytes for a 503.
-    await require_room(context, request, for_job=True)
-    workers = await to_thread.run_sync(context.ledger.workers)
-    rules = Rules(context.methods, workers)
-    job = fresh_id("inj")
-    upload = f"{owner}/uploads/{job}/"
-
-    def examine(asked: InjectionRequest, header: Header | None) -> Collection[str]:
-        _refuse_both(asked)
-        found = find(asked, header)
-        rules.check(asked, found, _kept_features(context, owner, asked))
-        return head_names(found)
-
-    receiver = Receiver(
-        InjectionRequest,
-        store=context.store,
-        folder=upload,
-        limits=limits_of(context, request),
-        examine=examine,
-    )
-    async with nothing_left(context.store, [upload, f"{owner}/{job}/"]) as files:
-        submission = await receiver.receive(request)
-        intake = _Intake(context, identity_of(request), rules, files)
-        return await to_thread.run_sync(intake.queue, job, submission, origin(request))
-
-
-class _Intake:
-    """The part of an intake behind the upload; it blocks, so it runs in a thread."""
-
-    def __init__(self, context: Context, who: Identity, rules: Rules, files: "Files") -> None:
-        self._files = files
-        self._context = context
-        self._ledger: Ledger = context.ledger
-        self._owner = who.owner
-        self._quota = who.limits.quota
-        self._rules = rules
-
-    def queue(
-        self, job: str, submission: Submission[InjectionRequest], origin: Mapping[str, str]
-    ) -> Record:
-        asked = submission.request
-        if asked is None:
-            raise invalid_at("", "the part request is missing: it holds the injection as JSON")
-        head = self._head(asked, submission)
-        features = _kept_features(self._context, self._owner, asked)
-        self._rules.check(asked, Found(head.tensors, head.class_names), features)
-        said = asked.model_dump(include=set(JobSpec.model_fields) - {"head", "features"})
-        spec = JobSpec(head=head, features=features, **said)
-        queued = Record(
-            id=job,
-            owner=self._owner,
-            status="queued",
-            attempt=0,
-            timeout_seconds=asked.timeout_seconds,
-            spec=f"{self._owner}/{job}/{REQUEST_FILE}",
-            summary=summarize(asked, head, features),
-            created_at=int(time.time() * 1000),
-            message="",
-            metadata=asked.metadata,
-        )
-        document = spec.model_dump_json().encode()
-        self._context.store.write(queued.spec, document)
-        # From here on the job may exist even if we never hear so: its files are not ours to
-        # delete any more. If it does not, the janitor finds that no record names them.
-        self._files.stay = True
-        uploaded = submission.checkpoint.bytes if submission.checkpoint else 0
-        said = {"metadata": json.dumps(asked.metadata), **origin}
-        self._create(queued, asked.deadline_seconds, said, len(document) + uploaded)
-        self._context.metrics.note_injection()
-        return queued
-
-    def _create(
-        self,
-        queued: Record,
-        deadline_seconds: int | None,
-        fields: Mapping[str, str],
-        bytes_stored: int,
-    ) -> None:
-        try:
-            self._ledger.create(
-                queued.id,
-                queued.owner,
-                spec=queued.spec,
-                summary=queued.summary,
-                timeout_seconds=queued.timeout_seconds,
-                deadline_seconds=deadline_seconds,
-                fields=fields,
-                bytes_stored=bytes_stored,
-                quota=self._quota,
-            )
-        except QuotaError:
-            self._files.stay = False
-            raise
-
-    def _head(
-        self, asked: InjectionRequest, submission: Submission[InjectionRequest]
-    ) -> StoredHead:
-        if submission.checkpoint is None:
-            return self._kept_head(asked)
-        _refuse_both(asked)
-        return received_head(asked, submission)
-
-    def _kept_head(self, asked: InjectionRequest) -> StoredHead:
-        if asked.head_id is None:
-            detail = "no head to extend: send the part checkpoint, or a head_id from POST /v1/heads"
-            raise invalid_at("/head_id", detail)
-        for field in ("class_names", "head"):
-            if field in asked.model_fields_set:
-                raise invalid_at(f"/{field}", f"{field} was said with the head of head_id already")
-        record = kept.find(self._ledger, HeadRecord, asked.head_id, self._owner)
-        if record is None:
-            raise invalid_at("/head_id", f"there is no head {asked.head_id!r}")
-        return StoredHead.model_validate(record.head)
-
-
-def _kept_features(context: Context, owner: str, asked: InjectionRequest) -> StoredFeatures | None:
-    if asked.features_id is None:
-        return None
-    record = kept.find(context.ledger, FeaturesRecord, asked.features_id, owner)
-    if record is None:
-        raise invalid_at("/features_id", f"there are no features {asked.features_id!r}")
-    return StoredFeatures.model_validate(record.features)
-
-
-def _refuse_both(asked: InjectionRequest) -> None:
-    if asked.head_id is not None:
-        raise invalid_at("/head_id", "head_id and a checkpoint part: give one of them")
-
-
-async def take_head(context: Context, owner: str, request: Request) -> HeadRecord:
+async def take_head(context: Context, owner: str, request: Request, claim: Claim) -> HeadRecord:
     """Receive, check and keep one head; return its record."""
     await require_room(context, request, for_job=False)
     head = fresh_id("head")
@@ -201,7 +53,7 @@ async def take_head(context: Context, owner: str, request: Request) -> HeadRecor
         examine=lambda asked, header: head_names(find(asked, header)),
     )
     async with nothing_left(context.store, [folder]):
-        submission = await receiver.receive(request)
+        submission = await receiver.receive(request, claim.stream(request))
         asked = submission.request or HeadRequest()
         stored = received_head(asked, submission)
         record = HeadRecord(
@@ -211,8 +63,22 @@ async def take_head(context: Context, owner: str, request: Request) -> HeadRecor
             head=stored.model_dump(mode="json"),
         )
         quota = identity_of(request).limits.quota
-        await to_thread.run_sync(kept.keep, context.ledger, record, quota)
+        reservation = claim.settling(submission.fingerprint)
+        await to_thread.run_sync(kept.keep, context.ledger, record, quota, reservation)
     return record
+
+
+async def resent(model: type[BaseModel], context: Context, request: Request, claim: Claim) -> str:
+    """Read a repeated submission to its end, keeping none of it; return its fingerprint."""
+    receiver: Receiver[BaseModel] = Receiver(
+        model,
+        store=Nowhere(),
+        folder="",
+        limits=limits_of(context, request),
+        examine=lambda _asked, _header: (),
+    )
+    submission = await receiver.receive(request, claim.stream(request))
+    return submission.fingerprint
 
 
 def head_names(found: Found) -> Collection[str]:

@@ -7,23 +7,45 @@ import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from service.idempotency import in_flight
 from service.problems import ProblemError, not_found
-from workers.jobs import UNLIMITED, FeaturesRecord, HeadRecord, Quota, Record
+from workers.jobs import (
+    UNLIMITED,
+    UNRESERVED,
+    FeaturesRecord,
+    HeadRecord,
+    Quota,
+    Record,
+    Reservation,
+)
 from workers.ledger import Ledger
 
 Upload = TypeVar("Upload", HeadRecord, FeaturesRecord)
 PAGE = 100
 
 
-def keep(ledger: Ledger, record: HeadRecord | FeaturesRecord, quota: Quota = UNLIMITED) -> None:
-    """Keep an upload until it is forgotten; QuotaError where its owner has no room for it."""
+def keep(
+    ledger: Ledger,
+    record: HeadRecord | FeaturesRecord,
+    quota: Quota = UNLIMITED,
+    reservation: Reservation = UNRESERVED,
+) -> None:
+    """Keep an upload until it is forgotten; QuotaError where its owner has no room for it.
+
+    409 where another request has the reservation.
+    """
     fields: dict[str, Any] = record.model_dump()
     size = fields[record.BODY].get("bytes", 0)
     fields[record.BODY] = json.dumps(fields[record.BODY])
-    keys = _keys(ledger, type(record), record.id, record.owner)
+    keys = [*_keys(ledger, type(record), record.id, record.owner), reservation.entry]
     _, bytes_max = quota.said
-    flat = [part for pair in fields.items() for part in pair]
-    quota.check(ledger.run("keep", keys, record.id, record.created_at, size, bytes_max, *flat))
+    said = (record.id, record.created_at, size, bytes_max)
+    settled = (reservation.nonce, reservation.fingerprint, ledger.retention_ms)
+    flat = (part for pair in fields.items() for part in pair)
+    answer = ledger.run("keep", keys, *said, *settled, *flat)
+    if answer == "taken":
+        raise in_flight()
+    quota.check(answer)
 
 
 def find(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload | None:
@@ -32,6 +54,14 @@ def find(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload | 
     if not fields or fields["owner"] != owner:
         return None
     return kind.model_validate({**fields, kind.BODY: json.loads(fields[kind.BODY])})
+
+
+def get(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload:
+    """Return an owner's upload; 404 where there is none."""
+    record = find(ledger, kind, name, owner)
+    if record is None:
+        raise not_found(kind.BODY, name)
+    return record
 
 
 def page(
@@ -49,8 +79,7 @@ def forget(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> None:
 
     A job that is created at this very moment may miss its file and fail.
     """
-    if find(ledger, kind, name, owner) is None:
-        raise not_found(kind.BODY, name)
+    get(ledger, kind, name, owner)
     users = [job.id for job in _live(ledger) if _uses(job, kind.BODY, name)]
     if users:
         detail = f"{kind.BODY} {name} is needed by {', '.join(users[:5])}, queued or running"

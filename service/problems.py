@@ -78,9 +78,14 @@ class ProblemError(Exception):
         self.extra = extra or {}
 
 
-def not_found(what: str, name: str) -> ProblemError:
-    """Say that an object is not there; the same whether it never was or is another's."""
-    return ProblemError(404, "not_found", f"there is no {what} {name!r:.80}")
+def not_found(what: str, name: str, pointer: str | None = None) -> ProblemError:
+    """Say that an object is not there; the same whether it never was or is another's.
+
+    Where a request's body named it, `pointer` says at which place.
+    """
+    detail = f"there {'are' if what.endswith('s') else 'is'} no {what} {name!r:.80}"
+    errors = [] if pointer is None else [Problem(pointer, detail)]
+    return ProblemError(404, "not_found", detail, errors=errors)
 
 
 def invalid(errors: Sequence[Problem], code: str = "invalid_request") -> ProblemError:

@@ -48,6 +48,10 @@ class InjectionRequest(HeadRequest):
     )
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     calibration: CalibrationWish = CalibrationWish()
+    reuse: bool = Field(
+        default=True,
+        description="Answer by the result of an identical request, if there is one; false: run.",
+    )
     timeout_seconds: int = Field(
         default=3600, ge=1, le=86_400, description="How long a run may last."
     )

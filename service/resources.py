@@ -110,6 +110,7 @@ class InjectionResource(BaseModel):
     unseen_count: int
     head: HeadSummary
     features: FeaturesSummary | None = None
+    copied_from: str | None
     metadata: dict[str, str]
     queue_position: int | None
     workers_online: int
@@ -207,6 +208,7 @@ def injection_resource(
             "loss",
             "timeout_seconds",
             "metadata",
+            "copied_from",
         }
     )
     known = {**record.summary["head"], **manifest.get("head", {})}

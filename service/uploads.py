@@ -7,22 +7,38 @@ request means; whoever calls it deletes the file when the submission is refused 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
 
 from service.checkpoints import Checkpoint, CheckpointReader
+from service.idempotency import fingerprint
 from service.multipart import MultipartBody, boundary_of
 from service.pointers import parse
 from service.problems import ProblemError, invalid, invalid_at
 from service.torch_files import START_BYTES, TorchReader, reader_for
 from workers.header import Header
-from workers.store import Store
 
 BLOCK_BYTES = 1024 * 1024
 PARTS = ("request", "checkpoint")
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Sink(Protocol):
+    """Where a file goes while it comes: the artifact store, or nowhere."""
+
+    async def receive(self, path: str, chunks: AsyncIterator[bytes]) -> None:
+        """Take what an iterator yields; if it raises, nothing is kept."""
+
+
+class Nowhere:
+    """Takes a file that is only to be looked at."""
+
+    async def receive(self, path: str, chunks: AsyncIterator[bytes]) -> None:  # noqa: ARG002
+        """Read to the end."""
+        async for _ in chunks:
+            pass
 
 
 @dataclass
@@ -32,6 +48,11 @@ class Submission(Generic[Model]):
     request: Model | None = None
     checkpoint: Checkpoint | None = None
     path: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tell two submissions apart by what they say, however they are sent."""
+        return fingerprint(self.request, self.checkpoint.sha256 if self.checkpoint else "")
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,7 @@ class Receiver(Generic[Model]):
         self,
         model: type[Model],
         *,
-        store: Store,
+        store: Sink,
         folder: str,
         limits: Limits,
         examine: Examine[Model],
@@ -67,14 +88,14 @@ class Receiver(Generic[Model]):
         self._examine = examine
         self._submission: Submission[Model] = Submission()
 
-    async def receive(self, request: Request) -> Submission[Model]:
-        """Read the whole body; ProblemError or HeaderError at the first defect in it."""
+    async def receive(self, request: Request, body: AsyncIterator[bytes]) -> Submission[Model]:
+        """Read a request's whole body; ProblemError or HeaderError at the first defect in it."""
         content_type = request.headers.get("content-type", "")
         kind = content_type.partition(";")[0].strip().lower()
         if kind == "application/json":
-            await self._take_request(request.stream())
+            await self._take_request(body)
         elif kind == "multipart/form-data":
-            await self._take_parts(MultipartBody(request.stream(), boundary_of(content_type)))
+            await self._take_parts(MultipartBody(body, boundary_of(content_type)))
         else:
             raise ProblemError(
                 415,

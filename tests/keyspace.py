@@ -8,7 +8,7 @@ from workers.ledger import Ledger
 
 # A name, perhaps with one variable part; then what it is, which ends in `lasting` if it lasts.
 ENTRY = re.compile(r"^  ([a-z]+)((?::[A-Z]+)?) {2,}(.+)$", re.MULTILINE)
-LIVE = ("job", "events")
+LIVE = ("job", "events", "answer")
 
 
 def leaks(ledger: Ledger) -> list[str]:
@@ -22,7 +22,8 @@ def _defect(ledger: Ledger, key: str) -> str | None:
     is_lasting = _documented().get((kind, bool(colon)))
     if is_lasting is None or bool(colon) != bool(rest):
         return f"{key} is not documented"
-    if is_lasting or ledger.client.pttl(key) != -1 or (kind in LIVE and _is_live(ledger, rest)):
+    job = str(ledger.client.hget(key, "id")) if kind == "answer" else rest
+    if is_lasting or ledger.client.pttl(key) != -1 or (kind in LIVE and _is_live(ledger, job)):
         return None
     return f"{key} lasts"
 

@@ -19,6 +19,10 @@ class LedgerError(Exception):
     """Redis did not answer in time; nothing is known about the call's effect."""
 
 
+class UnknownCursorError(Exception):
+    """A page was asked for behind an entry that is not in the list (any more)."""
+
+
 def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
     """Return a client that repeats a call which fails or is not answered within the time."""
     backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
@@ -70,3 +74,12 @@ class Calls:
                 return pipe.execute()
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise LedgerError(f"Redis does not answer: {error}") from error
+
+    def behind(self, index: str, after: str | None) -> int:
+        """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""
+        if after is None:
+            return 0
+        rank = self.ask("zrevrank", index, after)
+        if rank is None:
+            raise UnknownCursorError(f"there is no {after!r:.80} to go on behind")
+        return int(rank) + 1

@@ -186,6 +186,18 @@ class Quota:
 UNLIMITED = Quota()
 
 
+@dataclass(frozen=True)
+class Reservation:
+    """A request's hold on an Idempotency-Key; the script that makes something settles it."""
+
+    entry: str = ""
+    nonce: str = ""
+    fingerprint: str = ""
+
+
+UNRESERVED = Reservation()
+
+
 class JobError(BaseModel):
     """Why a job failed: a code for programs, a sentence for people."""
 
@@ -207,7 +219,7 @@ class Record(BaseModel):
     started_at: int | None = None
     finished_at: int | None = None
     expires_at: int | None = None
-    message: str
+    message: str = ""
     token: str = ""
     worker: str | None = None
     progress: float = 0.0
@@ -219,6 +231,7 @@ class Record(BaseModel):
     deadline_at: int | None = None
     request_id: str | None = None
     traceparent: str | None = None
+    copied_from: str | None = None
 
     @property
     def is_terminal(self) -> bool:

@@ -18,6 +18,10 @@ It knows nothing of what a job computes. Every key it uses starts with the prefi
   job:ID           hash, the record; expires `retention_seconds` after the job ended
   events:ID        stream, what happened to the job; expires with the record
   worker:NAME      string, what a worker announced; expires with its presence
+  answer:DIGEST    hash, what a request with an Idempotency-Key made and was told; expires 60 s
+                   after the last byte of an upload; what was made: with the job's record, or
+                   `retention_seconds` after an upload
+  result:DIGEST    string, the job whose result answers an identical request; expires with the job
   seconds:METHOD   list, what the last jobs of a method took; expires `retention_seconds` after
   janitor          string, set while a janitor has cleaned within the hour; expires
   wake             channel, the id of each job that has a new event (holds no data)
@@ -33,10 +37,10 @@ import redis
 from pydantic import BaseModel, Field
 
 from workers import faults
-from workers.calls import PREFIX, Calls, LedgerError, connect
-from workers.jobs import UNLIMITED, JobError, Quota, Record
+from workers.calls import PREFIX, Calls, LedgerError, UnknownCursorError, connect
+from workers.jobs import UNLIMITED, UNRESERVED, JobError, Quota, Record, Reservation
 
-__all__ = ["Ledger", "LedgerError", "connect"]
+__all__ = ["Ledger", "LedgerError", "UnknownCursorError", "connect"]
 
 GROUP = "workers"
 ATTEMPTS_MAX = 3
@@ -45,11 +49,8 @@ OF_OWNER = ("jobs", "live", "stored")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Answer = Literal["ok", "cancelled", "lost"]
+Created = Literal["created", "exists", "taken"]
 Begun = Literal["begun", "lost", "gone", "exhausted", "late"]
-
-
-class UnknownCursorError(Exception):
-    """A page was asked for behind an entry that is not in the list (any more)."""
 
 
 class Presence(BaseModel):
@@ -113,20 +114,28 @@ class Ledger(Calls):
         fields: Mapping[str, str] = NOTHING,
         bytes_stored: int = 0,
         quota: Quota = UNLIMITED,
-    ) -> None:
+        reservation: Reservation = UNRESERVED,
+        manifest: dict[str, Any] | None = None,
+    ) -> Created:
         """Create the record and queue the job in one step; a repeat of the id does nothing.
 
         `deadline_seconds` count from now; `fields` are further ones of the record. `bytes_stored`
-        lie in the store for it. QuotaError where the owner has too much already.
+        lie in the store for it; QuotaError where the owner has too much already. With a `manifest`
+        the job has succeeded at once. `taken`: the reservation is another's.
         """
         of_owner = (self.key(kind, owner) for kind in OF_OWNER)
         keys = [*self._job_keys(job), self.key("deadlines"), *of_owner]
         said = (job, owner, timeout_seconds, json.dumps(summary), spec, deadline_seconds or "")
-        further = [part for pair in fields.items() for part in pair]
+        result = json.dumps(manifest) if manifest else ""
+        further = (part for pair in fields.items() for part in pair)
+        settled = (reservation.nonce, reservation.fingerprint, result, *further)
         faults.point("before_create")
         limits = (bytes_stored, *quota.said)
-        quota.check(self.run("create", keys, *self._ending, *said, *limits, *further))
+        keys.append(reservation.entry)
+        answer = self.run("create", keys, *self._ending, *said, *limits, *settled)
+        quota.check(answer)
         faults.point("after_create")
+        return cast(Created, answer)
 
     def claim(self, consumer: str, *, lease_seconds: float, block_seconds: float) -> Claim | None:
         """Take over a message whose lease ran out, else wait for a new one; None if none came.
@@ -189,9 +198,11 @@ class Ledger(Calls):
         said = (GROUP, self.key("wake"), token, int(counts))
         return cast(Answer, self.run("release", self._job_keys(job), *said))
 
-    def cancel(self, job: str) -> str:
-        """End a job at once: `ok`, `missing`, or the terminal status it already has."""
-        return self.run("cancel", self._job_keys(job), *self._ending)
+    def cancel(self, job: str, reservation: Reservation = UNRESERVED) -> str:
+        """End a job at once: `ok`, `missing`, `taken`, or the terminal status it already has."""
+        keys = [*self._job_keys(job), reservation.entry]
+        settled = (reservation.nonce, reservation.fingerprint)
+        return self.run("cancel", keys, *self._ending, *settled)
 
     def remove(self, job: str, owner: str) -> bool:
         """Forget an ended job and its events at once; False when its record had expired."""
@@ -212,7 +223,7 @@ class Ledger(Calls):
         after: str | None = None,
         limit: int = 20,
         statuses: Collection[str] = (),
-        metadata: Mapping[str, str] = NOTHING,
+        metadata: Collection[tuple[str, str]] = (),
     ) -> list[Record]:
         """Return up to `limit` of the owner's records older than job `after`, newest first.
 
@@ -226,15 +237,6 @@ class Ledger(Calls):
             records += [_record(one) for one in found if one and _is_of(one, statuses, metadata)]
             start += len(ids)
         return records[:limit]
-
-    def behind(self, index: str, after: str | None) -> int:
-        """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""
-        if after is None:
-            return 0
-        rank = self.ask("zrevrank", index, after)
-        if rank is None:
-            raise UnknownCursorError(f"there is no {after!r:.80} to go on behind")
-        return int(rank) + 1
 
     def events(self, job: str, *, after: str = "-", count: int = 500) -> list[Event]:
         """Return the job's events behind stream id `after`, oldest first."""
@@ -278,11 +280,11 @@ class Ledger(Calls):
 
 
 def _is_of(
-    fields: Mapping[str, str], statuses: Collection[str], metadata: Mapping[str, str]
+    fields: Mapping[str, str], statuses: Collection[str], metadata: Collection[tuple[str, str]]
 ) -> bool:
     if statuses and fields["status"] not in statuses:
         return False
-    return not metadata or metadata.items() <= json.loads(fields.get("metadata", "{}")).items()
+    return not metadata or set(metadata) <= json.loads(fields.get("metadata", "{}")).items()
 
 
 def _record(fields: dict[str, str]) -> Record:

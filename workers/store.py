@@ -75,6 +75,18 @@ class Store:
         except BaseError as error:
             raise _failure(error) from error
 
+    def copy(self, path: str, target: str) -> None:
+        """Copy an object within the store; Missing where there is none.
+
+        Either may be deleted, and neither is ever written to: on a local disk both may be one file.
+        """
+        try:
+            obstore.copy(self._objects, path, target)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise Missing(path) from error
+        except BaseError as error:
+            raise _failure(error) from error
+
     def fetch(self, path: str, folder: Path) -> Path:
         """Return a local file with an object's bytes: the object itself, or a copy in `folder`."""
         if self._folder and (self._folder / path).is_file():

@@ -12,14 +12,15 @@ from tests.fundamentals import client
 from tests.processes import eventually
 
 
-def post(bench: Bench) -> httpx.Response:
+def post(bench: Bench, **headers: str) -> httpx.Response:
     """Post a good injection and return whatever comes back."""
     uploaded = checkpoints.write(bench.folder / "in.safetensors")
     files = {
         "request": (None, json.dumps(checkpoints.request()).encode()),
         "checkpoint": (uploaded.name, uploaded.read_bytes()),
     }
-    return httpx.post(f"{bench.processes.url}/v1/injections", files=files, timeout=30)
+    url = f"{bench.processes.url}/v1/injections"
+    return httpx.post(url, files=files, headers=headers, timeout=30)
 
 
 def test_an_api_killed_before_it_created_the_job_should_leave_no_job(bench: Bench) -> None:
@@ -39,6 +40,30 @@ def test_an_api_killed_after_it_created_the_job_should_leave_one_that_runs(bench
     [record] = bench.ledger.jobs(OWNER)
     bench.processes.start_worker()
     assert bench.ended(record.id).status == "succeeded"
+
+
+@pytest.mark.parametrize("point", ["before_create", "after_create"])
+def test_an_api_killed_under_a_key_should_make_one_job_when_asked_again(
+    bench: Bench, point: str
+) -> None:
+    """Killed before the script, the key is free a minute later; behind it, the job is found."""
+    fault, _ = bench.fault(point, "kill")
+    bench.processes.start_api(**fault)
+    key = {"Idempotency-Key": "once"}
+    with pytest.raises(httpx.TransportError):
+        post(bench, **key)
+    bench.processes.start_api()
+    if point == "before_create":
+        [entry] = bench.ledger.client.scan_iter(bench.ledger.key("answer", "*"))
+        assert 50_000 < bench.ledger.client.pttl(entry) <= 60_000
+        assert post(bench, **key).json()["code"] == "idempotency_key_in_flight"
+        bench.ledger.client.pexpire(entry, 1)
+        eventually(lambda: not bench.ledger.client.exists(entry), 5, "the minute is over")
+    answers = [post(bench, **key) for _ in range(2)]
+    assert [one.status_code for one in answers] == [202, 202]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert len(bench.ledger.jobs(OWNER)) == 1
+    assert bench.ledger.client.xlen(bench.ledger.key("queue")) == 1
 
 
 def test_a_job_whose_creation_was_not_confirmed_should_keep_its_files(bench: Bench) -> None:

@@ -12,7 +12,11 @@ TERMINAL = {"succeeded", "failed", "cancelled"}
 
 
 def post(url: str, checkpoint: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Upload a checkpoint with a request; return the queued injection."""
+    """Upload a checkpoint with a request; return the queued injection.
+
+    It runs, whatever ran before it: unless told otherwise, no earlier result is taken.
+    """
+    request = {"reuse": False, **request}
     with checkpoint.open("rb") as file:
         reply = httpx.post(
             f"{url}/v1/injections",

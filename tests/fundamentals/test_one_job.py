@@ -36,6 +36,20 @@ def test_a_head_should_come_back_with_three_more_classes(worker: Processes, fold
     assert torch.isfinite(new["fc.weight"]).all()
 
 
+def test_an_identical_request_should_be_answered_by_a_copy(worker: Processes, folder: Path) -> None:
+    """Ask twice for the same: the second job has ended at once, with the same bytes of its own."""
+    uploaded = checkpoints.write(folder / "in.safetensors")
+    request = checkpoints.request(settings={"gamma": 3}, reuse=True)
+    first = client.wait(worker.url, client.post(worker.url, uploaded, request)["id"])
+    second = client.post(worker.url, uploaded, request)
+    assert (second["status"], second["copied_from"]) == ("succeeded", first["id"])
+    heads = [
+        client.download(worker.url, one["id"], folder / one["id"]).read_bytes()
+        for one in (first, second)
+    ]
+    assert heads[0] == heads[1]
+
+
 def test_the_readmes_curl_line_should_extend_the_real_imagenet_head(
     worker: Processes, folder: Path
 ) -> None:

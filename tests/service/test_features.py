@@ -177,7 +177,7 @@ def test_each_owner_should_see_their_own_newest_first(
     for verb in ("GET", "DELETE"):
         problem(ada.request(verb, f"/v1/features/{hers}"), 404, "not_found")
     stolen = submit(ada, injection(features_id=hers))
-    assert pointers(problem(stolen, 422, "invalid_request")) == ["/features_id"]
+    assert pointers(problem(stolen, 404, "not_found")) == ["/features_id"]
 
 
 def test_deleted_features_should_be_gone_with_their_file(api: httpx.Client, kept: Path) -> None:
@@ -243,7 +243,7 @@ def test_features_unfit_for_the_head_should_be_refused_before_the_queue(
 
 
 def test_unknown_features_should_be_refused(api: httpx.Client) -> None:
-    document = problem(submit(api, injection(features_id="feat_0")), 422, "invalid_request")
+    document = problem(submit(api, injection(features_id="feat_0")), 404, "not_found")
 
     assert pointers(document) == ["/features_id"]
 

@@ -45,8 +45,8 @@ def begin(ledger: Ledger, job: str) -> None:
     assert ledger.begin(claim, "worker", TOKEN) == "begun"
 
 
-def succeed(ledger: Ledger, store: Store, job: str, owner: str = "local") -> bytes:
-    """Do what a worker does last; return the head it left."""
+def succeed(ledger: Ledger, store: Store, job: str, owner: str = "local", **told: Any) -> bytes:
+    """Do what a worker does last; return the head it left. `told` goes into the manifest."""
     head = b"the extended head" * 1000
     files = {"head.safetensors": head, "report.json": b'{"kind": "report"}'}
     prefix = f"{owner}/{job}/{TOKEN}/"
@@ -54,7 +54,7 @@ def succeed(ledger: Ledger, store: Store, job: str, owner: str = "local") -> byt
     for name, content in files.items():
         store.write(prefix + name, content)
         about[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest = {"prefix": prefix, "files": about, "versions": {}, "seconds": {"load": 0.25}}
+    manifest = {"prefix": prefix, "files": about, "versions": {}, "seconds": {"load": 0.25}, **told}
     assert ledger.succeed(job, TOKEN, manifest) == "ok"
     return head
 
@@ -121,6 +121,7 @@ def test_the_resource_should_show_the_job_as_documented(api: httpx.Client) -> No
         "queue_position": 1,
         "workers_online": 0,
         "seconds_left": None,
+        "copied_from": None,
         "metadata": {"team": "birds"},
         "started_at": None,
         "finished_at": None,
@@ -159,19 +160,19 @@ def test_a_kept_head_should_be_extended_by_its_id(api: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_fields", "pointer"),
+    ("request_fields", "status", "code"),
     [
-        ({"head_id": "head_000000000000000000000000"}, "/head_id"),
-        ({}, "/head_id"),
+        ({"head_id": "head_000000000000000000000000"}, 404, "not_found"),
+        ({}, 422, "invalid_request"),
     ],
     ids=["unknown head", "no head"],
 )
 def test_a_submission_without_a_head_should_be_refused(
-    api: httpx.Client, request_fields: dict[str, str], pointer: str
+    api: httpx.Client, request_fields: dict[str, str], status: int, code: str
 ) -> None:
     response = api.post("/v1/injections", json={"add": ["new"], **request_fields})
 
-    assert pointers(problem(response, 422, "invalid_request")) == [pointer]
+    assert pointers(problem(response, status, code)) == ["/head_id"]
 
 
 def test_a_kept_head_and_a_file_should_be_refused_together(api: httpx.Client, kept: Path) -> None:

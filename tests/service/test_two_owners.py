@@ -147,7 +147,7 @@ def test_anothers_id_in_a_request_should_be_like_one_that_never_was(
         for name in (theirs, unknown(theirs))
     ]
 
-    documents = [problem(one, 422, "invalid_request") for one in answers]
+    documents = [problem(one, 404, "not_found") for one in answers]
     assert [one["errors"][0]["pointer"] for one in documents] == [f"/{field}"] * 2
     details = [str(one["detail"]) for one in documents]
     assert details[0].replace(theirs, "") == details[1].replace(unknown(theirs), "")

@@ -53,6 +53,34 @@ local function is_mine(queue, group, consumer, message)
   return #pending == 1 and pending[1][2] == consumer
 end
 
+-- The entry of an idempotency key, '' where a request has none, may have become another request's
+-- since ours expired.
+local function is_anothers(entry, nonce)
+  local held = entry ~= '' and redis.call('HGET', entry, 'nonce')
+  return held and held ~= nonce
+end
+
+-- What the key's request made exists from now on: the same step that makes it says so.
+local function settle(entry, nonce, fingerprint, id, ttl_ms)
+  if entry == '' then
+    return
+  end
+  redis.call('HSET', entry, 'state', 'made', 'nonce', nonce, 'fingerprint', fingerprint, 'id', id)
+  if ttl_ms then
+    redis.call('PEXPIRE', entry, ttl_ms)
+  else
+    redis.call('PERSIST', entry)
+  end
+end
+
+-- An identical request is answered by this job's result, as long as it is there.
+local function remember_result(job, id, retention_ms)
+  local result = redis.call('HGET', job, 'result')
+  if result then
+    redis.call('SET', result, id, 'PX', retention_ms)
+  end
+end
+
 -- The one way a job ends: record, message, event and expiry together.
 local function conclude(job, queue, events, group, channel, retention_ms, id, fields, body)
   local message = redis.call('HGET', job, 'message')
@@ -64,6 +92,10 @@ local function conclude(job, queue, events, group, channel, retention_ms, id, fi
   event(events, channel, id, body)
   redis.call('PEXPIRE', job, retention_ms)
   redis.call('PEXPIRE', events, retention_ms)
+  local entry = redis.call('HGET', job, 'entry')
+  if entry then
+    redis.call('PEXPIRE', entry, retention_ms)
+  end
 end
 
 local function miss_deadline(job, queue, events, group, channel, retention_ms, id, attempt)

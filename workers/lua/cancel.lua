@@ -1,7 +1,7 @@
 -- End a job at once, whoever is alive; the first of cancel and finish wins.
--- KEYS job, queue, events; ARGV group, channel, retention_ms
-local job, queue, events = unpack(KEYS)
-local group, channel, retention_ms = unpack(ARGV)
+-- KEYS job, queue, events, entry or ''; ARGV group, channel, retention_ms, nonce, fingerprint
+local job, queue, events, entry = unpack(KEYS)
+local group, channel, retention_ms, nonce, fingerprint = unpack(ARGV)
 local status, id, attempt = unpack(redis.call('HMGET', job, 'status', 'id', 'attempt'))
 if not status then
   return 'missing'
@@ -9,6 +9,10 @@ end
 if is_terminal(status) then
   return status
 end
+if is_anothers(entry, nonce) then
+  return 'taken'
+end
 conclude(job, queue, events, group, channel, retention_ms, id, {'status', 'cancelled'},
   {type = 'status', status = 'cancelled', attempt = tonumber(attempt)})
+settle(entry, nonce, fingerprint, id, retention_ms)
 return 'ok'

@@ -1,31 +1,47 @@
--- Record, message and first event in one step: no job exists that nobody will run.
--- KEYS job, queue, events, deadlines, index, live, stored; ARGV group, channel, retention_ms, id,
--- owner, timeout_seconds, summary, spec, deadline_seconds or '', bytes, jobs_max or '',
--- bytes_max or '', then further fields and their values
-local job, queue, events, deadlines, index, live, stored = unpack(KEYS)
+-- Record, message and first event in one step: no job exists that nobody will run. A manifest, of
+-- a result that is there already, ends the job at once.
+-- KEYS job, queue, events, deadlines, index, live, stored, entry or ''; ARGV group, channel,
+-- retention_ms, id, owner, timeout_seconds, summary, spec, deadline_seconds or '', bytes,
+-- jobs_max or '', bytes_max or '', nonce, fingerprint, manifest or '', then further fields and
+-- their values
+local job, queue, events, deadlines, index, live, stored, entry = unpack(KEYS)
 local group, channel, retention_ms, id, owner, timeout_seconds, summary, spec, deadline_seconds,
-  bytes, jobs_max, bytes_max = unpack(ARGV)
+  bytes, jobs_max, bytes_max, nonce, fingerprint, manifest = unpack(ARGV)
 if redis.call('EXISTS', job) == 1 then
   return 'exists'
 end
-if jobs_max ~= '' and redis.call('SCARD', live) >= tonumber(jobs_max) then
+if is_anothers(entry, nonce) then
+  return 'taken'
+end
+if manifest == '' and jobs_max ~= '' and redis.call('SCARD', live) >= tonumber(jobs_max) then
   return 'jobs'
 end
 if not has_room(stored, bytes, bytes_max) then
   return 'stored-bytes'
 end
 local at = now()
-local message = redis.call('XADD', queue, '*', 'job', id)
 redis.call('HSET', job, 'schema', 1, 'id', id, 'owner', owner, 'status', 'queued', 'attempt', 0,
   'timeout_seconds', timeout_seconds, 'summary', summary, 'spec', spec, 'created_at', at,
-  'message', message, 'token', '', 'progress', 0, unpack(ARGV, 13))
+  'message', '', 'token', '', 'progress', 0, unpack(ARGV, 16))
+redis.call('ZADD', index, at, id)
+weigh(stored, id, bytes)
+event(events, channel, id, {type = 'status', status = 'queued', attempt = 0})
+settle(entry, nonce, fingerprint, id)
+if entry ~= '' then
+  redis.call('HSET', job, 'entry', entry)
+end
+if manifest ~= '' then
+  conclude(job, queue, events, group, channel, retention_ms, id,
+    {'status', 'succeeded', 'manifest', manifest, 'progress', 1},
+    {type = 'status', status = 'succeeded', attempt = 0})
+  remember_result(job, id, retention_ms)
+  return 'created'
+end
+redis.call('HSET', job, 'message', redis.call('XADD', queue, '*', 'job', id))
+redis.call('SADD', live, id)
 if deadline_seconds ~= '' then
   local deadline_at = at + deadline_seconds * 1000
   redis.call('HSET', job, 'deadline_at', deadline_at)
   redis.call('ZADD', deadlines, deadline_at, id)
 end
-redis.call('ZADD', index, at, id)
-redis.call('SADD', live, id)
-weigh(stored, id, bytes)
-event(events, channel, id, {type = 'status', status = 'queued', attempt = 0})
 return 'created'

@@ -34,4 +34,7 @@ else
   body.code = code
 end
 conclude(job, queue, events, group, channel, retention_ms, id, fields, body)
+if status == 'succeeded' then
+  remember_result(job, id, retention_ms)
+end
 return 'ok'
