@@ -138,7 +138,7 @@ def test_anothers_id_should_be_no_place_in_a_list(
 def test_anothers_id_in_a_request_should_be_like_one_that_never_was(
     owner: Owner, grace: httpx.Client, field: str
 ) -> None:
-    """A request that names it is refused at that place, since its own path was found."""
+    """A request that names it is a 404 that points at the place."""
     theirs, own_head = REFERENCES[field](owner), REFERENCES["head_id"]
     base = {"head_id": own_head(Owner(grace, "grace", owner.ledger, owner.store)), "add": ["new"]}
 
