@@ -6,13 +6,13 @@ the user gave it looks at none. It knows nothing of a method but its settings.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from models import catalogue
-from models.calibrate import Calibration, centre_of, place, present_scale, survey
+from models.calibrate import Calibration, origin_of, place, present_scale, survey
 from models.cost import expected_seconds
 from models.errors import InjectionError
 from models.estimate import Estimate, Prefer, Simulated, estimate, unknown
@@ -192,12 +192,13 @@ def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) 
     raw = catalogue.method(best.method).synthesize(
         task, parsed, device=search.device, progress=search.progress
     )
-    centre_K = centre_of(ground, best.left_out)
+    origin = origin_of(ground, best.left_out)
     calibration, simulated, unseen = None, best.simulated, raw
-    at = _nearest_scale(present_scale(ground, raw, centre_K))
+    at = _nearest_scale(present_scale(ground, raw, origin))
     if wish.calibrate:
         calibration, simulated, at = _calibrate(search, best, wish)
-        unseen = place(ground, raw, centre_K, calibration)
+        calibration = replace(calibration, equal_distance=origin.length is None)
+        unseen = place(ground, raw, origin, calibration)
     reasons = reasons_for(search, best, simulated, add_bias=wish.add_bias)
     return Solution(
         unseen=unseen,

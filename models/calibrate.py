@@ -55,7 +55,8 @@ class Ground:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How rows were placed: `scale` seen mean distances from the mean row, each alike.
+    """How rows were placed: `scale` seen mean distances from the mean row, each alike or
+    on average.
 
     `bias_shift` is added to the bias of every injected row, in logits.
     """
@@ -106,26 +107,47 @@ def simulate_shifted(
 
 def _rays(ground: Ground, left_out: LeftOut, *, biased: bool = False) -> Rays:
     D, mean_K = ground.head.feature_size, ground.rows_SK.mean(dim=0)
-    directions_SK = ground.distance * normalize(left_out.rows_SK - centre_of(ground, left_out))
+    # Rows that keep their lengths are played at one length too: a unit vector that lies farther
+    # from the others' mean has less of the mean feature, which virtual features do not have.
+    point_K = origin_of(ground, left_out).point_K
+    directions_SK = ground.distance * normalize(left_out.rows_SK - point_K)
     rays = Rays(mean_K[:D], directions_SK[:, :D], ground.head.metric == "cosine")
     if not biased:
         return rays
     return replace(rays, origin_bias=float(mean_K[D]), biases_C=directions_SK[:, D])
 
 
-def centre_of(ground: Ground, left_out: LeftOut) -> Tensor:
-    """Return the point (K,) from which predicted rows have their directions."""
-    mean_K = ground.rows_SK.mean(dim=0)
-    predicted_K = left_out.rows_SK[left_out.known_S].mean(dim=0)
-    foreign = float((predicted_K - mean_K).norm()) > FOREIGN_MEAN * ground.distance
-    return predicted_K if foreign else mean_K
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The point (K,) from which predicted rows have their directions, and their mean length.
+
+    Rows regressed onto the seen ones are seen from the seen mean row, and all get one length, which
+    undoes shrinkage and hubness: `length` is None. Rows of another origin keep their lengths.
+    """
+
+    point_K: Tensor  # noqa: N815 - shape suffix
+    length: float | None = None
+
+    def directions(self, rows_NK: Tensor) -> Tensor:
+        """Return the directions (N, K) of rows, of length 1 each or on average."""
+        offsets_NK = rows_NK - self.point_K
+        return normalize(offsets_NK) if self.length is None else offsets_NK / self.length
 
 
-def place(ground: Ground, raw: Head, centre_K: Tensor, calibration: Calibration) -> Head:
+def origin_of(ground: Ground, left_out: LeftOut) -> Origin:
+    """Tell from the rows of hidden classes whether they are of another origin than the head's."""
+    mean_K, known_NK = ground.rows_SK.mean(dim=0), left_out.rows_SK[left_out.known_S]
+    predicted_K = known_NK.mean(dim=0)
+    if float((predicted_K - mean_K).norm()) <= FOREIGN_MEAN * ground.distance:
+        return Origin(mean_K)
+    return Origin(predicted_K, float((known_NK - predicted_K).norm(dim=1).mean()))
+
+
+def place(ground: Ground, raw: Head, origin: Origin, calibration: Calibration) -> Head:
     """Move rows to the calibrated distance from the seen mean row; directions stay."""
     head = ground.head
     rows_SK = regression_rows(head, "cpu")
-    direction_UK = normalize(regression_rows(raw, "cpu") - centre_K)
+    direction_UK = origin.directions(regression_rows(raw, "cpu"))
     distance = (rows_SK - rows_SK.mean(dim=0)).norm(dim=1).mean()
     rows_UK = rows_SK.mean(dim=0) + direction_UK * (calibration.scale * distance)
     if head.bias is not None and calibration.bias_shift:
@@ -135,8 +157,8 @@ def place(ground: Ground, raw: Head, centre_K: Tensor, calibration: Calibration)
     return head.with_rows(restore_norms(rows_UK, head), raw.class_names)
 
 
-def present_scale(ground: Ground, raw: Head, centre_K: Tensor) -> float:
+def present_scale(ground: Ground, raw: Head, origin: Origin) -> float:
     """Return the scale at which rows stand as they come."""
     rows_UK = regression_rows(raw, "cpu").float()
-    length = float((rows_UK - centre_K).norm(dim=1).mean())
+    length = float((rows_UK - origin.point_K).norm(dim=1).mean())
     return length / ground.distance if ground.distance else 1.0

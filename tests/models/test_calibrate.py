@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.calibrate import Calibration, centre_of, place, present_scale, survey
+from models.calibrate import Calibration, Origin, origin_of, place, present_scale, survey
 from models.leave_out import leave_out
 from models.progress import Progress
 from tests.models.builders import make_head, make_task
@@ -14,22 +14,22 @@ def test_placed_rows_should_keep_their_direction_and_take_the_distance() -> None
     ground, raw = survey(head, None), make_head(classes=4, seed=5)
     mean_K = head.rows.mean(dim=0)
 
-    placed = place(ground, raw, mean_K, Calibration(1.5))
+    placed = place(ground, raw, Origin(mean_K), Calibration(1.5))
 
     offsets, before = placed.rows - mean_K, raw.rows - mean_K
     torch.testing.assert_close(
         offsets.norm(dim=1), torch.full((4,), 1.5 * ground.distance), rtol=1e-4, atol=1e-4
     )
     assert torch.cosine_similarity(offsets, before).min() > 0.9999
-    assert present_scale(ground, placed, mean_K) == pytest.approx(1.5, rel=1e-3)
+    assert present_scale(ground, placed, Origin(mean_K)) == pytest.approx(1.5, rel=1e-3)
 
 
 def test_a_bias_shift_should_move_the_bias_alone() -> None:
     head = make_head()
     ground, raw, mean_K = survey(head, None), make_head(classes=4, seed=5), head.rows.mean(dim=0)
 
-    still = place(ground, raw, mean_K, Calibration(1.0))
-    moved = place(ground, raw, mean_K, Calibration(1.0, bias_shift=-2.0))
+    still = place(ground, raw, Origin(mean_K), Calibration(1.0))
+    moved = place(ground, raw, Origin(mean_K), Calibration(1.0, bias_shift=-2.0))
 
     assert still.bias is not None
     assert moved.bias is not None
@@ -45,13 +45,19 @@ def test_only_a_weak_head_should_be_taken_for_one_with_errors_in_its_rows() -> N
     assert weak.features.head_accuracy == pytest.approx(0.4, abs=0.02)
 
 
-def test_rows_of_another_origin_should_be_seen_from_their_own_mean() -> None:
+def test_rows_of_another_origin_should_be_seen_from_their_own_mean_and_keep_their_lengths() -> None:
     task = make_task(make_head(classes=40))
     ground = survey(task.head, None)
     left_out = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
     mean_K = task.head.rows.mean(dim=0)
-    torch.testing.assert_close(centre_of(ground, left_out), mean_K)
+    own = origin_of(ground, left_out)
+    torch.testing.assert_close(own.point_K, mean_K)
+    assert own.length is None
 
     left_out.rows_SK.add_(50)
+    foreign = origin_of(ground, left_out)
 
-    torch.testing.assert_close(centre_of(ground, left_out), left_out.rows_SK.mean(dim=0))
+    torch.testing.assert_close(foreign.point_K, left_out.rows_SK.mean(dim=0))
+    lengths_S = foreign.directions(left_out.rows_SK).norm(dim=1)
+    assert float(lengths_S.mean()) == pytest.approx(1)
+    assert float(lengths_S.std()) > 0.05
