@@ -8,7 +8,7 @@ from onnx import helper
 from torch import Tensor, nn
 
 from models.attribute_head import AttributeHead, class_blocks, class_scores
-from models.onnx_program import TINY, program, unit
+from models.onnx_program import TENSOR_BYTES_MAX, TINY, program, unit
 
 
 class Program(nn.Module):
@@ -38,6 +38,12 @@ def to_exported(head: AttributeHead, regions: int) -> bytes:
     target = io.BytesIO()
     torch.export.save(exported, target)
     return target.getvalue()
+
+
+def fits_onnx(head: AttributeHead) -> bool:
+    """Tell whether an ONNX file can hold the head's tensors."""
+    tensors = (head.maps.stacked(), class_blocks(head.class_attributes_CA))
+    return sum(tensor.nbytes for tensor in tensors) <= TENSOR_BYTES_MAX
 
 
 def to_onnx(head: AttributeHead, regions: int) -> bytes:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import torch
@@ -46,6 +47,7 @@ NAMES = {dtype: name for name, dtype in {**DTYPES, **OTHER_DTYPES}.items()}
 METADATA = "__metadata__"
 CHUNK_BYTES = 1 << 20
 LENGTH_BYTES = 8
+BYTES_MAX = 1 << 62
 
 Entry = dict[str, Any]
 
@@ -118,11 +120,18 @@ def write_extended(
                 writer.write(added.get(name, b""))
 
 
-def write_tensors(target: Path, tensors: Mapping[str, Tensor], *, bytes_max: int) -> None:
+def write_tensors(
+    target: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str] = MappingProxyType({}),
+    *,
+    bytes_max: int = BYTES_MAX,
+) -> None:
     """Write dense CPU tensors to a safetensors file, each whole even where two share memory.
 
-    Needs the memory of one tensor more. InjectionError for a dtype that such a file cannot hold,
-    and, before a byte is written, for tensors of more than `bytes_max` together.
+    The same tensors and metadata give the same bytes. Needs the memory of one tensor more.
+    InjectionError for a dtype that such a file cannot hold, and, before a byte is written, for
+    tensors of more than `bytes_max` together.
     """
     entries = {name: _entry(name, tensor) for name, tensor in tensors.items()}
     size = sum(entry["data_offsets"][1] for entry in entries.values())
@@ -130,7 +139,8 @@ def write_tensors(target: Path, tensors: Mapping[str, Tensor], *, bytes_max: int
         raise _unfit(f"its tensors take {size} bytes when written out; {bytes_max} is the limit")
     order = sorted(entries, key=lambda name: -_bits(entries[name]))
     with target.open("wb") as writer:
-        _write_header(writer, _extended_header(entries, order, {}, 0))
+        told = {METADATA: dict(metadata)} if metadata else {}
+        _write_header(writer, {**told, **_extended_header(entries, order, {}, 0)})
         for name in order:
             # Never a view: it may be strided, expanded from one number, or a lazy conjugate.
             dense = tensors[name].detach().resolve_neg().resolve_conj()

@@ -126,16 +126,17 @@ def _vector_problems(
         problems += [
             Problem(f"{pointer}/{index}", f"the vector of class {entry.name!r} {defect}")
             for index, (row, entry) in enumerate(named)
-            if (defect := _row_defect(row, size))
+            if (defect := row_defect(row, size, "the first seen class"))
         ]
     return problems
 
 
-def _row_defect(row: Row, size: int) -> str | None:
+def row_defect(row: Row, size: int, first: str) -> str | None:
+    """Say what is wrong with a vector that must have as many numbers as the first one has."""
     if len(row) == 0:
         return "is empty"
     if len(row) != size:
-        return f"has {len(row)} numbers; the first seen class has {size}"
+        return f"has {len(row)} numbers; {first} has {size}"
     if not all(map(math.isfinite, row)):
         return "holds NaN or infinity"
     return None if any(row) else "is all zero"

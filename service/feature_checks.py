@@ -3,7 +3,7 @@
 It reads no file: what an upload holds was counted as it came.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from service.checks import Problem
 from service.requests import InjectionRequest
@@ -11,6 +11,7 @@ from workers.header import HeadTensors
 from workers.jobs import StoredFeatures
 
 NEED = "features"
+REGIONS = "regions"
 POINTER = "/features_id"
 CLASSES_MIN = 2
 
@@ -33,11 +34,7 @@ def feature_problems(
         return [Problem(POINTER, missing)] if NEED in needs else []
     is_used = NEED in needs or request.calibration.enabled or request.method == "auto"
     found = [] if is_used else [_unused(request.method)]
-    if feature_size is not None and features.feature_size != feature_size:
-        detail = (
-            f"the features have {features.feature_size} numbers each; the head reads {feature_size}"
-        )
-        found.append(Problem(POINTER, detail))
+    found += _shape_problems(request, features, needs, feature_size)
     if features.label_max >= class_count:
         detail = (
             f"the largest label is {features.label_max}; with {class_count} classes in the head, "
@@ -50,6 +47,45 @@ def feature_problems(
         )
         found.append(Problem(POINTER, detail))
     return found
+
+
+def _shape_problems(
+    request: InjectionRequest,
+    features: StoredFeatures,
+    needs: Collection[str],
+    feature_size: int | None,
+) -> Iterator[Problem]:
+    """Find what does not fit in the features' own shape: regions or none, how many numbers."""
+    method, size = f"method {request.method!r}", features.feature_size
+    if REGIONS in needs:
+        if features.region_shape is None:
+            detail = (
+                f"{method} looks at regions: features of (pictures, numbers, regions) or (pictures,"
+                f" numbers, height, width); these are ({features.count}, {size})"
+            )
+            yield Problem(POINTER, detail)
+        for place, number in enumerate(request.attention_of or ()):
+            if number >= features.count:
+                detail = (
+                    f"there is no picture {number}; the features have 0 to {features.count - 1}"
+                )
+                yield Problem(f"/attention_of/{place}", detail)
+        return
+    if features.region_shape is not None:
+        shape = (features.count, size, *features.region_shape)
+        detail = f"{method} takes features of (pictures, numbers); these have regions: {shape}"
+        yield Problem(POINTER, detail)
+    elif feature_size is not None and size != feature_size:
+        detail = f"the features have {size} numbers each; the head reads {feature_size}"
+        yield Problem(POINTER, detail)
+
+
+def attention_problems(request: InjectionRequest, needs: Collection[str]) -> list[Problem]:
+    """Say that a method looks at no regions, where it is asked where it looked."""
+    if REGIONS in needs or request.attention_of is None:
+        return []
+    detail = f"method {request.method!r} does not look at regions: leave attention_of out"
+    return [Problem("/attention_of", detail)]
 
 
 def _unused(method: str) -> Problem:

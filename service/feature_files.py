@@ -1,5 +1,8 @@
 """Checks a file of labelled features while it goes by: two tensors, finite, with labels.
 
+Features are (pictures, numbers), or of regions: (pictures, numbers, regions) or (pictures, numbers,
+height, width).
+
 It does not know where the bytes come from or go to, nor which head the features are for.
 """
 
@@ -18,9 +21,12 @@ from workers.header import (
 from workers.jobs import StoredFeatures
 
 FEATURES, LABELS = "features", "labels"
+POOLED, RANKS = 2, (2, 3, 4)
+REGION_DTYPES = ("F16", "F32")
 WANTED = (
     f"the file must hold exactly two tensors, {FEATURES!r} (pictures, numbers) and {LABELS!r} "
-    "(pictures,)"
+    "(pictures,); features of regions are (pictures, numbers, regions) or (pictures, numbers, "
+    "height, width)"
 )
 
 
@@ -77,6 +83,7 @@ class FeaturesReader:
             label_min=int(present[0]),
             label_max=int(present[-1]),
             classes=len(present),
+            region_shape=list(features.shape[2:]) or None,
         )
 
 
@@ -86,11 +93,12 @@ def layout(header: Header) -> tuple[TensorEntry, TensorEntry]:
         held = ", ".join(repr(name)[:80] for name in sorted(header.tensors)[:8]) or "none"
         raise HeaderError(f"{WANTED}; it holds {held}")
     features, labels = header.tensors[FEATURES], header.tensors[LABELS]
-    for entry, dtypes, rank in ((features, HEAD_DTYPES, 2), (labels, LABEL_DTYPES, 1)):
+    floats = HEAD_DTYPES if len(features.shape) <= POOLED else REGION_DTYPES
+    for entry, dtypes, ranks in ((features, floats, RANKS), (labels, LABEL_DTYPES, (1,))):
         if entry.dtype not in dtypes:
             legal = ", ".join(dtypes)
             raise HeaderError(f"{entry.name} are {entry.dtype}; legal are {legal}")
-        if len(entry.shape) != rank or 0 in entry.shape:
+        if len(entry.shape) not in ranks or 0 in entry.shape:
             raise HeaderError(f"{entry.name} have the shape {list(entry.shape)}; {WANTED}")
     if features.shape[0] != labels.shape[0]:
         raise HeaderError(

@@ -5,6 +5,7 @@ It knows dtypes by their exponent bits only; it keeps at most one element betwee
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -70,4 +71,4 @@ class FinitenessScan:
         is_bad = (words & exponent) == exponent
         if is_bad.any():
             element = first + int(is_bad.argmax())
-            self.bad[entry.name] = element // (entry.shape[1] if len(entry.shape) == 2 else 1)
+            self.bad[entry.name] = element // prod(entry.shape[1:])

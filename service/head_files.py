@@ -5,7 +5,7 @@ Client and service read it; it knows nothing of either.
 
 from typing import Literal, get_args
 
-Format = Literal["safetensors", "onnx", "npz", "pt", "labels", "native"]
+Format = Literal["safetensors", "onnx", "npz", "pt", "labels", "native", "pt2"]
 FILES: dict[Format, str] = {
     "safetensors": "head.safetensors",
     "onnx": "head.onnx",
@@ -13,5 +13,6 @@ FILES: dict[Format, str] = {
     "pt": "head.pt",
     "labels": "labels.json",
     "native": "head.native.safetensors",
+    "pt2": "head.pt2",
 }
 FORMATS: tuple[Format, ...] = get_args(Format)

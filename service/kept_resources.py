@@ -39,7 +39,10 @@ class HeadList(BaseModel):
 
 
 class FeaturesResource(BaseModel):
-    """Uploaded labelled features; `classes` counts the distinct labels."""
+    """Uploaded labelled features; `classes` counts the distinct labels.
+
+    `region_shape` is [R] or [height, width], null for one feature a picture.
+    """
 
     object: Literal["features"] = "features"
     id: str
@@ -52,6 +55,7 @@ class FeaturesResource(BaseModel):
     label_min: int
     label_max: int
     classes: int
+    region_shape: list[int] | None
     created_at: str
 
 

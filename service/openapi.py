@@ -109,7 +109,8 @@ FEATURES_BODY = {
                         "description": "A safetensors file of exactly two tensors: `features` "
                         "(N, D), floats, as the head's layer gets them, and `labels` (N,), "
                         "integers, 0 for the head's first class. Best of pictures that the head "
-                        "was not trained on.",
+                        "was not trained on. For a method that looks at regions, `features` are "
+                        "(N, D, R) or (N, D, H, W), F16 or F32.",
                     }
                 },
             },

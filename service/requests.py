@@ -9,6 +9,7 @@ from workers.jobs import (
     ClassEntry,
     HeadFields,
     NameEmbeddings,
+    PictureNumber,
     Strict,
     VectorEmbeddings,
 )
@@ -51,6 +52,12 @@ class InjectionRequest(HeadRequest):
     reuse: bool = Field(
         default=True,
         description="Answer by the result of an identical request, if there is one; false: run.",
+    )
+    attention_of: list[PictureNumber] | None = Field(
+        default=None,
+        max_length=16,
+        description="Pictures of the features, by number from 0, of which the report of a method "
+        "that looks at regions shows where it looked; by default one of each of 16 classes.",
     )
     timeout_seconds: int = Field(
         default=3600, ge=1, le=86_400, description="How long a run may last."

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from service.attribute_checks import attribute_problems
 from service.checkpoints import Checkpoint
 from service.checks import (
     Problem,
@@ -20,7 +21,7 @@ from service.checks import (
     joint_problem,
     prompt_problem,
 )
-from service.feature_checks import bias_problems, feature_problems
+from service.feature_checks import attention_problems, bias_problems, feature_problems
 from service.pointers import setting_problems
 from service.problems import invalid, invalid_at, invalid_checkpoint
 from service.requests import HeadRequest, InjectionRequest
@@ -131,7 +132,8 @@ class Rules:
         if "text_tower" in method["needs"]:
             prompts = prompt_problem(request, tensors, self._announced)
             problems += [prompts] if prompts else []
-        return problems
+        problems += attribute_problems(request, method["needs"], self.encoders)
+        return problems + attention_problems(request, method["needs"])
 
     def _feature_problems(
         self, request: InjectionRequest, found: Found, features: StoredFeatures | None

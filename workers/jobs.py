@@ -20,6 +20,8 @@ EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 TensorName = Annotated[str, Field(min_length=1, max_length=500)]
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
 Row = list[float]
+AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
+PictureNumber = Annotated[int, Field(ge=0)]
 
 
 class Strict(BaseModel):
@@ -53,11 +55,20 @@ class NameEmbeddings(Strict):
 
 
 class VectorEmbeddings(Strict):
-    """Class embeddings sent with the request: `seen` (S, A) and `unseen` (U, A), in class order."""
+    """Class embeddings sent with the request: `seen` (S, A) and `unseen` (U, A), in class order.
+
+    What each of A attributes means, for a method that asks: a vector (A, V), or a name that a text
+    encoder reads.
+    """
 
     kind: Literal["attributes", "embeddings"]
     seen: list[Row]
     unseen: list[Row]
+    attribute_names: list[AttributeName] | None = Field(default=None, min_length=1)
+    attribute_vectors: list[Row] | None = Field(default=None, min_length=1)
+    attribute_encoder: EncoderName = Field(
+        default="minilm", description="Reads the names where there are no vectors."
+    )
 
 
 class HeadFields(Strict):
@@ -125,7 +136,8 @@ class StoredHead(Strict):
 class StoredFeatures(Strict):
     """Uploaded labelled features: `features` (count, feature_size), `labels` (count,) from 0.
 
-    `classes` counts the distinct labels, which lie in label_min to label_max.
+    `classes` counts the distinct labels, which lie in label_min to label_max. Of features of
+    regions, (count, feature_size, *region_shape), that is [R] or [height, width].
     """
 
     path: str
@@ -138,6 +150,7 @@ class StoredFeatures(Strict):
     label_min: int
     label_max: int
     classes: int
+    region_shape: list[int] | None = None
 
 
 class JobSpec(Strict):
@@ -151,6 +164,7 @@ class JobSpec(Strict):
     method: str
     settings: dict[str, JsonValue]
     calibration: CalibrationWish = CalibrationWish()
+    attention_of: list[PictureNumber] | None = None
     timeout_seconds: int
 
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from models.search import NO_DIFFERENCE
-from workers import plots, wording
+from workers import attention, plots, wording
 from workers.class_rows import SHOWN_MAX, class_rows
 from workers.svg import Drawing, as_svg, printable
 
@@ -27,6 +27,8 @@ BARS_MAX = 12
 # What a report may lack and the page then leaves out.
 PARTS = (
     "asked",
+    "attention",
+    "attribute",
     "calibration",
     "class_sized_tensors",
     "converted",
@@ -125,4 +127,5 @@ def _template() -> Template:
     )
     environment.filters["printable"] = printable
     environment.filters["percent"] = wording.percent
+    environment.filters["cells"] = attention.cells
     return environment.from_string((TEMPLATES / "report.html").read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """Runs one injection: files in, files out. It knows neither Redis nor HTTP nor the store."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from models import catalogue, checkpoint, encoders
+from models.attribute_head import AttributeHead
 from models.auto import AUTO
 from models.errors import InjectionError
 from models.head import Head
@@ -18,9 +20,11 @@ from models.native_head import NativeHead
 from models.progress import Progress
 from models.semantic_head import SemanticHead
 from models.task import Task
+from workers import attribute, head_formats, jobs, page, report, semantic
 from workers import features as labelled
-from workers import head_formats, jobs, page, report, semantic
+from workers.class_attributes import attributes_of
 from workers.convert import Limits, defect
+from workers.region_file import RegionFile
 from workers.solve import solve
 from workers.source import converted
 
@@ -92,10 +96,11 @@ def run_job(
             spec, source, conversion = converted(spec, source, limits=limits, progress=progress)
     with stages.time("load"):
         head = _read_head(spec.head, source)
-        pictures = labelled.read(features, head) if features else None
+        regions = RegionFile(features) if features and _takes_regions(spec) else None
+        pictures = labelled.read(features, head) if features and not regions else None
     progress(0.0, "embed")
     with stages.time("embed"):
-        task = _task(spec, head, shelf)
+        task = dataclasses.replace(_task(spec, head, shelf), regions=regions)
     progress(0.0, "synthesize")
     with stages.time("synthesize"):
         made, told = solve(spec, task, device=device, progress=progress, pictures=pictures)
@@ -126,7 +131,7 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
 
 
 def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
-    given, tower = spec.class_embeddings, None
+    given, tower, attributes = spec.class_embeddings, None, None
     if isinstance(given, jobs.NameEmbeddings):
         encoder = shelf.get(given.encoder)
         tower = encoder.text_tower
@@ -141,7 +146,12 @@ def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
         seen_SA, unseen_UA = embeddings_CA[: head.class_count], embeddings_CA[head.class_count :]
     else:
         seen_SA, unseen_UA = torch.tensor(given.seen), torch.tensor(given.unseen)
-    return Task(head, seen_SA, unseen_UA, jobs.names(spec.add), tower)
+        attributes = attributes_of(given, shelf.get, shelf.cache)
+    return Task(head, seen_SA, unseen_UA, jobs.names(spec.add), tower, attributes)
+
+
+def _takes_regions(spec: jobs.JobSpec) -> bool:
+    return spec.method != AUTO and "regions" in catalogue.method(spec.method).NEEDS
 
 
 def _written(
@@ -150,6 +160,9 @@ def _written(
     """Write the head's files; return what the report says of them."""
     if isinstance(made, SemanticHead):
         return semantic.write(spec, made, source, folder)
+    if isinstance(made, AttributeHead):
+        assert task.regions is not None
+        return attribute.write(spec, made, task.regions, folder)
     assert isinstance(made, Head)
     target = folder / HEAD_FILE
     _write(spec, source, target, made)

@@ -7,8 +7,7 @@ nothing of how the head was made.
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
+from models.checkpoint import write_tensors
 from models.head import Head
 from models.semantic_head import KIND, SemanticHead
 from models.semantic_onnx import to_onnx
@@ -26,7 +25,7 @@ REASONS = (
 def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) -> dict[str, Any]:
     """Write its files into `folder`; return what the report says of a head without rows."""
     native = folder / NATIVE_FILE
-    save_file(head.state_dict(), native, head.metadata())
+    write_tensors(native, head.state_dict(), head.metadata())
     (folder / ONNX_FILE).write_bytes(to_onnx(head))
     write_labels(head.class_names, folder)
     tensors = spec.head.located

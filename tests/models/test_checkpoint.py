@@ -247,3 +247,15 @@ def test_tensors_that_do_not_fit_should_be_refused_before_a_byte_is_written(
     with pytest.raises(InjectionError, match=complaint):
         checkpoint.write_tensors(target, {name: torch.ones(3, dtype=dtype)}, bytes_max=20)
     assert not target.exists()
+
+
+def test_written_metadata_should_be_read_again_in_the_same_order_always(tmp_path: Path) -> None:
+    told = {name: f"{name} told" for name in "qwertyuiop"}
+    paths = [tmp_path / "one.safetensors", tmp_path / "other.safetensors"]
+
+    for path in paths:
+        checkpoint.write_tensors(path, {"it": torch.ones(3)}, told)
+
+    with safe_open(paths[0], framework="pt") as file:
+        assert file.metadata() == told
+    assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.feature_checks import feature_problems
+from service.feature_checks import attention_problems, feature_problems
 from service.requests import InjectionRequest
 from workers.jobs import StoredFeatures
 
@@ -55,3 +55,21 @@ def test_every_defect_should_be_told_at_once() -> None:
     found = feature_problems(asked(), features(classes=1, label_max=5), [], 15, 5)
 
     assert [one.pointer for one in found] == ["/features_id"] * 3
+
+
+def test_regions_should_go_with_a_method_that_looks_at_them_and_no_other() -> None:
+    grid, needs = features(region_shape=[3, 2]), ["features", "regions"]
+
+    assert feature_problems(asked(), grid, needs, 5, 5) == []
+    (pooled,) = feature_problems(asked(), features(), needs, 16, 5)
+    assert "looks at regions" in pooled.detail
+    (regions,) = feature_problems(asked(), grid, [], 16, 5)
+    assert "these have regions: (9, 16, 3, 2)" in regions.detail
+
+
+def test_only_a_method_that_looks_at_regions_should_be_asked_where() -> None:
+    (found,) = attention_problems(asked(attention_of=[1]), ["features"])
+
+    assert found.pointer == "/attention_of"
+    assert attention_problems(asked(attention_of=[1]), ["regions"]) == []
+    assert attention_problems(asked(), []) == []

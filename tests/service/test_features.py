@@ -57,6 +57,7 @@ def test_uploaded_features_should_be_counted_and_kept(api: httpx.Client, kept: P
         "label_min": 0,
         "label_max": SEEN - 1,
         "classes": SEEN,
+        "region_shape": None,
         "created_at": resource["created_at"],
     }
     assert resource["id"].startswith("feat_")

@@ -78,3 +78,10 @@ def test_the_largest_and_smallest_numbers_should_pass(dtype: str) -> None:
     header, data = header_and_data(checkpoint({"w": (dtype, (2, 2), extremes.tobytes())}))
 
     assert scan(header, data, [1, 3], None) == {}
+
+
+def test_a_bad_number_among_regions_should_be_found_in_its_picture() -> None:
+    shape = (4, 3, 2, 2)
+    file = checkpoint({"features": ("F16", shape, numbers(shape, "F16", (2 * 12 + 5, np.nan)))})
+
+    assert scan(*header_and_data(file), [], ["features"]) == {"features": 2}
