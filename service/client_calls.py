@@ -45,6 +45,7 @@ class Wishes(TypedDict, total=False):
     class_embeddings: Mapping[str, Any] | None
     head: Mapping[str, Any] | None
     calibration: Mapping[str, Any] | None
+    attention_of: Sequence[int] | None
     timeout_seconds: int | None
     deadline_seconds: int | None
     metadata: Mapping[str, str] | None

@@ -2,14 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, NonNegativeInt, model_validator
 
 from workers.jobs import (
     CalibrationWish,
     ClassEntry,
     HeadFields,
     NameEmbeddings,
-    PictureNumber,
     Strict,
     VectorEmbeddings,
 )
@@ -53,7 +52,7 @@ class InjectionRequest(HeadRequest):
         default=True,
         description="Answer by the result of an identical request, if there is one; false: run.",
     )
-    attention_of: list[PictureNumber] | None = Field(
+    attention_of: list[NonNegativeInt] | None = Field(
         default=None,
         max_length=16,
         description="Pictures of the features, by number from 0, of which the report of a method "

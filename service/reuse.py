@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from service.idempotency import canonical, digest
-from workers.jobs import JobSpec, NameEmbeddings, Record
+from workers.jobs import JobSpec, Record
 from workers.ledger import Ledger, Presence
 from workers.store import Missing, Store, StoreError
 
@@ -62,10 +62,10 @@ def find(
 
 
 def _is_of_encoder(manifest: dict[str, Any], spec: JobSpec, workers: Sequence[Presence]) -> bool:
-    wanted = spec.class_embeddings
-    if not isinstance(wanted, NameEmbeddings):
+    name = spec.class_embeddings.encoder
+    if name is None:
         return True
-    announced = [worker.encoders.get(wanted.encoder) for worker in workers]
+    announced = [worker.encoders.get(name) for worker in workers]
     digests = {about["digest"] for about in announced if about}
     return digests == {(manifest.get("encoder") or {}).get("digest")}
 

@@ -183,11 +183,10 @@ def summarize(
     Of a head in a torch file it says what the request said; the rest is not known yet.
     """
     wanted = request.class_embeddings
-    encoder = wanted.encoder if isinstance(wanted, NameEmbeddings) else None
     return {
         "method": request.method,
         "settings": request.settings,
-        "class_embeddings": {"kind": wanted.kind, "encoder": encoder},
+        "class_embeddings": {"kind": wanted.kind, "encoder": wanted.encoder},
         "seen_count": len(head.class_names),
         "unseen_count": len(request.add),
         "head": {

@@ -21,7 +21,7 @@ from models.progress import Progress, Stopped
 from workers import faults
 from workers.artifacts import publish
 from workers.convert import Limits
-from workers.jobs import JobError, JobSpec, NameEmbeddings, Record
+from workers.jobs import JobError, JobSpec, Record
 from workers.keeper import Keeper
 from workers.ledger import Answer, Ledger, LedgerError
 from workers.run import Shelf, run_job
@@ -202,10 +202,10 @@ class Attempt:
             return publish(self.means.store, output, self.prefix, told)
 
     def _encoder(self, spec: JobSpec) -> dict[str, str] | None:
-        wanted = spec.class_embeddings
-        if not isinstance(wanted, NameEmbeddings):
+        name = spec.class_embeddings.encoder
+        if name is None:
             return None
-        return {"name": wanted.encoder, "digest": self.means.shelf.get(wanted.encoder).info.digest}
+        return {"name": name, "digest": self.means.shelf.get(name).info.digest}
 
 
 def _late(record: Record) -> JobError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt, model_validator
 
 from workers.header import HeadTensors
 
@@ -21,7 +21,6 @@ TensorName = Annotated[str, Field(min_length=1, max_length=500)]
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
 Row = list[float]
 AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
-PictureNumber = Annotated[int, Field(ge=0)]
 
 
 class Strict(BaseModel):
@@ -57,8 +56,7 @@ class NameEmbeddings(Strict):
 class VectorEmbeddings(Strict):
     """Class embeddings sent with the request: `seen` (S, A) and `unseen` (U, A), in class order.
 
-    What each of A attributes means, for a method that asks: a vector (A, V), or a name that a text
-    encoder reads.
+    What each attribute means, if asked: a vector (A, V), or a name that a text encoder reads.
     """
 
     kind: Literal["attributes", "embeddings"]
@@ -66,9 +64,13 @@ class VectorEmbeddings(Strict):
     unseen: list[Row]
     attribute_names: list[AttributeName] | None = Field(default=None, min_length=1)
     attribute_vectors: list[Row] | None = Field(default=None, min_length=1)
-    attribute_encoder: EncoderName = Field(
-        default="minilm", description="Reads the names where there are no vectors."
-    )
+    attribute_encoder: EncoderName = Field("minilm", description="For names without vectors.")
+
+    @property
+    def encoder(self) -> str | None:
+        """The text encoder that must read something, if one must."""
+        is_read = self.attribute_names is not None and self.attribute_vectors is None
+        return self.attribute_encoder if is_read else None
 
 
 class HeadFields(Strict):
@@ -136,8 +138,8 @@ class StoredHead(Strict):
 class StoredFeatures(Strict):
     """Uploaded labelled features: `features` (count, feature_size), `labels` (count,) from 0.
 
-    `classes` counts the distinct labels, which lie in label_min to label_max. Of features of
-    regions, (count, feature_size, *region_shape), that is [R] or [height, width].
+    `classes` counts the distinct labels, which lie in label_min to label_max. `region_shape` is
+    [R] or [height, width], of features of regions.
     """
 
     path: str
@@ -164,7 +166,7 @@ class JobSpec(Strict):
     method: str
     settings: dict[str, JsonValue]
     calibration: CalibrationWish = CalibrationWish()
-    attention_of: list[PictureNumber] | None = None
+    attention_of: list[NonNegativeInt] | None = None
     timeout_seconds: int
 
 

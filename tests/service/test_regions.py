@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from service import redis_server
 from service.client import Headgraft
 from tests import checkpoints, region_features
 from tests.fundamentals import client
 from tests.processes import Processes, eventually
 from tests.service.feature_files import labels, send
 from tests.service.files import Tensors, checkpoint, numbers, pointers, problem, submit
+from tests.service.product import product
 
 GRID, STRIP = (40, 8, 3, 2), (40, 8, 6)
 
@@ -166,18 +166,8 @@ def test_another_method_should_refuse_what_it_does_not_look_at(
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """Run Redis, API and a worker."""
-    folder = tmp_path_factory.mktemp("product")
-    server = redis_server.start(folder / "redis")
-    running = Processes(folder, server.url)
-    try:
-        running.start_api()
-        running.start_worker()
-        encoders = f"{running.url}/v1/encoders"
-        eventually(lambda: httpx.get(encoders).json()["data"], 60, "a worker is online")
+    with product(tmp_path_factory.mktemp("product")) as running:
         yield running
-    finally:
-        running.stop()
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +179,7 @@ def injection(worker: Processes, tmp_path_factory: pytest.TempPathFactory) -> di
     with Headgraft(worker.url) as ours:
         features = ours.upload_features(file)
     named = region_features.attributes(attribute_vectors=None)
-    request = region_features.request(features_id=features["id"], class_embeddings=named)
+    request = region_features.request(features_id=features.id, class_embeddings=named)
     queued = client.post(worker.url, source, request)
     done = client.wait(worker.url, queued["id"])
     assert done["status"] == "succeeded", done
@@ -233,6 +223,7 @@ def test_its_report_should_hold_the_attention(worker: Processes, injection: dict
     report, page = httpx.get(url).json(), httpx.get(url, params={"format": "html"}).text
 
     assert report["kind"] == "attribute"
+    assert injection["class_embeddings"] == {"kind": "attributes", "encoder": "minilm"}
     assert report["attention"][0]["attributes"][0]["name"].startswith("trait ")
     assert page.count('class="map"') == 30
 
@@ -252,11 +243,11 @@ def test_it_should_be_cancelled_within_a_step(
         file = region_features.write(tmp_path / "regions.safetensors")
         features = ours.upload_features(file)
         settings = {"epochs": 10_000, "patience": 10_000, "steps_min": 100}
-        request = region_features.request(features_id=features["id"], settings=settings)
+        request = region_features.request(features_id=features.id, settings=settings)
         queued = client.post(worker.url, source, request)
-        eventually(lambda: ours.injection(queued["id"])["stage"] == "train", 60, "it trains")
+        eventually(lambda: ours.injection(queued["id"]).stage == "train", 60, "it trains")
 
-        assert ours.cancel(queued["id"])["status"] == "cancelled"
+        assert ours.cancel(queued["id"]).status == "cancelled"
 
         # The one worker takes the next job at once.
         after = client.post(worker.url, source, checkpoints.request())

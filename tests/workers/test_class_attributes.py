@@ -56,3 +56,9 @@ def test_names_should_be_read_as_they_stand() -> None:
 
 def test_without_either_there_should_be_no_attributes() -> None:
     assert attributes_of(given(attribute_names=None, attribute_vectors=None), nobody, None) is None
+
+
+def test_only_names_without_vectors_should_be_read_by_an_encoder() -> None:
+    assert given(attribute_vectors=None, attribute_encoder="words").encoder == "words"
+    assert given(attribute_encoder="words").encoder is None
+    assert given(attribute_names=None, attribute_vectors=None).encoder is None
