@@ -18,10 +18,12 @@ from service import (
     openapi,
     problems,
     removal,
+    webhooks,
 )
 from service.config import ServiceSettings
 from service.context import Context
 from service.deadlines import Deadlines
+from service.deliverer import Deliverer
 from service.events import EventHub
 from service.metrics import Metrics
 from service.middleware import Frame, Gate
@@ -58,7 +60,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.context = context
-    for part in (injections, removal, event_routes, downloads, heads, features, catalogue, health):
+    app.state.deliverer = Deliverer(ledger, settings.webhooks)
+    for part in (injections, removal, event_routes, downloads, heads, features):
+        app.include_router(part.router)
+    for part in (webhooks, catalogue, health):
         app.include_router(part.router)
     problems.install(app)
     openapi.install(app)
@@ -74,10 +79,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     context.hub.start()
     context.deadlines.start()
+    deliverer: Deliverer = app.state.deliverer
+    deliverer.start()
     try:
         yield
     finally:
         context.hub.close()
+        await deliverer.close()
         await to_thread.run_sync(context.deadlines.close)
         await to_thread.run_sync(context.hub.join)
         context.ledger.client.close()

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.key_limits import KeyLimits
+from service.webhook_policy import BACKOFF_SECONDS, WebhookPolicy, read_policy
 
 GIB = 1024**3
 MIB = 1024**2
@@ -57,6 +58,15 @@ class ServiceSettings(BaseSettings):
     metrics_port: int | None = Field(
         default=None, ge=1, le=65_535, description="port of /metrics; without: no metrics"
     )
+    webhook_allow: str = Field(
+        default="", description="CIDRs, comma-separated: private networks that webhooks may reach"
+    )
+    webhook_backoff_seconds: str = Field(
+        default=BACKOFF_SECONDS, description="pauses between attempts at a webhook"
+    )
+    webhook_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=60, description="most time that a call of a webhook may take"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="least level that is logged"
     )
@@ -83,6 +93,18 @@ class ServiceSettings(BaseSettings):
                     f"owners in HEADGRAFT_API_KEYS are {', '.join(sorted(owners)) or 'none'}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _check_webhooks(self) -> Self:
+        assert self.webhooks
+        return self
+
+    @cached_property
+    def webhooks(self) -> WebhookPolicy:
+        """How webhooks are called."""
+        return read_policy(
+            self.webhook_allow, self.webhook_backoff_seconds, self.webhook_timeout_seconds
+        )
 
     @cached_property
     def keys(self) -> tuple[tuple[str, str], ...]:

@@ -136,6 +136,32 @@ EXAMPLES = (
             f"curl -sS -F request=@long.json -F checkpoint=@net.safetensors {INJECTIONS}",
         ),
     ),
+    Example(
+        "createWebhook",
+        "# On this machine, as HEADGRAFT_WEBHOOK_ALLOW permits; else https:// and a public name.\n"
+        'curl -sS -H "Content-Type: application/json" \\\n'
+        """    -d '{"url": "http://127.0.0.1:8080/hook", "events": ["injection.succeeded"]}' \\\n"""
+        f"    {API}/v1/webhooks",
+        201,
+        '"secret":"whsec_',
+        keeps="WEBHOOK",
+    ),
+    Example("listWebhooks", f"curl -sS {API}/v1/webhooks", 200, '"id":"wh_'),
+    Example("getWebhook", f"curl -sS {API}/v1/webhooks/$WEBHOOK", 200, '"injection.succeeded"'),
+    Example(
+        "rotateWebhook",
+        'curl -sS -H "Content-Type: application/json" -d \'{"overlap_seconds": 3600}\' \\\n'
+        f"    {API}/v1/webhooks/$WEBHOOK/rotate",
+        200,
+        '"secret":"whsec_',
+    ),
+    Example(
+        "listDeliveries",
+        f"curl -sS {API}/v1/webhooks/$WEBHOOK/deliveries",
+        200,
+        '"has_more":false',
+    ),
+    Example("deleteWebhook", f"curl -sS -X DELETE {API}/v1/webhooks/$WEBHOOK", 204),
     Example("deleteInjection", f"curl -sS -X DELETE {ONE}", 204),
     Example("deleteFeatures", f"curl -sS -X DELETE {API}/v1/features/$FEATURES", 204),
     Example("deleteHead", f"curl -sS -X DELETE {API}/v1/heads/$HEAD", 204),

@@ -95,7 +95,7 @@ def _body(body: Schema | None) -> str:
     lines = [f"Body: {body.get('description', '')}".strip()]
     for media_type, content in body["content"].items():
         schema = content["schema"]
-        if "$ref" in schema:
+        if "properties" not in schema:
             lines.append(f"- `{media_type}`: {_type(schema)}")
             continue
         lines += [

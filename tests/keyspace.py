@@ -8,7 +8,8 @@ from workers.ledger import Ledger
 
 # A name, perhaps with one variable part; then what it is, which ends in `lasting` if it lasts.
 ENTRY = re.compile(r"^  ([a-z]+)((?::[A-Z]+)?) {2,}(.+)$", re.MULTILINE)
-LIVE = ("job", "events", "answer")
+# Live: without an expiry as long as what they belong to has not ended.
+LIVE = {"job": "job", "events": "job", "answer": "job", "delivery": "delivery"}
 
 
 def leaks(ledger: Ledger) -> list[str]:
@@ -22,8 +23,7 @@ def _defect(ledger: Ledger, key: str) -> str | None:
     is_lasting = _documented().get((kind, bool(colon)))
     if is_lasting is None or bool(colon) != bool(rest):
         return f"{key} is not documented"
-    job = str(ledger.client.hget(key, "id")) if kind == "answer" else rest
-    if is_lasting or ledger.client.pttl(key) != -1 or (kind in LIVE and _is_live(ledger, job)):
+    if is_lasting or ledger.client.pttl(key) != -1 or _is_live(ledger, kind, rest):
         return None
     return f"{key} lasts"
 
@@ -37,6 +37,10 @@ def _documented() -> dict[tuple[str, bool], bool]:
     }
 
 
-def _is_live(ledger: Ledger, job: str) -> bool:
-    status = ledger.client.hget(ledger.key("job", job), "status")
-    return status is not None and status not in TERMINAL
+def _is_live(ledger: Ledger, kind: str, name: str) -> bool:
+    if kind not in LIVE:
+        return False
+    if kind == "answer":
+        name = str(ledger.client.hget(ledger.key(kind, name), "id"))
+    status = ledger.client.hget(ledger.key(LIVE[kind], name), "status")
+    return status is not None and status not in {*TERMINAL, "delivered"}

@@ -12,6 +12,11 @@ It knows nothing of what a job computes. Every key it uses starts with the prefi
   jobs:OWNER       sorted set of the owner's job ids by creation time               lasting
   heads:OWNER      sorted set of the owner's uploaded heads by creation time        lasting
   features:OWNER   sorted set of the owner's labelled features by creation time     lasting
+  webhooks:OWNER   sorted set of the owner's webhooks by creation time              lasting
+  webhook:ID       hash, where to tell of which events, and the signing secrets     lasting
+  due              sorted set of deliveries to make, by the time they are due       lasting
+  delivery:ID      hash, a message to a webhook; expires `retention_seconds` after its end
+  sent:WEBHOOK     sorted set of its last deliveries; expires long after the last of them
   deadlines        sorted set of the live jobs that have a deadline, by deadline    lasting
   head:ID          hash, an uploaded checkpoint                                     lasting
   feature:ID       hash, uploaded labelled features                                 lasting
@@ -208,7 +213,7 @@ class Ledger(Calls):
         """Forget an ended job and its events at once; False when its record had expired."""
         keys = [self.key("jobs", owner), self.key("stored", owner)]
         records = [self.key("job", job), self.key("events", job)]
-        self.ask("zrem", self.key("deadlines"), job)
+        self.run("detach", [self.key("queue"), self.key("job", job), self.key("deadlines")], job)
         return self.run("remove", [*keys, *records], job) == "removed"
 
     def get(self, job: str) -> Record | None:

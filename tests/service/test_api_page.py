@@ -62,7 +62,8 @@ class Session:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with product(tmp_path_factory.mktemp("product")) as running:
+    allowed = {"HEADGRAFT_WEBHOOK_ALLOW": "127.0.0.1/32"}
+    with product(tmp_path_factory.mktemp("product"), **allowed) as running:
         yield running
 
 

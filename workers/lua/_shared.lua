@@ -81,6 +81,35 @@ local function remember_result(job, id, retention_ms)
   end
 end
 
+-- Queue what the owner's webhooks are to hear of a job, as it is now: no event is without it.
+local function notify(queue, job, id, retention_ms)
+  local owner, status, attempt, problem, metadata = unpack(redis.call('HMGET', job,
+    'owner', 'status', 'attempt', 'error', 'metadata'))
+  local kind = 'injection.' .. status
+  for _, webhook in ipairs(redis.call('ZRANGE', named(queue, 'webhooks', owner), 0, -1)) do
+    local wanted = redis.call('HGET', named(queue, 'webhook', webhook), 'events') or ''
+    if string.find(wanted, '"' .. kind .. '"', 1, true) then
+      -- In microseconds two transitions of one job are told apart, and keep their order.
+      local at, t = now(), redis.call('TIME')
+      local exactly = t[1] * 1000000 + t[2]
+      local mixed = webhook .. id .. kind .. string.format('%.0f', exactly)
+      local delivery = 'msg_' .. string.sub(redis.sha1hex(mixed), 1, 24)
+      redis.call('HSET', named(queue, 'delivery', delivery), 'id', delivery, 'webhook', webhook,
+        'type', kind, 'job', id, 'job_status', status, 'job_attempt', attempt,
+        'job_error', problem or '', 'metadata', metadata or '', 'created_at', at,
+        'status', 'pending', 'next_at', at)
+      redis.call('ZADD', string.sub(queue, 1, -6) .. 'due', at, delivery)
+      local sent = named(queue, 'sent', webhook)
+      redis.call('ZADD', sent, exactly, delivery)
+      redis.call('ZREMRANGEBYRANK', sent, 0, -1001)
+      -- Longer than any delivery waits for its last attempt.
+      redis.call('PEXPIRE', sent, retention_ms + 30 * 86400000)
+      local told = redis.call('HGET', job, 'deliveries')
+      redis.call('HSET', job, 'deliveries', told and told .. ',' .. delivery or delivery)
+    end
+  end
+end
+
 -- The one way a job ends: record, message, event and expiry together.
 local function conclude(job, queue, events, group, channel, retention_ms, id, fields, body)
   local message = redis.call('HGET', job, 'message')
@@ -90,6 +119,7 @@ local function conclude(job, queue, events, group, channel, retention_ms, id, fi
   drop_message(queue, group, message)
   redis.call('SREM', named(queue, 'live', redis.call('HGET', job, 'owner')), id)
   event(events, channel, id, body)
+  notify(queue, job, id, retention_ms)
   redis.call('PEXPIRE', job, retention_ms)
   redis.call('PEXPIRE', events, retention_ms)
   local entry = redis.call('HGET', job, 'entry')

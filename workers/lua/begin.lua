@@ -32,4 +32,5 @@ attempt = redis.call('HINCRBY', job, 'attempt', 1)
 redis.call('HSET', job, 'status', 'running', 'token', token, 'worker', consumer,
   'started_at', now(), 'progress', 0, 'stage', '', 'loss', '')
 event(events, channel, id, {type = 'status', status = 'running', attempt = attempt})
+notify(queue, job, id, retention_ms)
 return 'begun'

@@ -1,0 +1,20 @@
+-- Take on the delivery that is due the longest, and count the attempt. Whoever took it on and died
+-- loses it when the lease ends. What became of a webhook or a job that is gone, is nothing.
+-- KEYS due; ARGV prefix, token, lease_ms; answers a JSON list of two flat lists, or ''
+local due = KEYS[1]
+local prefix, token, lease_ms = unpack(ARGV)
+local at = now()
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', at, 'LIMIT', 0, 100)) do
+  local delivery = prefix .. 'delivery:' .. id
+  local name = redis.call('HGET', delivery, 'webhook')
+  local webhook = name and redis.call('HGETALL', prefix .. 'webhook:' .. name) or {}
+  if #webhook > 0 then
+    redis.call('HSET', delivery, 'token', token, 'next_at', at + lease_ms)
+    redis.call('HINCRBY', delivery, 'attempts', 1)
+    redis.call('ZADD', due, at + lease_ms, id)
+    return cjson.encode({redis.call('HGETALL', delivery), webhook})
+  end
+  redis.call('DEL', delivery)
+  redis.call('ZREM', due, id)
+end
+return ''
