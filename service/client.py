@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from service.client_calls import Calls, Entry, OnProgress, Wishes
+from service.client_calls import Calls, OnProgress
 from service.client_errors import HeadgraftError
 from service.client_grafting import Network
 from service.client_networks import inject
 from service.client_retries import RETRIES, Retries
 from service.client_transport import AwaitedTransport, BlockingTransport, run
+from service.client_wishes import Entry, Wishes
 from service.config import is_loopback
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 class AsyncHeadgraft(Calls):
-    """A service at a URL, for asyncio or trio; `retries` repeats of what may pass, each call.
+    """A service at a URL, for asyncio; `retries` repeats of what may pass, each call.
 
     Every call raises HeadgraftError where it is refused or not reached.
     """
@@ -114,11 +115,13 @@ class Headgraft:
     cancel = _at_once(Calls.cancel)
     injection = _at_once(Calls.injection)
     injections = _at_once(Calls.injections)
+    events = _at_once(Calls.events)
     delete = _at_once(Calls.delete)
     download = _at_once(Calls.download)
     report = _at_once(Calls.report)
     report_html = _at_once(Calls.report_html)
     upload_head = _at_once(Calls.upload_head)
+    head = _at_once(Calls.head)
     heads = _at_once(Calls.heads)
     delete_head = _at_once(Calls.delete_head)
     upload_features = _at_once(Calls.upload_features)

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -18,37 +18,23 @@ from service.client_events import Watch
 from service.client_retries import Retries
 from service.client_transport import Transport
 from service.client_upload import UploadFile
+from service.client_wishes import Entry, Wishes
 from service.head_files import FILES, Format
 from service.kept_resources import FeaturesList, FeaturesResource, HeadList, HeadResource
 from service.resources import (
     EncoderList,
     EncoderResource,
+    EventList,
+    EventResource,
     InjectionList,
     InjectionResource,
     MethodList,
     MethodResource,
 )
 
-Entry = str | Mapping[str, str]
 OnUpload = Callable[[int, int], None]
 OnProgress = Callable[[InjectionResource], None]
 Resource = TypeVar("Resource", bound=BaseModel)
-
-
-class Wishes(TypedDict, total=False):
-    """What may be said of an injection; what is left out, or None, is left to the service."""
-
-    features_id: str | None
-    class_names: Sequence[Entry] | None
-    method: str | None
-    settings: Mapping[str, Any] | None
-    class_embeddings: Mapping[str, Any] | None
-    head: Mapping[str, Any] | None
-    calibration: Mapping[str, Any] | None
-    attention_of: Sequence[int] | None
-    timeout_seconds: int | None
-    deadline_seconds: int | None
-    metadata: Mapping[str, str] | None
 
 
 class Calls:
@@ -122,6 +108,22 @@ class Calls:
         pairs = [f"{key}={value}" for key, value in (metadata or {}).items()]
         asked = _without_none(after=after, limit=limit, status=list(status), metadata=pairs)
         return (await self._one(InjectionList, "GET", "/v1/injections", params=asked)).data
+
+    async def events(
+        self,
+        id: str,  # noqa: A002  # the contract's name
+        *,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[EventResource]:
+        """Return a page of what has happened to an injection, oldest first."""
+        asked = _without_none(after=after, limit=limit)
+        path = f"/v1/injections/{id}/events/list"
+        return (await self._one(EventList, "GET", path, params=asked)).data
+
+    async def head(self, id: str) -> HeadResource:  # noqa: A002  # the contract's name
+        """Return what is known of an uploaded head."""
+        return await self._one(HeadResource, "GET", f"/v1/heads/{id}")
 
     async def heads(self, *, after: str | None = None, limit: int = 20) -> list[HeadResource]:
         """Return a page of uploaded heads, newest first."""
@@ -256,7 +258,7 @@ class Calls:
         while True:
             tries += 1
             outcome = await self._try(verb, path, **options)
-            if isinstance(outcome, httpx.Response) and outcome.is_success:
+            if isinstance(outcome, httpx.Response) and _is_done(verb, outcome, tries):
                 return outcome
             pause = self._retries.pause(verb, outcome, tries)
             if pause is None:
@@ -270,6 +272,12 @@ class Calls:
             return await self._transport.request(verb, path, **options)
         except httpx.TransportError as error:
             return error
+
+
+def _is_done(verb: str, reply: httpx.Response, tries: int) -> bool:
+    """Tell success: what a repeated DELETE does not find, the one before it has deleted."""
+    is_gone = reply.status_code == httpx.codes.NOT_FOUND
+    return reply.is_success or (verb == "DELETE" and tries > 1 and is_gone)
 
 
 def _ignore(_injection: InjectionResource) -> None:

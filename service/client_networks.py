@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from service.client_calls import Calls, Entry, OnProgress, Wishes
+from service.client_calls import Calls, OnProgress
 from service.client_grafting import Network, find_classifier
+from service.client_wishes import Entry, Wishes
 
 
 async def inject(

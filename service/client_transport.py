@@ -54,7 +54,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class AwaitedTransport:
-    """Calls of a program with an event loop, asyncio's or trio's."""
+    """Calls of a program with an event loop; files are read and written between its turns."""
 
     http: httpx.AsyncClient
 

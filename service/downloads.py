@@ -15,7 +15,7 @@ from service import head_formats, report_page
 from service.context import Context, InContext
 from service.head_files import Format
 from service.injections import Own
-from service.openapi import HEAD_FILE, REPORT, errors
+from service.openapi import HEAD_FILE, REPORT, errors, headers_alone
 from service.preconditions import Conditions, Preconditions, Span
 from service.problems import ProblemError
 from workers.jobs import Record
@@ -36,7 +36,7 @@ REPORT_FILE = "report.json"
     operation_id="inspectHead",
     summary="Ask for a download's headers alone",
     response_class=Response,
-    responses={**errors(404, 422), **HEAD_FILE},
+    responses={**errors(404, 422), **headers_alone(HEAD_FILE)},
 )
 async def download_head(
     request: Request,
@@ -72,7 +72,7 @@ async def download_head(
     operation_id="inspectReport",
     summary="Ask for a report's headers alone",
     response_class=Response,
-    responses={**errors(404, 422), **REPORT},
+    responses={**errors(404, 422), **headers_alone(REPORT)},
 )
 async def read_report(
     request: Request,

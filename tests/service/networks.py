@@ -38,6 +38,7 @@ def torchvision_network(kind: str, classes: int) -> nn.Module:
 
 def hugging_face_network(kind: str, names: list[str]) -> nn.Module:
     """Build a small ResNet or ViT of transformers, its classes named in its config."""
+    import_torchvision()  # transformers imports it
     from transformers import (
         ResNetConfig,
         ResNetForImageClassification,

@@ -19,7 +19,9 @@ from service.cli_text import TypedError
 from service.client import Headgraft
 from service.client_errors import HeadgraftError
 from service.client_events import EventReader, ServerEvent
+from service.client_wishes import Wishes
 from service.redis_server import RedisServer
+from service.requests import InjectionRequest
 from service.resources import InjectionResource
 from tests import checkpoints, features
 from tests.processes import Processes, eventually, free_port
@@ -78,6 +80,12 @@ def test_a_checkpoint_should_come_back_extended(client: Headgraft, checkpoint: P
     assert ended.status == "succeeded", ended.error
     assert [one.status for one in seen][-1] == "succeeded"
     assert {one.progress for one in seen} > {0.0}
+
+    assert [one.data["status"] for one in client.events(queued.id) if one.type == "status"] == [
+        "queued",
+        "running",
+        "succeeded",
+    ]
 
     target = client.download(queued.id, checkpoint.with_name("net+3.safetensors"))
     about = next(one for one in ended.artifacts if one.name == "head.safetensors")
@@ -239,6 +247,10 @@ def test_what_is_installed_should_be_listed(client: Headgraft) -> None:
     assert "ridge" in [one.name for one in client.methods()]
     eventually(client.encoders, 60, "the worker is online")
     assert "minilm" in [one.name for one in client.encoders()]
+
+
+def test_the_client_should_know_every_field_of_a_request() -> None:
+    assert {*Wishes.__annotations__, "add", "head_id"} == set(InjectionRequest.model_fields)
 
 
 def events(lines: list[str]) -> list[ServerEvent]:

@@ -118,6 +118,31 @@ def test_an_upload_whose_answer_is_lost_should_be_sent_again_under_its_key(
     assert meddler.asked[-1].headers["idempotency-key"] not in keys
 
 
+def test_an_upload_whose_answer_is_lost_should_make_one_injection(
+    client: Headgraft, meddler: Meddler, checkpoint: Path
+) -> None:
+    meddler.plans += [Cut(0)]
+
+    queued = client.submit(checkpoint, **files.injection())
+
+    assert len(meddler.asked) == 2
+    assert [one.id for one in client.injections()] == [queued.id]
+
+
+def test_a_deletion_whose_answer_is_lost_should_be_done(
+    client: Headgraft, meddler: Meddler, checkpoint: Path
+) -> None:
+    head = client.upload_head(checkpoint, class_names=files.class_names())
+    assert client.head(head.id) == client.heads()[0] == head
+    meddler.plans += [Cut(0)]
+
+    client.delete_head(head.id)
+
+    assert client.heads() == []
+    with pytest.raises(HeadgraftError, match="there is no head"):
+        client.delete_head(head.id)
+
+
 def test_who_is_refused_for_good_should_not_be_asked_again(
     client: Headgraft, meddler: Meddler
 ) -> None:
