@@ -98,6 +98,7 @@ def inject(
         Path | None,
         typer.Option(help="Labelled features of the head's classes, to calibrate by."),
     ] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="key=value to find it by.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -122,6 +123,7 @@ def inject(
         encoder=encoder,
         calibration=_calibration(prefer, max_seen_loss),
         features=features,
+        metadata=cli_text.parse_metadata(metadata or []) or None,
         target=out,
         may_overwrite=force,
     )
@@ -137,12 +139,20 @@ app.command("evaluate")(cli_evaluate.evaluate)
 
 
 @app.command()
-def jobs(url: UrlOption = None, limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
+def jobs(
+    url: UrlOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    after: Annotated[str | None, typer.Option(help="The last ID of the page before.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Only these: queued, failed ...")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="Only with these: key=value.")] = None,
+) -> None:
     """List injections, newest first."""
+    wanted = cli_text.parse_metadata(metadata or [])
     table = Table("id", "status", "method", "classes", "progress", "created", box=None)
     table.columns[0].no_wrap = True
     with _client(url) as service:
-        for one in service.injections(limit=limit):
+        found = service.injections(limit=limit, after=after, status=status or (), metadata=wanted)
+        for one in found:
             classes = f"{one.seen_count}+{one.unseen_count}"
             method = (one.result or one).method
             progress = f"{one.progress:.0%}"
@@ -155,6 +165,14 @@ def cancel(injection: Annotated[str, typer.Argument(metavar="ID")], url: UrlOpti
     """Cancel a queued or running injection."""
     with _client(url) as service:
         _say(f"{injection} {service.cancel(injection).status}")
+
+
+@app.command()
+def delete(injection: Annotated[str, typer.Argument(metavar="ID")], url: UrlOption = None) -> None:
+    """Delete an injection that has ended, with its files."""
+    with _client(url) as service:
+        service.delete(injection)
+    _say(f"{injection} deleted")
 
 
 @app.command()

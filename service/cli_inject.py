@@ -39,6 +39,7 @@ class Order:
     encoder: str | None = None
     calibration: Mapping[str, Any] | None = None
     features: Path | None = None
+    metadata: Mapping[str, str] | None = None
     target: Path | None = None
     may_overwrite: bool = False
 
@@ -128,6 +129,7 @@ def _run(client: Headgraft, order: Order, progress: Progress, *, is_ours: bool) 
         method=order.method,
         settings=order.settings,
         calibration=order.calibration,
+        metadata=order.metadata,
         class_embeddings={"kind": "names", "encoder": order.encoder} if order.encoder else None,
         on_upload=on_upload,
     )

@@ -34,13 +34,24 @@ def read_entries(path: Path) -> list[Entry]:
 
 def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     """Read `name=value` pairs; a value is JSON where it can be, else the text itself."""
-    settings: dict[str, Any] = {}
+    pairs = parse_pairs(texts, "setting; write name=value, such as seed=1")
+    return {name: _value(value) for name, value in pairs.items()}
+
+
+def parse_metadata(texts: Iterable[str]) -> dict[str, str]:
+    """Read `key=value` pairs of an injection's metadata."""
+    return parse_pairs(texts, "metadata; write key=value, such as project=zoo")
+
+
+def parse_pairs(texts: Iterable[str], what: str) -> dict[str, str]:
+    """Read `name=value` pairs; TypedError where one is not `what` it should be."""
+    pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise TypedError(f"{text!r} is no setting; write name=value, such as seed=1")
-        settings[name.strip()] = _value(value.strip())
-    return settings
+            raise TypedError(f"{text!r} is no {what}")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def _value(text: str) -> Any:

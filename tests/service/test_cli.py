@@ -111,6 +111,23 @@ def test_the_job_should_be_listed_and_not_cancelled_any_more(
     assert "has ended already" in complaint(run(folder, "cancel", job, "--url", processes.url))
 
 
+def test_jobs_should_be_found_by_what_was_said_of_them_and_deleted(
+    folder: Path, processes: Processes
+) -> None:
+    url = ("--url", processes.url)
+    arguments = ["net.safetensors", "--names", "names.txt", "--add", "okapi", "--method", "ridge"]
+    ran = run(folder, "inject", *arguments, "--metadata", "project=zoo", *url)
+    [job] = re.findall(r"inj_[0-9a-f]+", ran.stdout)
+
+    found = run(folder, "jobs", "--metadata", "project=zoo", "--status", "succeeded", *url)
+    assert job in found.stdout, found.stderr
+    for other in (("--metadata", "project=ark"), ("--status", "queued"), ("--after", job)):
+        assert job not in run(folder, "jobs", *other, *url).stdout
+    assert "no metadata" in complaint(run(folder, "jobs", "--metadata", "zoo", *url))
+    assert run(folder, "delete", job, *url).stdout == f"{job} deleted\n"
+    assert "there is no injection" in complaint(run(folder, "delete", job, *url))
+
+
 def test_a_report_should_be_printed_or_saved_as_a_page_once(
     folder: Path, processes: Processes
 ) -> None:
