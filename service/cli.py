@@ -11,7 +11,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service import cli_evaluate, cli_inject, cli_keys, cli_text, client, doctor, state, up
+from service import (
+    cli_evaluate,
+    cli_features,
+    cli_inject,
+    cli_keys,
+    cli_text,
+    client,
+    doctor,
+    state,
+    up,
+)
 from service.become import become
 from service.client_errors import HeadgraftError
 from service.keyring import KeyringError
@@ -136,6 +146,7 @@ def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, A
 
 
 app.command("evaluate")(cli_evaluate.evaluate)
+app.command("features")(cli_features.features)
 
 
 @app.command()

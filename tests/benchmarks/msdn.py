@@ -2,7 +2,6 @@
 
     python -m tests.benchmarks.msdn planted    # against averaged features, and the attention
     python -m tests.benchmarks.msdn ablation   # either net alone, both, with and without teaching
-    python -m tests.benchmarks.msdn memory     # one epoch on a file of 1 GB
 
 The task stands in tests/models/planted_regions.py. Figures are means over five seeds.
 """

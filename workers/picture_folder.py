@@ -1,0 +1,64 @@
+"""Pictures in folders by class, in the habit of ImageFolder; it does not know who looks at them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from models.errors import InjectionError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """The pictures, in order, and of each the number of its class among `class_names`."""
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+
+def find_pictures(folder: Path, class_names: Sequence[str] | None = None) -> PictureFolder:
+    """List the pictures below one folder per class; InjectionError naming what does not fit.
+
+    Labels count `class_names`, a head's classes in row order, some of which may have no folder;
+    without them the folders' names, sorted.
+    """
+    if not folder.is_dir():
+        raise picture_error(f"{folder} is no folder")
+    found = sorted(path for path in folder.iterdir() if path.is_dir())
+    names = tuple(class_names or (path.name for path in found))
+    number_of = {name: number for number, name in enumerate(names)}
+    paths: list[Path] = []
+    labels: list[int] = []
+    for one in found:
+        if one.name not in number_of:
+            raise picture_error(f"{one}: the head has no class {one.name!r}; it has {_some(names)}")
+        inside = sorted(path for path in one.rglob("*") if path.suffix.lower() in SUFFIXES)
+        paths += inside
+        labels += [number_of[one.name]] * len(inside)
+    if not paths:
+        legal = ", ".join(SUFFIXES)
+        raise picture_error(f"{folder} has no picture in a folder of its class; legal are {legal}")
+    return PictureFolder(tuple(paths), tuple(labels), names)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Read a picture in RGB; InjectionError naming a file that is none."""
+    try:
+        with Image.open(path) as opened:
+            return opened.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise picture_error(f"{path} is no readable picture: {error}") from error
+
+
+def picture_error(message: str) -> InjectionError:
+    """Make the error of a picture, or a folder of them, that cannot be used."""
+    return InjectionError(message, code="invalid_pictures")
+
+
+def _some(names: Sequence[str], limit: int = 8) -> str:
+    shown = ", ".join(map(repr, names[:limit]))
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
