@@ -16,6 +16,7 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 class Labelled:
     """features (N, D) finite floats, labels (N,) whole numbers; N and D at least 1.
 
+    Of regions, features are (N, D, R) or (N, D, H, W).
     A label counts `class_names` from 0, or the rows of a head where that is None.
     """
 
@@ -60,15 +61,18 @@ def features_error(message: str) -> InjectionError:
 
 def _check_features(features_ND: Tensor) -> None:
     shape = tuple(features_ND.shape)
-    if len(shape) != 2 or 0 in shape:
-        raise features_error(f"the features have shape {shape}; they must be (pictures, numbers)")
+    if len(shape) not in (2, 3, 4) or 0 in shape:
+        raise features_error(
+            f"the features have shape {shape}; they must be (pictures, numbers), or with regions "
+            "(pictures, numbers, regions) or (pictures, numbers, height, width)"
+        )
     if features_ND.dtype not in FLOATS:
         legal = ", ".join(_short(dtype) for dtype in FLOATS)
         raise features_error(
             f"the features are {_short(features_ND.dtype)}; legal are {legal}: what the network "
             "gives to its last layer, not pixels and not codes"
         )
-    bad_N = ~torch.isfinite(features_ND).all(dim=1)
+    bad_N = ~torch.isfinite(features_ND).flatten(1).all(dim=1)
     if bad_N.any():
         first = int(bad_N.nonzero()[0])
         raise features_error(

@@ -63,6 +63,12 @@ def answer(question: Question) -> Answer:
             f"{question.features}: the features have {pictures.features_ND.shape[1]} numbers a "
             f"picture; the head {head.tensors.weight!r} takes {head.tensors.feature_size}"
         )
+    if (pictures.features_ND.ndim > 2) != head.takes_regions:
+        wanted = "features of regions" if head.takes_regions else "one feature a picture"
+        shape = tuple(pictures.features_ND.shape)
+        raise features_error(
+            f"{question.features}: the head reads {wanted}; these have shape {shape}"
+        )
     labels_N = pictures.rows_in(head.class_names)
     seen = _side("seen", head.class_names, labels_N, ~unseen_C)
     unseen = _side("unseen", head.class_names, labels_N, unseen_C)
@@ -106,14 +112,14 @@ def _benchmark(question: Question) -> tuple[Labelled, tuple[str, ...]]:
 
 
 def _head(question: Question, metadata: dict[str, str], pictures: Labelled) -> HeadFile:
-    if not head_file.is_semantic(metadata):
+    if not head_file.is_native(metadata):
         names = _row_names(question, metadata, pictures)
         return head_file.read_rows(question.head, names, question.how)
     if question.names is not None or question.how != AS_FOUND:
         raise InjectionError(
             f"{question.head} says itself how to read it: leave out --names and --head-..."
         )
-    return head_file.read_semantic(question.head, metadata)
+    return head_file.read_native(question.head, metadata)
 
 
 def _row_names(question: Question, metadata: dict[str, str], pictures: Labelled) -> tuple[str, ...]:

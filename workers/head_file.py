@@ -3,18 +3,19 @@
 It does not know on which features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import Tensor
 
-from models import checkpoint
+from models import attribute_head, checkpoint, semantic_head
 from models.errors import InjectionError
 from models.head import Metric
 from models.metrics import Classifier
-from models.semantic_head import KIND, from_state_dict
+from models.native_head import NativeHead
 from workers import header
 
 
@@ -33,11 +34,15 @@ AS_FOUND = How()
 
 @dataclass(frozen=True, eq=False)
 class HeadFile:
-    """A head, its classes in the order of its scores, and the tensors of its rows."""
+    """A head, its classes in the order of its scores, and the tensors of its rows.
+
+    Of a head without rows: what it reads its features by.
+    """
 
     scorer: Classifier
     class_names: tuple[str, ...]
     tensors: header.HeadTensors
+    takes_regions: bool = False
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -65,28 +70,39 @@ def read_rows(path: Path, class_names: Sequence[str], how: How) -> HeadFile:
     return HeadFile(head, head.class_names, tensors)
 
 
-def is_semantic(metadata: dict[str, str]) -> bool:
+def is_native(metadata: dict[str, str]) -> bool:
     """Tell a file of `?format=native`, which says itself all that there is to say of its head."""
-    return metadata.get("kind") == KIND
+    return metadata.get("kind") in READERS
 
 
-def read_semantic(path: Path, metadata: dict[str, str]) -> HeadFile:
-    """Read a head that compares class embeddings; InjectionError where the file is incomplete."""
+def read_native(path: Path, metadata: dict[str, str]) -> HeadFile:
+    """Read a head of its own kind; InjectionError where the file is incomplete."""
+    kind = metadata["kind"]
+    make, part, weight = READERS[kind]
     try:
-        head = from_state_dict(load_file(path), metadata)
+        tensors = load_file(path)
+        head = make(tensors, metadata)
     except InjectionError:
         raise
     except (KeyError, ValueError) as error:
-        raise InjectionError(f"{path} is no complete head of kind {KIND!r}: {error!r}") from error
-    shape = tuple(head.class_embeddings_CA.shape)
+        raise InjectionError(f"{path} is no complete head of kind {kind!r}: {error!r}") from error
+    shape = tuple(tensors[part].shape)
     if len(shape) != 2 or shape[0] != len(head.class_names):
         raise InjectionError(
-            f"{path}: class_embeddings has shape {shape}; there are {len(head.class_names)} classes"
+            f"{path}: {part} has shape {shape}; there are {len(head.class_names)} classes"
         )
-    tensors = header.find_head(
-        _header(path), class_count=head.seen.class_count, weight="weight", bias=None
+    rows = header.find_head(
+        _header(path), class_count=len(tensors[weight]), weight=weight, bias=None
     )
-    return HeadFile(head, head.class_names, tensors)
+    return HeadFile(head, head.class_names, rows, takes_regions=kind == attribute_head.KIND)
+
+
+# How a head is made again, which of its tensors has one row per class, and which reads features.
+Make = Callable[[Mapping[str, Tensor], Mapping[str, str]], NativeHead]
+READERS: dict[str, tuple[Make, str, str]] = {
+    semantic_head.KIND: (semantic_head.from_state_dict, "class_embeddings", "weight"),
+    attribute_head.KIND: (attribute_head.from_state_dict, "class_attributes", "region_scores"),
+}
 
 
 def _header(path: Path) -> header.Header:

@@ -10,11 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
+from models.checkpoint import write_tensors
 from models.errors import InjectionError
 from models.head import Head
 from models.metrics import evaluate
 from models.semantic_head import SemanticHead
 from tests import xlsa17_files
+from tests.models.builders import make_attribute_head, some_regions
 from workers.evaluation import Question, answer
 from workers.head_file import How
 from workers.header import HeaderError
@@ -191,6 +193,38 @@ def test_options_that_contradict_each_other_should_be_refused(
 ) -> None:
     with pytest.raises(InjectionError, match=complaint):
         answer(replace(question, **options))  # type: ignore[arg-type]  # the cases name real fields
+
+
+def test_a_head_that_looks_at_regions_should_be_scored_on_features_of_regions(
+    tmp_path: Path,
+) -> None:
+    head = make_attribute_head()
+    write_tensors(tmp_path / "h.safetensors", head.state_dict(), head.metadata())
+    features_NDHW = some_regions(40).view(40, 6, 2, 2)
+    labels_N = torch.arange(40) % 8
+    save_file({"features": features_NDHW, "labels": labels_N}, tmp_path / "f.safetensors")
+    question = Question(tmp_path / "h.safetensors", tmp_path / "f.safetensors")
+
+    found = answer(question)
+
+    unseen_C = torch.arange(8) >= 6
+    assert found.scores == evaluate(head, features_NDHW, labels_N, unseen_C)
+    assert (found.seen.classes, found.unseen.classes) == (6, 2)
+    assert found.tensors.feature_size == 6
+    pooled = {"features": features_NDHW.mean(dim=(2, 3)), "labels": labels_N}
+    save_file(pooled, tmp_path / "p.safetensors")
+    with pytest.raises(InjectionError, match=r"reads features of regions; .* shape \(40, 6\)"):
+        answer(replace(question, features=tmp_path / "p.safetensors"))
+
+
+def test_rows_should_not_be_scored_on_features_of_regions(
+    question: Question, tmp_path: Path
+) -> None:
+    regions = {"features": torch.ones(4, 4, 3), "labels": torch.arange(4)}
+    save_file(regions, tmp_path / "r.safetensors")
+
+    with pytest.raises(InjectionError, match="reads one feature a picture"):
+        answer(replace(question, features=tmp_path / "r.safetensors"))
 
 
 def planted_head(path: Path, made: xlsa17_files.Made, order: list[int]) -> Path:

@@ -55,9 +55,9 @@ def test_a_head_of_another_kind_should_score_as_it_did(
     save_file(semantic.state_dict(), tmp_path / "h", semantic.metadata())
 
     metadata = head_file.read_metadata(tmp_path / "h")
-    found = head_file.read_semantic(tmp_path / "h", metadata)
+    found = head_file.read_native(tmp_path / "h", metadata)
 
-    assert head_file.is_semantic(metadata)
+    assert head_file.is_native(metadata)
     assert torch.equal(found.scorer.logits(FEATURES_ND), semantic.logits(FEATURES_ND))
     assert found.class_names == semantic.class_names
     assert (found.tensors.class_count, found.tensors.feature_size) == (12, 6)
@@ -71,7 +71,7 @@ def test_an_incomplete_head_of_that_kind_should_be_refused(
     metadata = {name: text for name, text in semantic.metadata().items() if name != missing}
     save_file(tensors, tmp_path / "h", metadata)
     with pytest.raises(InjectionError, match=rf"no complete head of kind 'semantic': .*{missing}"):
-        head_file.read_semantic(tmp_path / "h", metadata)
+        head_file.read_native(tmp_path / "h", metadata)
 
 
 @pytest.mark.parametrize(("key", "text"), [("seen_count", "many"), ("class_names", "[")])
@@ -81,7 +81,7 @@ def test_nonsense_in_its_metadata_should_be_refused(
     metadata = {**semantic.metadata(), key: text}
     save_file(semantic.state_dict(), tmp_path / "h", metadata)
     with pytest.raises(InjectionError, match="no complete head of kind 'semantic'"):
-        head_file.read_semantic(tmp_path / "h", metadata)
+        head_file.read_native(tmp_path / "h", metadata)
 
 
 def test_embeddings_of_other_classes_should_be_refused(
@@ -90,7 +90,7 @@ def test_embeddings_of_other_classes_should_be_refused(
     tensors = {**semantic.state_dict(), "class_embeddings": torch.ones(3, 2)}
     save_file(tensors, tmp_path / "h", semantic.metadata())
     with pytest.raises(InjectionError, match=r"has shape \(3, 2\); there are 14 classes"):
-        head_file.read_semantic(tmp_path / "h", semantic.metadata())
+        head_file.read_native(tmp_path / "h", semantic.metadata())
 
 
 def test_a_file_of_another_kind_should_be_refused(tmp_path: Path) -> None:

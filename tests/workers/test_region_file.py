@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -81,3 +82,25 @@ def test_no_safetensors_file_should_be_an_error_of_the_users(tmp_path: Path) -> 
 
     with pytest.raises(InjectionError, match="cannot be read"):
         RegionFile(tmp_path / "f")
+
+
+def test_a_file_that_was_read_through_should_not_stay_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features_NDR = torch.zeros(1600, 32, 1024, dtype=torch.float16)  # 100 MiB
+    labels_N = torch.zeros(1600, dtype=torch.int64)
+    save_file({"features": features_NDR, "labels": labels_N}, tmp_path / "f")
+    del features_NDR
+    monkeypatch.setattr(region_file, "TOUCHED_BYTES_MAX", 8 * 1024**2)
+    found, process = RegionFile(tmp_path / "f"), psutil.Process()
+
+    def mapped() -> int:
+        maps = [one for one in process.memory_maps() if one.path == str(tmp_path / "f")]
+        return sum(one.rss for one in maps)
+
+    most = 0
+    for part_B in torch.split(torch.arange(1600), 16):
+        found.take(part_B)
+        most = max(most, mapped())
+
+    assert 0 < most < 32 * 1024**2
