@@ -9,13 +9,13 @@ from fastapi import FastAPI
 
 from service import (
     catalogue,
+    document,
     downloads,
     event_routes,
     features,
     heads,
     health,
     injections,
-    openapi,
     problems,
     removal,
     webhooks,
@@ -66,7 +66,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     for part in (webhooks, catalogue, health):
         app.include_router(part.router)
     problems.install(app)
-    openapi.install(app)
+    document.install(app)
     # The last one added stands outermost.
     app.add_middleware(Gate, settings=settings, ledger=ledger)
     app.add_middleware(Frame, metrics=context.metrics)

@@ -16,6 +16,7 @@ from service.resources import EventList, event_resource
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 ENTRY_PATTERN = r"^[0-9]{1,19}-[0-9]{1,19}$"
+ENTRIES = ["1764149647123-0"]
 
 
 @router.get(
@@ -28,7 +29,9 @@ ENTRY_PATTERN = r"^[0-9]{1,19}-[0-9]{1,19}$"
 async def follow_injection(
     context: InContext,
     record: Own,
-    last_event_id: Annotated[str | None, Header(pattern=ENTRY_PATTERN)] = None,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", pattern=ENTRY_PATTERN, examples=ENTRIES)
+    ] = None,
 ) -> AsyncIterable[ServerSentEvent]:
     """Send `status` and `progress` events, from the first or behind Last-Event-ID, to the end."""
     async for event in context.hub.follow(record.id, last_event_id or "-"):
@@ -45,7 +48,8 @@ def list_events(
     context: InContext,
     record: Own,
     after: Annotated[
-        str | None, Query(pattern=ENTRY_PATTERN, description="id of the last one seen")
+        str | None,
+        Query(pattern=ENTRY_PATTERN, examples=ENTRIES, description="id of the last one seen"),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> EventList:

@@ -50,7 +50,10 @@ async def create_features(
 
 
 @router.get(
-    "", operation_id="listFeatures", summary="List features, newest first", responses=errors(422)
+    "",
+    operation_id="listFeatures",
+    summary="List features, newest first",
+    responses=errors(404, 422),
 )
 def list_features(
     context: InContext,

@@ -39,7 +39,12 @@ async def create_head(
     return head_resource(record)
 
 
-@router.get("", operation_id="listHeads", summary="List heads, newest first", responses=errors(422))
+@router.get(
+    "",
+    operation_id="listHeads",
+    summary="List heads, newest first",
+    responses=errors(404, 422),
+)
 def list_heads(
     context: InContext,
     owner: Owner,

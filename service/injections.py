@@ -42,7 +42,10 @@ def own_injection(
 Own = Annotated[Record, Depends(own_injection)]
 Prefer = Annotated[
     str | None,
-    Header(description=f"wait=N: answer once it has ended, or after N <= {WAIT_SECONDS_MAX} s."),
+    Header(
+        alias="Prefer",
+        description=f"wait=N: answer once it has ended, or after N <= {WAIT_SECONDS_MAX} s.",
+    ),
 ]
 Statuses = Annotated[
     Sequence[Status], Query(max_length=5, description="Only those of one of these.")

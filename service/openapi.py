@@ -2,12 +2,7 @@
 
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
-
 from service.problems import MEDIA_TYPE, ProblemDocument
-from service.requests import HeadRequest, InjectionRequest
 
 SCHEMAS = "#/components/schemas/"
 DESCRIPTIONS = {
@@ -77,6 +72,7 @@ def _parts(request: str, required: list[str]) -> dict[str, Any]:
         "schema": {
             "type": "object",
             "required": required,
+            "additionalProperties": False,
             "properties": {
                 "request": {"$ref": SCHEMAS + request},
                 "checkpoint": {
@@ -98,7 +94,7 @@ INJECTION_BODY = {
     "description": "The parts may come in either order. With `head_id`, JSON alone.",
     "content": {
         "multipart/form-data": _parts("InjectionRequest", ["request", "checkpoint"]),
-        "application/json": {"schema": {"$ref": SCHEMAS + "InjectionRequest"}},
+        "application/json": {"schema": {"$ref": SCHEMAS + "KeptHeadInjectionRequest"}},
     },
 }
 FEATURES_BODY = {
@@ -108,6 +104,7 @@ FEATURES_BODY = {
             "schema": {
                 "type": "object",
                 "required": ["features"],
+                "additionalProperties": False,
                 "properties": {
                     "features": {
                         "type": "string",
@@ -129,34 +126,3 @@ HEAD_BODY = {
     "description": "The parts may come in either order.",
     "content": {"multipart/form-data": _parts("HeadRequest", ["checkpoint"])},
 }
-
-
-def install(app: FastAPI) -> None:
-    """Make the application's document complete; it is built once, when first asked for."""
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _build(app)
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]  # the framework's own way to extend it
-
-
-def _build(app: FastAPI) -> dict[str, Any]:
-    built = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
-    )
-    _, ours = models_json_schema(
-        [
-            (InjectionRequest, "validation"),
-            (HeadRequest, "validation"),
-            (ProblemDocument, "serialization"),
-        ],
-        ref_template=SCHEMAS + "{model}",
-    )
-    components = built.setdefault("components", {})
-    components.setdefault("schemas", {}).update(ours["$defs"])
-    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    # Without keys configured no key is asked for: either is legal.
-    built["security"] = [{"key": []}, {}]
-    return built

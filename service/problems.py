@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from service.allowed import allowed_methods
 from service.checks import Problem
 from service.pointers import locate
 from workers.header import HeaderError
@@ -195,6 +196,8 @@ def install(app: FastAPI) -> None:
         assert problem is not None
         if isinstance(error, StoreError) and not isinstance(error, Missing):
             log.error("store_failed", error=str(error))
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem.headers = {"Allow": allowed_methods(request)}
         return render(problem, request.state.request_id)
 
     expected = (HeaderError, RequestValidationError, HTTPException, UnknownCursorError)

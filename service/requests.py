@@ -71,6 +71,8 @@ class InjectionRequest(HeadRequest):
         default_factory=dict,
         max_length=16,
         description="Yours to find the injection by; the service does not look at it.",
+        # The keys stand in the schema as patternProperties, which alone forbid no other.
+        json_schema_extra={"additionalProperties": False},
     )
 
     @model_validator(mode="before")

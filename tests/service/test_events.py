@@ -178,6 +178,16 @@ def test_a_stream_should_survive_a_restart_of_redis(
         redis.stop()
 
 
+def test_a_silent_stream_should_be_kept_alive(api: httpx.Client) -> None:
+    """A proxy cuts what says nothing for half a minute; a comment comes in half that time."""
+    with api.stream("GET", f"/v1/injections/{created(api)}/events") as response:
+        told = response.iter_lines()
+        start = time.monotonic()
+        comment = next(line for line in told if line.startswith(":"))
+        assert comment
+        assert time.monotonic() - start < 20
+
+
 def test_a_stop_should_not_wait_for_open_streams(
     redis_url: str, ledger: Ledger, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -16,7 +16,8 @@ def test_a_wrong_method_should_be_a_problem_that_names_the_right_ones(api: httpx
     response = api.delete("/v1/injections")
 
     problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"]
+    assert response.headers["allow"] == "GET, POST"
+    assert api.put("/v1/injections/x/head").headers["allow"] == "GET, HEAD"
 
 
 def test_an_unknown_id_should_be_a_problem(api: httpx.Client) -> None:

@@ -1,0 +1,100 @@
+"""The service does what its OpenAPI document says: schemathesis makes thousands of requests of it.
+
+All checks are on. `sound_bodies` tells the generator what a JSON schema cannot say.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import redis_server
+from tests.processes import Processes, eventually
+from tests.service import sound_bodies
+from tests.service.conftest import KEYS
+from tests.service.files import checkpoint, head_tensors, parts
+
+ROOT = Path(__file__).parents[2]
+CASES_MIN = 2000
+EXAMPLES = 40
+LIMIT_SECONDS = 500
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Processes]:
+    """Return an API with a key, and a worker, over a Redis of its own."""
+    server = redis_server.start(tmp_path / "redis")
+    environment = {"HEADGRAFT_API_KEYS": f"ada:{KEYS['ada']}"}
+    processes = Processes(tmp_path, server.url, environment)
+    try:
+        processes.start_api()
+        processes.start_worker()
+        yield processes
+    finally:
+        processes.stop()
+        server.stop()
+
+
+def configuration(folder: Path) -> Path:
+    """Write down the key for the document's security scheme."""
+    path = folder / "schemathesis.toml"
+    path.write_text(f'[auth.openapi.key]\nbearer = "{KEYS["ada"]}"\n')
+    return path
+
+
+def kept_head(client: httpx.Client) -> str:
+    """Upload the head that the hooks know of."""
+    tensors = head_tensors(seen=len(sound_bodies.NAMES))
+    sent = parts({"class_names": sound_bodies.NAMES}, checkpoint(tensors))
+    response = client.post("/v1/heads", files=sent)
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
+
+
+@pytest.mark.timeout(LIMIT_SECONDS + 60)
+def test_the_service_should_do_what_its_document_says(served: Processes, tmp_path: Path) -> None:
+    headers = {"Authorization": f"Bearer {KEYS['ada']}"}
+    with httpx.Client(base_url=served.url, headers=headers) as client:
+        eventually(lambda: client.get("/v1/encoders").json()["data"], 60, "a worker is online")
+        head = kept_head(client)
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration(tmp_path))),
+        *("run", f"{served.url}/openapi.json"),
+        *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful"),
+        *("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "60"),
+    ]
+    environment = {
+        **os.environ,
+        "SCHEMATHESIS_HOOKS": sound_bodies.__name__,
+        sound_bodies.HEAD_VARIABLE: head,
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+    cases = re.search(r"^  (\d+) generated", done.stdout, re.MULTILINE)
+    assert cases, done.stdout[-2000:]
+    print(f"{cases[1]} cases")
+    assert int(cases[1]) >= CASES_MIN
+    assert served_errors(served) == []
+
+
+def served_errors(served: Processes) -> list[str]:
+    """Return the log lines of requests that ended in a defect of ours."""
+    lines = served.log("service.server").read_text().splitlines()
+    found = [json.loads(line) for line in lines if line.startswith("{")]
+    assert len(found) > CASES_MIN
+    return [line["path"] for line in found if line.get("status", 0) == 500]
