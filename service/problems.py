@@ -154,6 +154,9 @@ def translate(error: Exception) -> ProblemError | None:
         return invalid([locate(one, None) for one in error.errors()])
     if isinstance(error, UnknownCursorError):
         return ProblemError(404, "not_found", str(error), errors=[Problem("/after", str(error))])
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.BAD_REQUEST:
+        # The framework's word for bytes that are no text; of text that is no JSON it says 422.
+        return invalid_at("", "the request is not JSON")
     if isinstance(error, HTTPException):
         code = CODES.get(error.status_code, "http_error")
         return ProblemError(error.status_code, code, error.detail, headers=error.headers)

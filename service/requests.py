@@ -11,6 +11,7 @@ from workers.jobs import (
     NameEmbeddings,
     Strict,
     VectorEmbeddings,
+    Whole,
 )
 
 # A filter is written key=value.
@@ -58,10 +59,10 @@ class InjectionRequest(HeadRequest):
         description="Pictures of the features, by number from 0, of which the report of a method "
         "that looks at regions shows where it looked; by default one of each of 16 classes.",
     )
-    timeout_seconds: int = Field(
+    timeout_seconds: Whole = Field(
         default=3600, ge=1, le=86_400, description="How long a run may last."
     )
-    deadline_seconds: int | None = Field(
+    deadline_seconds: Whole | None = Field(
         default=None,
         ge=1,
         le=7 * 86_400,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from service.resources import timestamp
 from service.webhook_records import Delivery, DeliveryStatus, EventType, Webhook
-from workers.jobs import Strict
+from workers.jobs import Strict, Whole
 
 ENDED: list[EventType] = ["injection.succeeded", "injection.failed", "injection.cancelled"]
 DAY_SECONDS = 86_400
@@ -32,7 +32,7 @@ class WebhookRequest(Strict):
 class RotateRequest(Strict):
     """`POST /v1/webhooks/{id}/rotate`."""
 
-    overlap_seconds: int = Field(
+    overlap_seconds: Whole = Field(
         default=DAY_SECONDS,
         ge=0,
         le=7 * DAY_SECONDS,

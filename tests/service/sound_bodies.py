@@ -20,6 +20,8 @@ from tests.service.files import Tensors, checkpoint, numbers
 
 HEAD_VARIABLE = "HEADGRAFT_TEST_HEAD"  # the id of an uploaded head of `NAMES`
 KEY, RESUME = "Idempotency-Key", "Last-Event-ID"
+EXAMPLE_URL = "https://example.com/headgraft"
+REACHABLE_URL = "http://127.0.0.1:9/hook"  # no name can be resolved here; nobody listens there
 NAMES = ["a seen class", "another seen class", "a third seen class"]
 SIZE = 4
 # Without a worker that has time for it, a job ends by its deadline: nobody waits for long.
@@ -51,6 +53,14 @@ def map_case(context: Any, case: Any) -> Any:
     return case
 
 
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Let a webhook's address be one that can be reached; an example is sent past `map_case`."""
+    is_webhook = case.operation.label == "POST /v1/webhooks" and isinstance(case.body, dict)
+    if is_webhook and case.body.get("url") == EXAMPLE_URL:
+        case.body["url"] = REACHABLE_URL
+
+
 def _injection(body: Document) -> Document:
     request = _request(body["request"], body["request"].get("class_names"))
     return {**body, "request": request, "checkpoint": Binary(_file(request))}
@@ -76,7 +86,12 @@ def _features(body: Document) -> Document:
     return {**body, "features": Binary(checkpoint(feature_tensors()))}
 
 
+def _webhook(body: Document) -> Document:
+    return {**body, "url": REACHABLE_URL}
+
+
 MAKERS = {
+    ("POST /v1/webhooks", "application/json"): _webhook,
     ("POST /v1/injections", "multipart/form-data"): _injection,
     ("POST /v1/injections", "application/json"): _injection_of_kept_head,
     ("POST /v1/heads", "multipart/form-data"): _head,
@@ -96,6 +111,9 @@ def _request(asked: Document, seen: list[Any] | None) -> Document:
         "class_embeddings": _embeddings(asked.get("class_embeddings"), len(classes), len(add)),
         "deadline_seconds": DEADLINE_SECONDS,
     }
+    if "attention_of" in asked:
+        # For methods that look at regions only.
+        fields["attention_of"] = None
     if "class_names" in asked:
         fields["class_names"] = classes if asked["class_names"] else None
     if "head" in asked:
@@ -126,7 +144,7 @@ def _embeddings(given: Document | None, seen: int, unseen: int) -> Document:
     if given is None or "seen" not in given:
         return {**(given or {}), "encoder": "minilm"}
     rows = [[1.0 + place, 2.0, -1.0] for place in range(seen + unseen)]
-    return {**given, "seen": rows[:seen], "unseen": rows[seen:]}
+    return {"kind": given["kind"], "seen": rows[:seen], "unseen": rows[seen:]}
 
 
 def _fields(request: Document) -> Document:

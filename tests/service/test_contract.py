@@ -30,7 +30,10 @@ LIMIT_SECONDS = 500
 def served(tmp_path: Path) -> Iterator[Processes]:
     """Return an API with a key, and a worker, over a Redis of its own."""
     server = redis_server.start(tmp_path / "redis")
-    environment = {"HEADGRAFT_API_KEYS": f"ada:{KEYS['ada']}"}
+    environment = {
+        "HEADGRAFT_API_KEYS": f"ada:{KEYS['ada']}",
+        "HEADGRAFT_WEBHOOK_ALLOW": "127.0.0.0/8",
+    }
     processes = Processes(tmp_path, server.url, environment)
     try:
         processes.start_api()

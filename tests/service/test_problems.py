@@ -102,3 +102,18 @@ def test_an_unexpected_error_should_show_its_request_id_and_log_its_traceback(
     assert "WRONGTYPE" not in response.text
     log = open_api.log("service.server").read_text()
     assert [line for line in log.splitlines() if "broken-one" in line and "WRONGTYPE" in line]
+
+
+def test_bytes_that_are_no_text_should_be_refused_like_text_that_is_no_json(
+    api: httpx.Client,
+) -> None:
+    for content in (b'\xff"b', b"{"):
+        headers = {"Content-Type": "application/json"}
+        response = api.post("/v1/webhooks", content=content, headers=headers)
+        assert response.status_code == 422, response.text
+
+
+def test_true_should_be_no_number_and_a_round_one_be_whole(api: httpx.Client) -> None:
+    for seconds, status in ((True, 422), ("5", 422), (5.5, 422), (5.0, 404)):
+        asked = {"add": ["x"], "head_id": "head_0", "timeout_seconds": seconds}
+        assert api.post("/v1/injections", json=asked).status_code == status
