@@ -4,7 +4,6 @@ It knows nothing of HTTP, Redis or torch: both sides of the queue read it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -18,6 +17,11 @@ from pydantic import (
 )
 
 from workers.header import HeadTensors
+from workers.quota import UNLIMITED as UNLIMITED
+from workers.quota import UNRESERVED as UNRESERVED
+from workers.quota import Quota as Quota
+from workers.quota import QuotaError as QuotaError
+from workers.quota import Reservation as Reservation
 
 SCHEMA = 1
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -184,50 +188,6 @@ class JobSpec(Strict):
     calibration: CalibrationWish = CalibrationWish()
     attention_of: list[NonNegativeInt] | None = None
     timeout_seconds: int
-
-
-class QuotaError(Exception):
-    """An owner would have too much; `policy` names the limit, `jobs` or `stored-bytes`."""
-
-    def __init__(self, policy: str, limit: int | None) -> None:
-        super().__init__(f"more than {limit} {policy}")
-        self.policy = policy
-        self.limit = limit
-
-
-@dataclass(frozen=True)
-class Quota:
-    """The most an owner may have: jobs queued or running, bytes in the store; None: any."""
-
-    jobs: int | None = None
-    stored_bytes: int | None = None
-
-    @property
-    def said(self) -> tuple[str | int, str | int]:
-        """The limits as the scripts take them."""
-        jobs, stored_bytes = ("" if one is None else one for one in (self.jobs, self.stored_bytes))
-        return jobs, stored_bytes
-
-    def check(self, answer: str) -> None:
-        """Return unless a script's answer names a limit that was met; then QuotaError."""
-        limits = {"jobs": self.jobs, "stored-bytes": self.stored_bytes}
-        if answer in limits:
-            raise QuotaError(answer, limits[answer])
-
-
-UNLIMITED = Quota()
-
-
-@dataclass(frozen=True)
-class Reservation:
-    """A request's hold on an Idempotency-Key; the script that makes something settles it."""
-
-    entry: str = ""
-    nonce: str = ""
-    fingerprint: str = ""
-
-
-UNRESERVED = Reservation()
 
 
 class JobError(BaseModel):

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service import redis_server
 from tests import keyspace
 from tests.processes import Processes, eventually
 from tests.service.conftest import KEYS
@@ -17,6 +18,14 @@ from workers.ledger import Ledger
 
 PATH = "/v1/webhooks"
 PUBLIC = "https://93.184.215.14/hook"
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return a Redis of this file's own: whatever API shares one sends its deliveries, too."""
+    own = redis_server.start(tmp_path_factory.mktemp("redis"))
+    yield own.url
+    own.stop()
 
 
 @pytest.fixture(scope="module")

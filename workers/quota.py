@@ -1,0 +1,50 @@
+"""Under which conditions the ledger makes something: an owner's room, a request's key.
+
+It knows no keys of Redis: the scripts hold to what is said here.
+"""
+
+from dataclasses import dataclass
+
+
+class QuotaError(Exception):
+    """An owner would have too much; `policy` names the limit, `jobs` or `stored-bytes`."""
+
+    def __init__(self, policy: str, limit: int | None) -> None:
+        super().__init__(f"more than {limit} {policy}")
+        self.policy = policy
+        self.limit = limit
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The most an owner may have: jobs queued or running, bytes in the store; None: any."""
+
+    jobs: int | None = None
+    stored_bytes: int | None = None
+
+    @property
+    def said(self) -> tuple[str | int, str | int]:
+        """The limits as the scripts take them."""
+        jobs, stored_bytes = ("" if one is None else one for one in (self.jobs, self.stored_bytes))
+        return jobs, stored_bytes
+
+    def check(self, answer: str) -> None:
+        """Return unless a script's answer names a limit that was met; then QuotaError."""
+        limits = {"jobs": self.jobs, "stored-bytes": self.stored_bytes}
+        if answer in limits:
+            raise QuotaError(answer, limits[answer])
+
+
+UNLIMITED = Quota()
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A request's hold on an Idempotency-Key; the script that makes something settles it."""
+
+    entry: str = ""
+    nonce: str = ""
+    fingerprint: str = ""
+
+
+UNRESERVED = Reservation()
