@@ -17,6 +17,7 @@ from models.cost import expected_seconds
 from models.errors import InjectionError
 from models.estimate import Estimate, Prefer, Simulated, estimate, unknown
 from models.head import Head
+from models.inject import split
 from models.outlook import ClassOutlook, look_ahead
 from models.pictures import Pictures
 from models.progress import Progress
@@ -80,9 +81,11 @@ class CurvePoint:
 class Solution:
     """Unseen rows, calibrated and as the method made them, with all that is known of them.
 
+    `seen` is the head they extend: the task's own, unless the method was told to replace its rows.
     `curve` and `outlook` are empty where nothing could be hidden.
     """
 
+    seen: Head
     unseen: Head
     raw: Head
     method: str
@@ -189,9 +192,12 @@ def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) 
     """Fit the chosen method on all seen classes and place its rows."""
     task, ground = search.task, search.ground
     parsed = catalogue.parse_settings(best.method, best.settings)
-    raw = catalogue.method(best.method).synthesize(
+    made = catalogue.method(best.method).synthesize(
         task, parsed, device=search.device, progress=search.progress
     )
+    seen, raw = split(task.head, made)
+    if seen is not task.head:
+        ground = ground.replacing(seen)
     origin = origin_of(ground, best.left_out)
     calibration, simulated, unseen = None, best.simulated, raw
     at = _nearest_scale(present_scale(ground, raw, origin))
@@ -201,6 +207,7 @@ def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) 
         unseen = place(ground, raw, origin, calibration)
     reasons = reasons_for(search, best, simulated, add_bias=wish.add_bias)
     return Solution(
+        seen=seen,
         unseen=unseen,
         raw=raw,
         method=best.method,
@@ -238,7 +245,8 @@ def _unsurveyed(
 ) -> Solution:
     """Solve a task that is too small to hide classes of, with the settings as they come."""
     parsed = catalogue.parse_settings(name, settings)
-    raw = catalogue.method(name).synthesize(task, parsed, device=device, progress=progress)
+    made = catalogue.method(name).synthesize(task, parsed, device=device, progress=progress)
+    seen, raw = split(task.head, made)
     reason = (
         f"the head has {task.head.class_count} classes, and {SEEN_MIN} are the fewest of which "
         "some can be hidden: the rows are as the method makes them, their accuracy is unknown"
@@ -246,7 +254,7 @@ def _unsurveyed(
     nothing = unknown(f"{reason}, labelled features were not used" if wish.pictures else reason)
     dumped = parsed.model_dump(mode="json")
     tried = (Tried(name, dumped, nothing, 0.0, 1, None),)
-    return Solution(raw, raw, name, dumped, None, nothing, (), (), tried)
+    return Solution(seen, raw, raw, name, dumped, None, nothing, (), (), tried)
 
 
 def _line(task: Task, trial: Trial) -> Tried:

@@ -36,6 +36,10 @@ class Ground:
     accuracy: float | None = None
     pictures: Pictures | None = None
 
+    def replacing(self, head: Head) -> "Ground":
+        """Return the ground on which another head stands, about whose classes nothing is new."""
+        return replace(self, head=head, rows_SK=regression_rows(head, "cpu").float())
+
     @property
     def distance(self) -> float:
         """The rows' mean distance from their mean row."""
@@ -80,11 +84,24 @@ def simulate(ground: Ground, left_out: LeftOut, unseen: int) -> Simulated:
     """
     if ground.pictures_for(left_out.known_S):
         return simulate_shifted(ground, left_out, unseen, (0.0,))[0]
+    ground = _standing(ground, left_out)
     rays, groups = _rays(ground, left_out), ground.groups(left_out, unseen)
     weight_SD = ground.rows_SK[:, : ground.head.feature_size]
-    features = ground.features.knowing(rays.directions_CD, left_out.known_S)
-    (played,) = play(features, weight_SD, rays, groups)
+    (played,) = play(_told(ground, left_out, rays), weight_SD, rays, groups)
     return Simulated(played)
+
+
+def _standing(ground: Ground, left_out: LeftOut) -> Ground:
+    return ground.replacing(left_out.replaced.head) if left_out.replaced else ground
+
+
+def _told(ground: Ground, left_out: LeftOut, rays: Rays) -> VirtualFeatures:
+    """Return the virtual features to expect where rows, or texts, of classes are known."""
+    replaced, D = left_out.replaced, ground.head.feature_size
+    if replaced and replaced.texts_SA.shape[1] == D:
+        every_S = torch.ones(len(left_out.known_S), dtype=torch.bool)
+        return ground.features.knowing(replaced.texts_SA.cpu().float(), every_S)
+    return ground.features.knowing(rays.directions_CD, left_out.known_S)
 
 
 def simulate_shifted(
@@ -93,6 +110,7 @@ def simulate_shifted(
     """Play it on the pictures, once for each shift of the injected logits."""
     pictures, D = ground.pictures, ground.head.feature_size
     assert pictures is not None, "only real features tell how large a logit is"
+    ground = _standing(ground, left_out)
     biases_S = None if ground.head.bias is None else ground.rows_SK[:, D]
     played = play(
         pictures,
@@ -122,7 +140,8 @@ class Origin:
     """The point (K,) from which predicted rows have their directions, and their mean length.
 
     Rows regressed onto the seen ones are seen from the seen mean row, and all get one length, which
-    undoes shrinkage and hubness: `length` is None. Rows of another origin keep their lengths.
+    undoes shrinkage and hubness: `length` is None. Rows of another origin keep their lengths, and
+    so do those that were made together with the seen ones.
     """
 
     point_K: Tensor  # noqa: N815 - shape suffix
@@ -138,6 +157,9 @@ def origin_of(ground: Ground, left_out: LeftOut) -> Origin:
     """Tell from the rows of hidden classes whether they are of another origin than the head's."""
     mean_K, known_NK = ground.rows_SK.mean(dim=0), left_out.rows_SK[left_out.known_S]
     predicted_K = known_NK.mean(dim=0)
+    if left_out.replaced:
+        before_K = regression_rows(left_out.replaced.head, "cpu").float().mean(dim=0)
+        return Origin(mean_K, float((known_NK - before_K).norm(dim=1).mean()))
     if float((predicted_K - mean_K).norm()) <= FOREIGN_MEAN * ground.distance:
         return Origin(mean_K)
     return Origin(predicted_K, float((known_NK - predicted_K).norm(dim=1).mean()))

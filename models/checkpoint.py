@@ -91,18 +91,18 @@ def write_extended(
     bias: str | None,
     unseen: Head,
     class_names: Sequence[str],
+    replaced: Head | None = None,
 ) -> None:
     """Copy a checkpoint with its head grown by the unseen rows; `class_names` are all C + U.
 
-    Names, dtypes, other tensors and the first C rows keep their bytes; metadata is kept and gets
-    what `class_labels` tells. Needs no more memory than the new rows. Raises InjectionError naming
-    the class whose row overflows the dtype.
+    Names, dtypes, other tensors and the first C rows keep their bytes, but for rows that are
+    `replaced`; metadata is kept and gets what `class_labels` tells. Needs no more memory than the
+    new rows. Raises InjectionError naming the class whose row overflows the dtype.
     """
     with source.open("rb") as reader:
         entries, metadata, data_start = _read_header(reader)
-        added = {weight: _row_bytes(unseen.weight, entries[weight], unseen.class_names)}
-        if bias is not None and unseen.bias is not None:
-            added[bias] = _row_bytes(unseen.bias, entries[bias], unseen.class_names)
+        added = _head_bytes(unseen, weight, bias, entries)
+        instead = {} if replaced is None else _head_bytes(replaced, weight, bias, entries)
         count = entries[weight]["shape"][0] + unseen.class_count
         assert len(class_names) == count, f"{len(class_names)} names for {count} rows"
         # Wider types first: a head that grows by an odd count must not misalign what follows it.
@@ -116,7 +116,10 @@ def write_extended(
             for name in order:
                 start, end = entries[name]["data_offsets"]
                 reader.seek(data_start + start)
-                _copy(reader, writer, end - start)
+                if name in instead:
+                    writer.write(instead[name])
+                else:
+                    _copy(reader, writer, end - start)
                 writer.write(added.get(name, b""))
 
 
@@ -186,6 +189,15 @@ def _read_header(reader: BinaryIO) -> tuple[dict[str, Entry], dict[str, str], in
     length = int.from_bytes(reader.read(LENGTH_BYTES), "little")
     entries = json.loads(reader.read(length))
     return entries, entries.pop(METADATA, {}), LENGTH_BYTES + length
+
+
+def _head_bytes(
+    head: Head, weight: str, bias: str | None, entries: Mapping[str, Entry]
+) -> dict[str, bytes]:
+    rows = {weight: _row_bytes(head.weight, entries[weight], head.class_names)}
+    if bias is not None and head.bias is not None:
+        rows[bias] = _row_bytes(head.bias, entries[bias], head.class_names)
+    return rows
 
 
 def _row_bytes(rows: Tensor, entry: Entry, class_names: tuple[str, ...]) -> bytes:

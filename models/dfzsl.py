@@ -61,7 +61,8 @@ def _tune(
 ) -> Tuned:
     """Tune the text by the virtual features: through the prompt where an encoder is at hand."""
     features_ND, labels_N = virtual.features_ND, virtual.labels_N
-    recipe, seen = settings.tuning(len(labels_N)), task.head.class_count
+    recipe = settings.tuning(len(labels_N), encoder=task.text_tower is not None)
+    seen = task.head.class_count
     if task.text_tower is None:
         return prompt_tuning.tune_embeddings(
             text_CD, features_ND, labels_N, recipe, progress, generator, competing=seen

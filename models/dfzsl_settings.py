@@ -10,7 +10,8 @@ from models.presets import filled
 PAPER = {
     "virtual_steps": 1000, "virtual_draws": 50, "virtual_classes": 0, "virtual_per_class": 200,
     "tuning_steps": None, "tuning_batch_size": 4, "tuning_classes": 0, "tuning_residual": True,
-    "tuning_learning_rate": 3e-3, "gan_epochs": 120, "gan_steps": None, "gan_learning_rate": 3e-5,
+    "embedding_tuning_steps": None, "tuning_learning_rate": 3e-3, "generator": "tfvaegan",
+    "gan_epochs": 120, "gan_steps": None, "gan_learning_rate": 3e-5,
     "critic_learning_rate": 3e-5, "critic_steps": 5,
     "features_per_class": 1800, "epochs": 100, "batch_size": 1800,
 }  # fmt: skip
@@ -25,6 +26,9 @@ class Settings(BaseModel):
     mode: Literal["black_box", "white_box"] = Field(
         "black_box", description="Directions by the head's answers, or by its gradient."
     )
+    replace_seen: bool = Field(
+        False, description="Give old classes the trained rows too; the old ones are lost."
+    )
     virtual_steps: int = Field(300, ge=0, le=100_000, description="Learning directions.")
     virtual_draws: int = Field(1, ge=1, le=1000, description="A class and step.")
     virtual_classes: int = Field(256, ge=0, le=100_000, description="In a step; 0: all.")
@@ -37,12 +41,15 @@ class Settings(BaseModel):
     tuning_steps: int | None = Field(
         24, ge=0, le=1_000_000, description="Of the text; null: each virtual feature once."
     )
+    embedding_tuning_steps: int | None = Field(
+        0, ge=0, le=1_000_000, description="The same where no encoder is at hand."
+    )
     tuning_batch_size: int = Field(256, ge=1, le=65536, description="Features a step.")
     tuning_classes: int = Field(40, ge=0, le=100_000, description="Competing in a step; 0: all.")
     tuning_learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's, of the text.")
     tuning_residual: bool = Field(False, description="Move features by one learned vector.")
     generator: Literal["tfvaegan", "text"] = Field(
-        "tfvaegan", description="Makes unseen features; text: copies of the tuned text."
+        "text", description="Makes unseen features; text: copies of the tuned text."
     )
     gan_epochs: int = Field(1, ge=1, le=10_000, description="Of two loops each.")
     gan_steps: int | None = Field(
@@ -78,13 +85,14 @@ class Settings(BaseModel):
             trusted=self.trusted,
         )
 
-    def tuning(self, features: int) -> prompt_tuning.Recipe:
+    def tuning(self, features: int, *, encoder: bool) -> prompt_tuning.Recipe:
         """Return the constants of the text's tuning on so many features."""
         once = -(-features // self.tuning_batch_size)
+        steps = self.tuning_steps if encoder else self.embedding_tuning_steps
         return prompt_tuning.Recipe(
             learning_rate=self.tuning_learning_rate,
             batch_size=self.tuning_batch_size,
-            steps=once if self.tuning_steps is None else self.tuning_steps,
+            steps=once if steps is None else steps,
             classes=self.tuning_classes,
             residual=self.tuning_residual,
         )

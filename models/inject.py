@@ -1,4 +1,7 @@
-"""Appends synthesized rows to a head; it does not know how they were made."""
+"""Appends synthesized rows to a head; it does not know how they were made.
+
+A method that was asked to replace seen rows makes one row per class, seen first.
+"""
 
 import torch
 from torch import Tensor
@@ -21,6 +24,25 @@ def inject(seen: Head, unseen: Head) -> Head:
     if seen.bias is not None and unseen.bias is not None:
         bias = torch.cat([seen.bias, cast_rows(unseen.bias, seen.bias, unseen.class_names)])
     return Head(weight, bias, seen.class_names + unseen.class_names, seen.metric, seen.scale)
+
+
+def split(seen: Head, made: Head) -> tuple[Head, Head]:
+    """Part what a method made into the head's seen rows, old or replaced, and the unseen rows.
+
+    Replaced rows are cast to the seen head's dtype.
+    """
+    S = seen.class_count
+    if made.class_names[:S] != seen.class_names:
+        return seen, made
+    weight = cast_rows(made.weight[:S], seen.weight, seen.class_names)
+    old_bias, new_bias = None, None
+    if seen.bias is not None and made.bias is not None:
+        old_bias = cast_rows(made.bias[:S], seen.bias, seen.class_names)
+        new_bias = made.bias[S:]
+    return (
+        Head(weight, old_bias, seen.class_names, seen.metric, seen.scale),
+        Head(made.weight[S:], new_bias, made.class_names[S:], made.metric, made.scale),
+    )
 
 
 def cast_rows(rows: Tensor, like: Tensor, class_names: tuple[str, ...]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from models import catalogue
 from models.folds import deal_folds
 from models.head import Head
+from models.inject import split
 from models.progress import Progress
 from models.task import Task
 from models.vectors import prepare
@@ -20,16 +21,29 @@ FOLD_MAX = 1000  # classes: the closed form solves one dense system of this size
 
 
 @dataclass(frozen=True, eq=False)
+class Replaced:
+    """A seen head (S rows) in place of the old one, and what all of its classes' texts say (S, A).
+
+    The texts, unlike the rows, know nothing of the old rows.
+    """
+
+    head: Head
+    texts_SA: Tensor  # noqa: N815 - shape suffix
+
+
+@dataclass(frozen=True, eq=False)
 class LeftOut:
     """Rows (S, K) predicted for hidden seen classes, each from the other folds' classes alone.
 
-    `known_S` marks the classes that have one.
+    `known_S` marks the classes that have one. Where the method replaces seen rows, `replaced` are
+    those of the first fit, for hidden classes the predicted ones.
     """
 
     rows_SK: Tensor  # noqa: N815 - shape suffix
     known_S: Tensor  # noqa: N815 - shape suffix
     fold_S: Tensor  # noqa: N815 - shape suffix
     fits: int
+    replaced: Replaced | None = None
 
 
 def fold_count(seen: int, unseen: int) -> int:
@@ -62,11 +76,23 @@ def leave_out(
         return LeftOut(rows_SK, torch.ones(len(fold_S), dtype=torch.bool), fold_S, 1)
     rows_SK = torch.zeros_like(task.head.rows, dtype=torch.float32)
     known_S = torch.zeros(len(fold_S), dtype=torch.bool)
+    replaced: Replaced | None = None
     for fold in range(min(fits, folds)):
         hidden_S = fold_S == fold
-        unseen = module.synthesize(hide(task, hidden_S), parsed, device=device, progress=progress)
+        rest = hide(task, hidden_S)
+        made = module.synthesize(rest, parsed, device=device, progress=progress)
+        seen, unseen = split(rest.head, made)
         rows_SK[hidden_S], known_S[hidden_S] = unseen.rows, True
-    return LeftOut(rows_SK, known_S, fold_S, min(fits, folds))
+        if seen is not rest.head and replaced is None:
+            replaced = Replaced(_joined(task.head, seen, unseen, hidden_S), seen_SA)
+    return LeftOut(rows_SK, known_S, fold_S, min(fits, folds), replaced)
+
+
+def _joined(head: Head, seen: Head, unseen: Head, hidden_S: Tensor) -> Head:
+    """Put replaced and predicted rows into the order of the classes, in float32."""
+    rows_SK = torch.zeros_like(head.rows, dtype=torch.float32)
+    rows_SK[~hidden_S], rows_SK[hidden_S] = seen.rows.float(), unseen.rows
+    return head.with_rows(rows_SK, head.class_names)
 
 
 def hide(task: Task, hidden_S: Tensor) -> Task:

@@ -14,24 +14,26 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from models.head import Head
-from models.task import Task
 from workers import header, jobs
 
 NEAREST = 5
 
 
 def describe(
-    spec: jobs.JobSpec, task: Task, unseen: Head, source: Path, target: Path
+    spec: jobs.JobSpec, seen: Head, unseen: Head, source: Path, target: Path
 ) -> dict[str, Any]:
-    """Gather the report of a finished injection; sizes of norms are those of rows without bias."""
+    """Gather the report of a finished injection; sizes of norms are those of rows without bias.
+
+    `seen` is the head as delivered, whose rows may have taken the place of the uploaded ones.
+    """
     tensors = spec.head.located
     return {
         **asked(spec, unseen.class_count),
         "kind": "rows",
         "seen_rows": proof(tensors, source, target),
         "class_sized_tensors": _class_sized(tensors, source),
-        "norms": _norms(task.head, unseen),
-        "nearest_seen_classes": nearest(task.head, unseen),
+        "norms": _norms(seen, unseen),
+        "nearest_seen_classes": nearest(seen, unseen),
     }
 
 

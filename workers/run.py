@@ -16,7 +16,6 @@ from models.auto import AUTO
 from models.errors import InjectionError
 from models.head import Head
 from models.inject import inject
-from models.native_head import NativeHead
 from models.progress import Progress
 from models.semantic_head import SemanticHead
 from models.task import Task
@@ -25,7 +24,7 @@ from workers import features as labelled
 from workers.class_attributes import attributes_of
 from workers.convert import Limits, defect
 from workers.region_file import RegionFile
-from workers.solve import solve
+from workers.solve import Made, Rows, solve
 from workers.source import converted
 
 HEAD_FILE = "head.safetensors"
@@ -155,7 +154,7 @@ def _takes_regions(spec: jobs.JobSpec) -> bool:
 
 
 def _written(
-    spec: jobs.JobSpec, task: Task, made: Head | NativeHead, source: Path, folder: Path
+    spec: jobs.JobSpec, task: Task, made: Made, source: Path, folder: Path
 ) -> dict[str, Any]:
     """Write the head's files; return what the report says of them."""
     if isinstance(made, SemanticHead):
@@ -163,14 +162,16 @@ def _written(
     if isinstance(made, AttributeHead):
         assert task.regions is not None
         return attribute.write(spec, made, task.regions, folder)
-    assert isinstance(made, Head)
-    target = folder / HEAD_FILE
-    _write(spec, source, target, made)
-    head_formats.write(inject(task.head, made), task.head.class_count, folder)
-    return report.describe(spec, task, made, source, target)
+    assert isinstance(made, Rows)
+    target, replaced = folder / HEAD_FILE, None if made.seen is task.head else made.seen
+    _write(spec, source, target, made.unseen, replaced)
+    head_formats.write(inject(made.seen, made.unseen), task.head.class_count, folder)
+    return report.describe(spec, made.seen, made.unseen, source, target)
 
 
-def _write(spec: jobs.JobSpec, source: Path, target: Path, unseen: Head) -> None:
+def _write(
+    spec: jobs.JobSpec, source: Path, target: Path, unseen: Head, replaced: Head | None
+) -> None:
     tensors = spec.head.located
     names = jobs.names([*spec.head.class_names, *spec.add])
     checkpoint.write_extended(
@@ -180,4 +181,5 @@ def _write(spec: jobs.JobSpec, source: Path, target: Path, unseen: Head) -> None
         bias=tensors.bias,
         unseen=unseen,
         class_names=names,
+        replaced=replaced,
     )

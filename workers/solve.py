@@ -3,7 +3,7 @@
 It knows nothing of files.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models import auto, catalogue
 from models.head import Head
+from models.inject import split
 from models.native_head import NativeHead
 from models.pictures import Pictures
 from models.progress import Progress
@@ -20,6 +21,17 @@ from workers import jobs
 MAP_CLASSES_MAX = 5000
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Unseen rows, and the seen head they extend: the uploaded one, or one in its place."""
+
+    seen: Head
+    unseen: Head
+
+
+Made = Rows | NativeHead
+
+
 def solve(
     spec: jobs.JobSpec,
     task: Task,
@@ -27,11 +39,8 @@ def solve(
     device: str,
     progress: Progress,
     pictures: Pictures | None = None,
-) -> tuple[Head | NativeHead, dict[str, Any]]:
-    """Return the unseen rows and the part of the report that tells how they came about.
-
-    Of a method whose head has no rows, the whole head.
-    """
+) -> tuple[Made, dict[str, Any]]:
+    """Return what was made and the part of the report that tells how it came about."""
     if spec.method != auto.AUTO and catalogue.kind(spec.method) != "rows":
         return _native(spec, task, device, progress)
     wish = spec.calibration
@@ -53,16 +62,19 @@ def solve(
         device=device,
         progress=progress,
     )
-    return found.unseen, _told(found, task)
+    return Rows(found.seen, found.unseen), _told(found)
 
 
 def _plain(
     spec: jobs.JobSpec, task: Task, device: str, progress: Progress
-) -> tuple[Head, dict[str, Any]]:
+) -> tuple[Rows, dict[str, Any]]:
     settings = catalogue.parse_settings(spec.method, spec.settings)
     method = catalogue.method(spec.method)
-    unseen = method.synthesize(task, settings, device=device, progress=progress)
-    return unseen, {"method": spec.method, "settings": settings.model_dump(mode="json")}
+    made = method.synthesize(task, settings, device=device, progress=progress)
+    return Rows(*split(task.head, made)), {
+        "method": spec.method,
+        "settings": settings.model_dump(mode="json"),
+    }
 
 
 def _native(
@@ -74,7 +86,7 @@ def _native(
     return head, {"method": spec.method, "settings": settings.model_dump(mode="json")}
 
 
-def _told(found: auto.Solution, task: Task) -> dict[str, Any]:
+def _told(found: auto.Solution) -> dict[str, Any]:
     chosen = found.calibration.scale if found.calibration else None
     return {
         "method": found.method,
@@ -85,7 +97,7 @@ def _told(found: auto.Solution, task: Task) -> dict[str, Any]:
         "curve": [{**asdict(point), "chosen": point.scale == chosen} for point in found.curve],
         "outlook": {one.name: asdict(one) for one in found.outlook},
         "raw_norms": found.raw.weight.norm(dim=1).tolist(),
-        "map": _map(task.head, found.unseen),
+        "map": _map(found.seen, found.unseen),
     }
 
 

@@ -4,18 +4,22 @@ DFZSL, AAAI 2024, arXiv 2401.15657: virtual features of seen classes, text tuned
 TF-VAEGAN for unseen classes, a cosine classifier with adjusted logits (models/dfzsl.py).
 
 Differences from the specification: seen rows stay as they are, and the rows trained for seen
-classes are dropped; where the encoder is not at hand, a learned map of the class embeddings takes
-the prompt's place; features are not moved by the image residual, which rows that stay would not
-share, but in `paper`, and its bias is not exported; the stages run once, for few steps, and the
-last iterate is kept. Calibration sets the new rows' lengths, the seen mean until then.
+classes are dropped, but with `replace_seen`; where the encoder is not at hand, a learned map of the
+class embeddings takes the prompt's place, in `paper` alone; features are not moved by the image
+residual, which rows that stay would not share, but in `paper`, and its bias is exported only where
+all rows are replaced and the head has biases; unseen features are copies of the text but in
+`paper`; the stages run once, for few steps, and the last iterate is kept. Calibration sets the new
+rows' lengths, the seen mean until then.
 """
 
 import torch
+from torch import Tensor
 
-from models.dfzsl import run
+from models.dfzsl import Stages, run
 from models.dfzsl_settings import Settings as Settings
 from models.head import Head
 from models.progress import Progress
+from models.prompt_tuning import residual_bias
 from models.task import Task
 from models.text_rows import text_rows
 
@@ -28,9 +32,18 @@ def synthesize(
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU.
 
-    InjectionError where class embeddings and features have unlike sizes, or a class of the head
-    loses all its virtual features.
+    With `replace_seen` one per class, seen first. InjectionError where class embeddings and
+    features have unlike sizes, or a class of the head loses all its virtual features.
     """
-    rows_CD = run(task, settings, device=device, progress=progress).rows_CD
-    rows_UK = text_rows(rows_CD[task.head.class_count :], task.head)
-    return task.head.with_rows(rows_UK, task.unseen_class_names)
+    stages, names = run(task, settings, device=device, progress=progress), task.unseen_class_names
+    if settings.replace_seen:
+        return task.head.with_rows(_all_rows(stages, task.head), task.head.class_names + names)
+    return task.head.with_rows(text_rows(stages.rows_CD[-len(names) :], task.head), names)
+
+
+def _all_rows(stages: Stages, head: Head) -> Tensor:
+    rows_CK = text_rows(stages.rows_CD, head)
+    if head.bias is not None:
+        unit = head.scale if head.metric == "cosine" else rows_CK[0, :-1].norm()
+        rows_CK[:, -1] += unit * residual_bias(stages.rows_CD, stages.tuned.residual_D)
+    return rows_CK

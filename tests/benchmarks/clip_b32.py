@@ -24,7 +24,7 @@ import torch
 from models import catalogue
 from models.auto import AUTO, Wish, solve
 from models.head import Head, Metric
-from models.inject import inject
+from models.inject import inject, split
 from models.metrics import Gzsl, evaluate
 from models.progress import Progress
 from models.task import Task
@@ -72,9 +72,11 @@ def run(fold: ClipFold, task: Task, method: str, settings: dict[str, Any], wish:
         seconds = time.perf_counter() - began
     solution = solve(task, method, settings, wish, device="cpu", progress=Progress())
     return Run(
-        None if raw is None else measure(fold, inject(task.head, raw)),
-        measure(fold, inject(task.head, solution.unseen)),
-        None if raw is None else max(measure(fold, one).H for one in _scaled(task.head, raw)),
+        None if raw is None else measure(fold, inject(*split(task.head, raw))),
+        measure(fold, inject(solution.seen, solution.unseen)),
+        None
+        if raw is None
+        else max(measure(fold, one).H for one in _scaled(*split(task.head, raw))),
         seconds,
     )
 

@@ -252,3 +252,38 @@ def test_the_defaults_of_a_method_should_not_matter(monkeypatch: pytest.MonkeyPa
     after = run(secret_task())
 
     torch.testing.assert_close(after.unseen.rows, before.unseen.rows, rtol=1e-5, atol=1e-5)
+
+
+FAST_DFZSL = {"virtual_steps": 60, "virtual_draws": 5}
+
+
+@pytest.mark.parametrize("metric", ["linear", "cosine"])
+def test_rows_made_for_all_classes_should_be_calibrated_against_each_other(metric: Metric) -> None:
+    task = secret_task(metric=metric, same_size=True)
+
+    def solved(**settings: object) -> Solution:
+        return solve(
+            task, "dfzsl", FAST_DFZSL | settings, Wish(), device="cpu", progress=Progress()
+        )
+
+    kept, replaced = solved(), solved(replace_seen=True)
+
+    assert kept.seen is task.head
+    assert replaced.seen.class_names == task.head.class_names
+    assert not torch.equal(replaced.seen.weight, task.head.weight)
+    assert replaced.calibration is not None
+    assert not replaced.calibration.equal_distance
+    offsets_UK = replaced.unseen.rows - replaced.seen.rows.mean(dim=0)
+    assert float(offsets_UK.norm(dim=1).std()) > 1e-4
+    assert 0 < replaced.estimate.H.value <= 1
+    assert inject(replaced.seen, replaced.unseen).class_count == 120
+
+
+def test_replaced_rows_should_stay_replaced_where_nothing_can_be_hidden() -> None:
+    task = secret_task(classes=6, unseen=2, same_size=True)
+    settings = FAST_DFZSL | {"replace_seen": True, "trusted": False}
+
+    solution = solve(task, "dfzsl", settings, Wish(), device="cpu", progress=Progress())
+
+    assert not torch.equal(solution.seen.weight, task.head.weight)
+    assert solution.unseen.class_count == 2

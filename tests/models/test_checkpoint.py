@@ -259,3 +259,26 @@ def test_written_metadata_should_be_read_again_in_the_same_order_always(tmp_path
     with safe_open(paths[0], framework="pt") as file:
         assert file.metadata() == told
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_replaced_rows_should_stand_where_the_old_ones_stood(tmp_path: Path, *, bias: bool) -> None:
+    source, target = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    saved = save(source, bias=bias)
+    replaced = saved.with_rows(saved.rows + 1, saved.class_names)
+
+    checkpoint.write_extended(
+        source,
+        target,
+        weight="fc.weight",
+        bias="fc.bias" if bias else None,
+        unseen=unseen(bias=bias, count=3),
+        class_names=[*NAMES, "a", "b", "c"],
+        replaced=replaced,
+    )
+
+    before, after = load_file(source), load_file(target)
+    assert torch.equal(after["fc.weight"][:5], before["fc.weight"] + 1)
+    assert after["fc.weight"].shape[0] == 8
+    for name in before.keys() - {"fc.weight", "fc.bias"}:
+        assert raw(after[name]) == raw(before[name]), name

@@ -5,7 +5,7 @@ import torch
 
 from models.errors import InjectionError
 from models.head import Head
-from models.inject import inject
+from models.inject import inject, split
 from tests.models.builders import make_head
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -55,3 +55,27 @@ def test_a_row_that_overflows_should_be_refused_with_its_class() -> None:
 def test_rows_of_another_kind_should_be_refused(rows: Head) -> None:
     with pytest.raises(InjectionError, match="cannot extend"):
         inject(make_head(), rows)
+
+
+def test_unseen_rows_alone_should_leave_the_seen_head_as_it_is() -> None:
+    seen, made = make_head(), unseen()
+
+    old, new = split(seen, made)
+
+    assert old is seen
+    assert new is made
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_rows_of_all_classes_should_be_parted_into_replaced_and_new_ones(*, bias: bool) -> None:
+    seen = make_head(bias=bias, dtype=torch.float16)
+    made = make_head(15, bias=bias, seed=5)
+    made = Head(made.weight, made.bias, (*seen.class_names, "x", "y", "z"))
+
+    old, new = split(seen, made)
+
+    assert old.class_names == seen.class_names
+    assert old.weight.dtype == torch.float16
+    assert torch.equal(old.rows, made.rows[:12].half())
+    assert new.class_names == ("x", "y", "z")
+    assert torch.equal(new.rows, made.rows[12:])

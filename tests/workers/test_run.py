@@ -197,3 +197,25 @@ def test_a_torch_head_that_is_not_finite_should_be_an_invalid_checkpoint(tmp_pat
     with pytest.raises(InjectionError, match="'class 5' holds NaN") as caught:
         run(torch_spec(), torch_files.write(tmp_path / "in.pt", tensors))
     assert caught.value.code == "invalid_checkpoint"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_rows_that_were_to_be_replaced_should_be_replaced_and_said_to_be(
+    source: Path, *, enabled: bool
+) -> None:
+    settings = {"replace_seen": True, "virtual_steps": 2, "trusted": False}
+    wanted = spec(
+        method="dfzsl",
+        settings=settings,
+        class_embeddings=checkpoints.vectors(size=16),
+        calibration={"enabled": enabled},
+    )
+
+    report = run(wanted, source)
+
+    old, new = load_file(source), load_file(source.parent / HEAD_FILE)
+    assert new["fc.weight"].shape == (23, 16)
+    assert not (new["fc.weight"][:20] == old["fc.weight"]).all(dim=1).any()
+    assert torch.equal(new["conv.weight"], old["conv.weight"])
+    assert report["seen_rows"]["bit_identical"] is False
+    assert "replaced, as asked" in (source.parent / "report.html").read_text()

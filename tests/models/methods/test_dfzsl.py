@@ -84,8 +84,8 @@ def test_with_a_text_tower_the_prompt_should_be_tuned() -> None:
     ("setting", "stage"),
     [
         ({"trusted": False, "kappa": 20.0}, lambda left: left.virtual.features_ND),
-        ({"tuning_steps": 0}, lambda left: left.tuned.text_CD),
-        ({"generator": "text"}, lambda left: left.made_MD),
+        ({"embedding_tuning_steps": 24}, lambda left: left.tuned.text_CD),
+        ({"generator": "tfvaegan"}, lambda left: left.made_MD),
         ({"adjust": False}, lambda left: left.rows_CD),
         ({"r": 1000}, lambda left: left.rows_CD),
     ],
@@ -103,7 +103,7 @@ def test_what_can_be_left_out_should_change_its_stage(
 def test_without_tuning_the_text_should_be_left_as_it_is() -> None:
     task = joint_task()
 
-    tuned_CD = stages(task, tuning_steps=0).tuned.text_CD
+    tuned_CD = stages(task).tuned.text_CD
 
     torch.testing.assert_close(tuned_CD[:20], normalize(task.class_embeddings_SA))
 
@@ -112,7 +112,8 @@ def test_the_papers_preset_should_set_what_is_absent_and_nothing_else() -> None:
     paper = Settings.model_validate({"preset": "paper", "epochs": 3})
 
     assert (paper.epochs, paper.batch_size, paper.gan_epochs) == (3, 1800, 120)
-    assert paper.tuning(1001).steps == 251
+    assert [paper.tuning(1001, encoder=there).steps for there in (True, False)] == [251, 251]
+    assert paper.generator == "tfvaegan"
     assert paper.gan().steps is None
     assert (paper.gan().generator_rate, paper.gan().features_per_class) == (3e-5, 1800)
 
@@ -120,3 +121,34 @@ def test_the_papers_preset_should_set_what_is_absent_and_nothing_else() -> None:
 def test_embeddings_of_another_size_should_be_refused() -> None:
     with pytest.raises(InjectionError, match="they have 5 numbers, the head's rows have 24"):
         rows(make_task(make_head(20, 24), 5, 5))
+
+
+def test_replacing_seen_rows_should_give_every_class_its_trained_row() -> None:
+    task = joint_task()
+    kept = rows(task)
+
+    made = synthesize(
+        task,
+        Settings.model_validate(FAST | {"replace_seen": True}),
+        device="cpu",
+        progress=Progress(),
+    )
+
+    assert made.class_names == task.head.class_names + task.unseen_class_names
+    assert torch.equal(made.rows[20:], kept)
+    assert cosine_similarity(made.rows[:20], task.class_embeddings_SA).min() > 0.8
+
+
+def test_the_image_residual_should_become_a_bias_where_all_rows_are_replaced() -> None:
+    task = joint_task()
+    head = replace(task.head, bias=torch.full((20,), 3.0), metric="linear")
+    settings = FAST | {"replace_seen": True, "embedding_tuning_steps": 5}
+
+    def biases(*, residual: bool) -> Tensor:
+        parsed = Settings.model_validate(settings | {"tuning_residual": residual})
+        made = synthesize(replace(task, head=head), parsed, device="cpu", progress=Progress())
+        assert made.bias is not None
+        return made.bias
+
+    torch.testing.assert_close(biases(residual=False), torch.full((25,), 3.0))
+    assert biases(residual=True).std() > 0
