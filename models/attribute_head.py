@@ -76,9 +76,8 @@ class AttributeHead:
         return torch.cat(parts)
 
     def attention(self, features_NDR: Tensor) -> Tensor:
-        """Return where each attribute looks (N, A, R), by the net with attention over regions."""
-        features_NDR = features_NDR.flatten(2).float()
-        return region_attention(features_NDR, self.maps.region_attention_AD)
+        """Return where each attribute is looked for (N, A, R), by both nets in their shares."""
+        return region_attention(features_NDR.flatten(2).float(), self.maps, self.alpha)
 
     def with_classes(self, names: Sequence[str], attributes_UA: Tensor) -> "AttributeHead":
         """Add unseen classes by a row of attributes each, without training.

@@ -73,9 +73,16 @@ def attribute_scores(features_NDR: Tensor, stacked_4AD: Tensor) -> tuple[Tensor,
     return by_regions_NA, by_attributes_NA
 
 
-def region_attention(features_NDR: Tensor, attention_AD: Tensor) -> Tensor:
-    """Return where each attribute looks: (N, A, R), of sum 1 over the regions."""
-    return (attention_AD @ normalize(features_NDR, dim=1)).softmax(dim=2)
+def region_attention(features_NDR: Tensor, maps: Maps, alpha: float) -> Tensor:
+    """Return where each attribute is looked for: (N, A, R), of sum 1 over the regions.
+
+    `alpha` is the share of the first net. Of the second, a region's part is how much of its own
+    attention, over attributes, this one has.
+    """
+    attend_NAR, _, attend_too_NAR, _ = _meet(features_NDR, maps.stacked())
+    shares_NAR = attend_too_NAR.softmax(dim=1)
+    by_attributes_NAR = shares_NAR / shares_NAR.sum(dim=2, keepdim=True)
+    return alpha * attend_NAR.softmax(dim=2) + (1 - alpha) * by_attributes_NAR
 
 
 def _meet(features_NDR: Tensor, stacked_4AD: Tensor) -> tuple[Tensor, ...]:

@@ -127,11 +127,11 @@ def test_tensors_of_another_kind_of_head_should_be_refused(head: AttributeHead) 
         from_state_dict(head.state_dict(), {"kind": "semantic"})
 
 
-def test_attention_should_be_the_first_nets_and_sum_to_one(head: AttributeHead) -> None:
+def test_attention_should_lie_where_an_attribute_is_found(head: AttributeHead) -> None:
     one_hot = torch.zeros(5, 6)
     one_hot[0, 0] = 100.0
     looking = dataclasses.replace(
-        head, maps=dataclasses.replace(head.maps, region_attention_AD=one_hot)
+        head, maps=dataclasses.replace(head.maps, region_attention_AD=one_hot), alpha=1.0
     )
     features_NDR = torch.zeros(1, 6, 4)
     features_NDR[0, 1, :3], features_NDR[0, 0, 3] = 1, 1

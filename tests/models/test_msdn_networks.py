@@ -35,8 +35,7 @@ def test_an_attribute_should_attend_to_regions(nets: AttentionNets) -> None:
     found_NA, _ = attribute_scores(some_features(), nets.maps().stacked())
 
     torch.testing.assert_close(found_NA, (attention_NAR * score_NAR).sum(dim=2))
-    at_NAR = region_attention(some_features(), nets.maps().region_attention_AD)
-    torch.testing.assert_close(at_NAR, attention_NAR)
+    torch.testing.assert_close(region_attention(some_features(), nets.maps(), 1.0), attention_NAR)
 
 
 def test_a_region_should_attend_to_attributes(nets: AttentionNets) -> None:
@@ -50,6 +49,17 @@ def test_a_region_should_attend_to_attributes(nets: AttentionNets) -> None:
     _, found_NA = attribute_scores(some_features(), nets.maps().stacked())
 
     torch.testing.assert_close(found_NA, (attention_NAR * score_NAR).sum(dim=2))
+    parts_NAR = attention_NAR / attention_NAR.sum(dim=2, keepdim=True)
+    torch.testing.assert_close(region_attention(some_features(), nets.maps(), 0.0), parts_NAR)
+
+
+def test_attention_of_both_nets_should_be_mixed_and_sum_to_one(nets: AttentionNets) -> None:
+    first, both, second = (
+        region_attention(some_features(), nets.maps(), share) for share in (1.0, 0.25, 0.0)
+    )
+
+    torch.testing.assert_close(both, 0.25 * first + 0.75 * second)
+    torch.testing.assert_close(both.sum(dim=2), torch.ones(4, 5))
 
 
 def test_a_features_length_should_not_matter(nets: AttentionNets) -> None:
