@@ -37,7 +37,7 @@ def keep(
     fields: dict[str, Any] = record.model_dump()
     size = fields[record.BODY].get("bytes", 0)
     fields[record.BODY] = json.dumps(fields[record.BODY])
-    keys = [*_keys(ledger, type(record), record.id, record.owner), reservation.entry]
+    keys = [*_keys(ledger, type(record), record.id, record.owner), *reservation.keys]
     _, bytes_max = quota.said
     said = (record.id, record.created_at, size, bytes_max)
     settled = (reservation.nonce, reservation.fingerprint, ledger.retention_ms)

@@ -99,7 +99,7 @@ def create(
     fields = webhook.model_dump()
     fields["events"], fields["secrets"] = json.dumps(events), json.dumps(fields["secrets"])
     flat = [part for pair in fields.items() for part in pair]
-    keys = [ledger.key("webhooks", owner), ledger.key("webhook", webhook.id), reservation.entry]
+    keys = [ledger.key("webhooks", owner), ledger.key("webhook", webhook.id), *reservation.keys]
     settled = (reservation.nonce, reservation.fingerprint, ledger.retention_ms)
     said = (webhook.id, webhook.created_at, WEBHOOKS_MAX)
     answer = ledger.run("keep_webhook", keys, *said, *settled, *flat)
@@ -132,7 +132,7 @@ def rotate(
 
     Nothing is done where the webhook is gone, or another request has the reservation.
     """
-    keys = [ledger.key("webhook", name), reservation.entry]
+    keys = [ledger.key("webhook", name), *reservation.keys]
     settled = (reservation.nonce, reservation.fingerprint, ledger.retention_ms)
     said = (name, fresh_secret(), overlap_seconds * 1000)
     answer = ledger.run("rotate_webhook", keys, *said, *settled)

@@ -136,7 +136,7 @@ class Ledger(Calls):
         settled = (reservation.nonce, reservation.fingerprint, result, *further)
         faults.point("before_create")
         limits = (bytes_stored, *quota.said)
-        keys.append(reservation.entry)
+        keys += reservation.keys
         answer = self.run("create", keys, *self._ending, *said, *limits, *settled)
         quota.check(answer)
         faults.point("after_create")
@@ -205,7 +205,7 @@ class Ledger(Calls):
 
     def cancel(self, job: str, reservation: Reservation = UNRESERVED) -> str:
         """End a job at once: `ok`, `missing`, `taken`, or the terminal status it already has."""
-        keys = [*self._job_keys(job), reservation.entry]
+        keys = [*self._job_keys(job), *reservation.keys]
         settled = (reservation.nonce, reservation.fingerprint)
         return self.run("cancel", keys, *self._ending, *settled)
 

@@ -53,16 +53,16 @@ local function is_mine(queue, group, consumer, message)
   return #pending == 1 and pending[1][2] == consumer
 end
 
--- The entry of an idempotency key, '' where a request has none, may have become another request's
+-- The entry of an idempotency key, nil where a request has none, may have become another request's
 -- since ours expired.
 local function is_anothers(entry, nonce)
-  local held = entry ~= '' and redis.call('HGET', entry, 'nonce')
+  local held = entry and redis.call('HGET', entry, 'nonce')
   return held and held ~= nonce
 end
 
 -- What the key's request made exists from now on: the same step that makes it says so.
 local function settle(entry, nonce, fingerprint, id, ttl_ms)
-  if entry == '' then
+  if not entry then
     return
   end
   redis.call('HSET', entry, 'state', 'made', 'nonce', nonce, 'fingerprint', fingerprint, 'id', id)

@@ -1,6 +1,6 @@
 -- Record, message and first event in one step: no job exists that nobody will run. A manifest, of
 -- a result that is there already, ends the job at once.
--- KEYS job, queue, events, deadlines, index, live, stored, entry or ''; ARGV group, channel,
+-- KEYS job, queue, events, deadlines, index, live, stored, perhaps entry; ARGV group, channel,
 -- retention_ms, id, owner, timeout_seconds, summary, spec, deadline_seconds or '', bytes,
 -- jobs_max or '', bytes_max or '', nonce, fingerprint, manifest or '', then further fields and
 -- their values
@@ -27,7 +27,7 @@ redis.call('ZADD', index, at, id)
 weigh(stored, id, bytes)
 event(events, channel, id, {type = 'status', status = 'queued', attempt = 0})
 settle(entry, nonce, fingerprint, id)
-if entry ~= '' then
+if entry then
   redis.call('HSET', job, 'entry', entry)
 end
 if manifest ~= '' then

@@ -1,5 +1,5 @@
 -- Keep an upload, if its owner has room for it.
--- KEYS index, stored, record, entry or ''; ARGV id, created_at, bytes, bytes_max or '', nonce,
+-- KEYS index, stored, record, perhaps entry; ARGV id, created_at, bytes, bytes_max or '', nonce,
 -- fingerprint, ttl_ms, then its fields and their values
 local index, stored, record, entry = unpack(KEYS)
 local id, created_at, bytes, bytes_max, nonce, fingerprint, ttl_ms = unpack(ARGV)

@@ -1,5 +1,5 @@
 -- Keep a webhook, if its owner has not too many.
--- KEYS webhooks, webhook, entry or ''; ARGV id, created_at, webhooks_max, nonce, fingerprint,
+-- KEYS webhooks, webhook, perhaps entry; ARGV id, created_at, webhooks_max, nonce, fingerprint,
 -- ttl_ms, then its fields and their values
 local webhooks, webhook, entry = unpack(KEYS)
 local id, created_at, webhooks_max, nonce, fingerprint, ttl_ms = unpack(ARGV)

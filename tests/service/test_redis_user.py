@@ -1,0 +1,71 @@
+"""The scripts under the user that the compose file gives the service: its own keys, no more."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from service import kept, keyring, webhook_records
+from service.key_limits import KeyLimits
+from service.request_rate import count
+from service.webhook_records import Webhook
+from tests.workers.test_ledger import begin, create
+from workers.jobs import HeadRecord, Reservation
+from workers.ledger import Ledger, connect
+
+COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
+NAME, PASSWORD = "limited", "a-password"
+
+
+@pytest.fixture
+def limited(ledger: Ledger, redis_url: str) -> Iterator[Ledger]:
+    """Return a ledger whose user may do what the compose file says."""
+    rule = re.search(r"user headgraft on >\$\{[^}]*\} (.*)", COMPOSE.read_text())
+    assert rule
+    admin: Any = ledger.client
+    admin.execute_command("ACL", "SETUSER", NAME, "reset", "on", f">{PASSWORD}")
+    admin.execute_command("ACL", "SETUSER", NAME, *rule[1].split())
+    client = connect(redis_url)
+    client.connection_pool.connection_kwargs.update(username=NAME, password=PASSWORD)
+    yield Ledger(client)
+    client.close()
+    admin.execute_command("ACL", "DELUSER", NAME)
+
+
+def test_a_strangers_key_should_be_out_of_reach(limited: Ledger) -> None:
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        limited.client.get("stranger")
+
+
+@pytest.mark.parametrize("name", ["", "DIGEST"], ids=["without a key", "with a key"])
+def test_a_job_should_run_and_go(limited: Ledger, name: str) -> None:
+    reservation = Reservation(limited.key("answer", name), "n", "f") if name else Reservation()
+    webhook = webhook_records.create(limited, "ada", "https://93.184.215.14/", ["injection.failed"])
+    assert isinstance(webhook, Webhook)
+    create(limited)
+    begin(limited)
+    assert limited.release("inj_1", "t1") == "ok"
+    assert limited.cancel("inj_1", reservation) == "ok"
+    assert limited.remove("inj_1", "ada")
+    kept.keep(limited, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
+    kept.forget(limited, HeadRecord, "head_1", "ada")
+
+
+def test_webhooks_and_keys_should_work(limited: Ledger) -> None:
+    webhook = webhook_records.create(
+        limited, "ada", "https://93.184.215.14/", ["injection.cancelled"]
+    )
+    assert isinstance(webhook, Webhook)
+    assert webhook_records.rotate(limited, webhook.id, 60) == "rotated"
+    create(limited)
+    limited.cancel("inj_1")
+    claimed = webhook_records.claim(limited, 60)
+    assert claimed is not None
+    assert webhook_records.settle(limited, claimed, answer=200, error=None, pause_seconds=None)
+    webhook_records.forget(limited, webhook)
+    key, text = keyring.create(limited, "ada", "", KeyLimits())
+    assert keyring.find(limited, text) == key
+    assert count(limited, key.id, 2).is_allowed

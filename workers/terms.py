@@ -1,0 +1,55 @@
+"""What a new object is held against: how much its owner may have, and its request's key.
+
+It knows neither Redis nor the scripts that say so.
+"""
+
+from dataclasses import dataclass
+
+
+class QuotaError(Exception):
+    """An owner would have too much; `policy` names the limit, `jobs` or `stored-bytes`."""
+
+    def __init__(self, policy: str, limit: int | None) -> None:
+        super().__init__(f"more than {limit} {policy}")
+        self.policy = policy
+        self.limit = limit
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The most an owner may have: jobs queued or running, bytes in the store; None: any."""
+
+    jobs: int | None = None
+    stored_bytes: int | None = None
+
+    @property
+    def said(self) -> tuple[str | int, str | int]:
+        """The limits as the scripts take them."""
+        jobs, stored_bytes = ("" if one is None else one for one in (self.jobs, self.stored_bytes))
+        return jobs, stored_bytes
+
+    def check(self, answer: str) -> None:
+        """Return unless a script's answer names a limit that was met; then QuotaError."""
+        limits = {"jobs": self.jobs, "stored-bytes": self.stored_bytes}
+        if answer in limits:
+            raise QuotaError(answer, limits[answer])
+
+
+UNLIMITED = Quota()
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A request's hold on an Idempotency-Key; the script that makes something settles it."""
+
+    entry: str = ""
+    nonce: str = ""
+    fingerprint: str = ""
+
+    @property
+    def keys(self) -> list[str]:
+        """The entry as a script's last key: none where there is none, for Redis checks each."""
+        return [self.entry] if self.entry else []
+
+
+UNRESERVED = Reservation()
