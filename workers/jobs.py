@@ -17,19 +17,11 @@ from pydantic import (
 )
 
 from workers.header import HeadTensors
-<<<<<<< HEAD
 from workers.quota import UNLIMITED as UNLIMITED
 from workers.quota import UNRESERVED as UNRESERVED
 from workers.quota import Quota as Quota
 from workers.quota import QuotaError as QuotaError
 from workers.quota import Reservation as Reservation
-=======
-from workers.terms import UNLIMITED as UNLIMITED
-from workers.terms import UNRESERVED as UNRESERVED
-from workers.terms import Quota as Quota
-from workers.terms import QuotaError as QuotaError
-from workers.terms import Reservation as Reservation
->>>>>>> 7a11628 (Name no key to Redis that is none)
 
 SCHEMA = 1
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})

@@ -46,5 +46,10 @@ class Reservation:
     nonce: str = ""
     fingerprint: str = ""
 
+    @property
+    def keys(self) -> list[str]:
+        """The entry as a script's last key: none where there is none, for Redis checks each."""
+        return [self.entry] if self.entry else []
+
 
 UNRESERVED = Reservation()
