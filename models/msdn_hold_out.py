@@ -4,7 +4,7 @@ No test data is looked at: hidden seen classes play the unseen ones, and picture
 classes, kept from the training, play the seen ones. It does not know what becomes of the answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -98,7 +98,9 @@ def rehearse(
     def watch(maps: Maps) -> bool:
         nonlocal best, epoch
         epoch += 1
-        found = _look(maps, lesson, held, epoch, alphas)
+        share = epoch / recipe.epochs
+        scores = _scores(maps, lesson, held.checked_M, lambda: report(share, "check", None))
+        found = _best(scores, regions.labels_N[held.checked_M], held.hidden_S, epoch, alphas)
         if found.accuracy["H"] > best.accuracy.get("H", -1.0):
             best = found
         return epoch - best.epochs >= patience
@@ -107,22 +109,34 @@ def rehearse(
     return best
 
 
-def _look(
-    maps: Maps, lesson: Lesson, held: HoldOut, epoch: int, alphas: tuple[float, ...]
-) -> Finding:
-    """Score the pictures that are held out; the share of either net and the margin are the best."""
+def _scores(
+    maps: Maps, lesson: Lesson, checked_M: Tensor, at_each_block: Callable[[], None]
+) -> tuple[Tensor, Tensor]:
+    """Score the classes (M, S) on pictures, by either net; on the CPU."""
     attributes_AS = lesson.class_attributes_CA.T
     stacked_4AD, device = maps.stacked(), attributes_AS.device
-    blocks = [
-        attribute_scores(lesson.regions.take(part_B).to(device), stacked_4AD)
-        for part_B in torch.split(held.checked_M, BLOCK)
-    ]
-    first_MS, second_MS = (
-        (torch.cat(list(part)) @ attributes_AS).cpu() for part in zip(*blocks, strict=True)
-    )
-    labels_M = lesson.regions.labels_N[held.checked_M]
+    first, second = [], []
+    for part_B in torch.split(checked_M, BLOCK):
+        at_each_block()
+        by_regions_BA, by_attributes_BA = attribute_scores(
+            lesson.regions.take(part_B).to(device), stacked_4AD
+        )
+        first.append((by_regions_BA @ attributes_AS).cpu())
+        second.append((by_attributes_BA @ attributes_AS).cpu())
+    return torch.cat(first), torch.cat(second)
+
+
+def _best(
+    scores: tuple[Tensor, Tensor],
+    labels_M: Tensor,
+    hidden_S: Tensor,
+    epoch: int,
+    alphas: tuple[float, ...],
+) -> Finding:
+    """Find the share of either net, and the margin, with which the pictures fare best."""
+    first_MS, second_MS = scores
     found = [
-        _played(alpha * first_MS + (1 - alpha) * second_MS, labels_M, held.hidden_S, epoch, alpha)
+        _played(alpha * first_MS + (1 - alpha) * second_MS, labels_M, hidden_S, epoch, alpha)
         for alpha in alphas
     ]
     return max(found, key=lambda one: one.accuracy["H"])

@@ -1,12 +1,14 @@
 """What is held out of a training, and what is read off it."""
 
+import threading
+
 import pytest
 import torch
 from torch.nn.functional import normalize
 
 from models.msdn_hold_out import CHECKED_MAX, HoldOut, hold_out, rehearse
 from models.msdn_settings import Settings
-from models.progress import ignore
+from models.progress import Progress, Stopped, ignore
 from models.task import Attributes
 from tests.models.planted_regions import Plan, plant
 
@@ -76,3 +78,25 @@ def test_a_rehearsal_should_find_constants_under_which_both_sides_are_recognised
     assert 0 <= found.alpha <= 1
     assert found.accuracy["H"] > 0.6
     assert found.accuracy["u"] <= found.accuracy["T1"]
+
+
+def test_it_should_stop_between_two_blocks_of_pictures_that_are_checked() -> None:
+    task = plant(Plan(seen=20, unseen=5, each=10, side=2, places=1, shown=2), 0).task
+    assert task.regions is not None
+    assert task.attributes is not None
+    found_out = hold_out(task.regions.labels_N, 20, 5, 0.2, seeded())
+    assert found_out is not None
+    should_stop, stages = threading.Event(), []
+
+    def note(_fraction: float, stage: str, _loss: float | None) -> None:
+        stages.append(stage)
+        if stage == "check":
+            should_stop.set()
+
+    with pytest.raises(Stopped):
+        rehearse(
+            found_out, task.regions, task.attributes.vectors_AV,
+            normalize(task.class_embeddings_SA), Settings(epochs=2, steps_min=1).recipe(), 5,
+            Progress(note, should_stop), seeded(),
+        )  # fmt: skip
+    assert stages.count("check") == 1
