@@ -14,9 +14,12 @@ from tests.deployment.programs import give_up
 from tests.processes import Processes, eventually
 from tests.service.files import problem
 from tests.service.hooks import Listener, listening
+from tests.service.own_redis import redis_url
 from tests.service.test_injections import created
 from tests.service.test_webhooks import hook
 from workers.ledger import Ledger
+
+__all__ = ["redis_url"]
 
 WRAPPERS = list(Path("/usr/lib").glob("*/libnss_wrapper.so"))
 ENVIRONMENT = {

@@ -12,9 +12,12 @@ from service import kept, keyring, webhook_records
 from service.key_limits import KeyLimits
 from service.request_rate import count
 from service.webhook_records import Webhook
+from tests.service.own_redis import redis_url
 from tests.workers.test_ledger import begin, create
 from workers.jobs import HeadRecord, Reservation
 from workers.ledger import Ledger, connect
+
+__all__ = ["redis_url"]
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 NAME, PASSWORD = "limited", "a-password"

@@ -7,9 +7,12 @@ import pytest
 from service import webhook_records
 from service.webhook_records import Claimed, EventType, Webhook
 from tests import keyspace
+from tests.service.own_redis import redis_url
 from tests.workers.test_ledger import begin, create
 from workers.jobs import JobError
 from workers.ledger import Ledger
+
+__all__ = ["redis_url"]
 
 EVERY: list[EventType] = [
     "injection.running",

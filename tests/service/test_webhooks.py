@@ -6,26 +6,20 @@ from typing import Any
 import httpx
 import pytest
 
-from service import redis_server
 from tests import keyspace
 from tests.processes import Processes, eventually
 from tests.service.conftest import KEYS
 from tests.service.files import pointers, problem, submit
 from tests.service.hooks import Listener, listening
+from tests.service.own_redis import redis_url
 from tests.service.test_injections import TOKEN, begin, created
 from workers.jobs import JobError
 from workers.ledger import Ledger
 
+__all__ = ["redis_url"]
+
 PATH = "/v1/webhooks"
 PUBLIC = "https://93.184.215.14/hook"
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return a Redis of this file's own: whatever API shares one sends its deliveries, too."""
-    own = redis_server.start(tmp_path_factory.mktemp("redis"))
-    yield own.url
-    own.stop()
 
 
 @pytest.fixture(scope="module")
