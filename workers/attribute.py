@@ -26,16 +26,20 @@ REASONS = (
 )
 
 
+def write_files(head: AttributeHead, regions: int, folder: Path) -> None:
+    """Write a head as safetensors, as programs for so many regions, and its labels."""
+    write_tensors(folder / NATIVE_FILE, head.state_dict(), head.metadata())
+    (folder / EXPORTED_FILE).write_bytes(to_exported(head, regions))
+    if fits_onnx(head):
+        (folder / ONNX_FILE).write_bytes(to_onnx(head, regions))
+    write_labels(head.class_names, folder)
+
+
 def write(
     spec: jobs.JobSpec, head: AttributeHead, regions: Regions, folder: Path
 ) -> dict[str, Any]:
     """Write its files into `folder`; return what the report says of a head without rows."""
-    write_tensors(folder / NATIVE_FILE, head.state_dict(), head.metadata())
-    count = regions.grid[0] * regions.grid[1]
-    (folder / EXPORTED_FILE).write_bytes(to_exported(head, count))
-    if fits_onnx(head):
-        (folder / ONNX_FILE).write_bytes(to_onnx(head, count))
-    write_labels(head.class_names, folder)
+    write_files(head, regions.grid[0] * regions.grid[1], folder)
     split, names = head.seen_count, head.class_names
     seen = Head(head.class_attributes_CA[:split], None, names[:split])
     unseen = Head(head.class_attributes_CA[split:], None, names[split:])

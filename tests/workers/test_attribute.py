@@ -1,6 +1,7 @@
 """A job whose head looks at regions: its files, and what the report says of them."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from models.progress import Progress
 from tests import checkpoints, region_features
 from tests.workers.test_run import LIMITS, spec
 from workers import page
-from workers.attribute import EXPORTED_FILE
+from workers.attribute import EXPORTED_FILE, write_files
 from workers.head_formats import LABELS_FILE, ONNX_FILE
 from workers.run import HEAD_FILE, Shelf, run_job
 from workers.semantic import NATIVE_FILE
@@ -147,3 +148,15 @@ def test_attributes_without_a_meaning_should_be_an_error_of_the_users(tmp_path: 
 
     with pytest.raises(InjectionError, match="needs region features and attributes"):
         run(tmp_path, class_embeddings=bare)
+
+
+def test_a_head_that_was_loaded_should_grow_and_be_written_again(
+    head: AttributeHead, tmp_path: Path
+) -> None:
+    write_files(head.with_classes(["one more"], torch.rand(1, 6) + 0.1), 6, tmp_path)
+
+    program = torch.export.load(io.BytesIO((tmp_path / EXPORTED_FILE).read_bytes())).module()
+    logits_NC = program(fresh())
+    assert logits_NC.shape == (7, 24)
+    assert torch.equal(logits_NC[:, :23], head.logits(fresh()))
+    assert json.loads((tmp_path / LABELS_FILE).read_text())["label2id"]["one more"] == 23
