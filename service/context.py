@@ -30,7 +30,8 @@ class Context:
     metrics: Metrics
 
 
-def context_of(request: Request) -> Context:
+# Neither waits for anything; the framework would send a plain function to a thread.
+async def context_of(request: Request) -> Context:
     """Return the running service's parts."""
     return cast(Context, request.app.state.context)
 
@@ -40,7 +41,7 @@ def identity_of(request: Request) -> Identity:
     return cast(Identity, request.state.identity)
 
 
-def owner_of(request: Request) -> str:
+async def owner_of(request: Request) -> str:
     """Return whose key the request carried."""
     return identity_of(request).owner
 

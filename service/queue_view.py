@@ -91,10 +91,15 @@ class QueueView:
     def look(self, record: Record | None = None) -> Look:
         """Return a fresh look, one that has seen the record's message."""
         with self._lock:
-            is_known = record is None or _entry(record.message) <= self._last.newest
-            if not is_known or time.monotonic() - self._last.at > FRESH_SECONDS:
+            if self.recent(record) is None:
                 self._last = self._take()
             return self._last
+
+    def recent(self, record: Record | None = None) -> Look | None:
+        """Return the last look where it still serves; nobody is asked for it."""
+        last = self._last
+        is_known = record is None or _entry(record.message) <= last.newest
+        return last if is_known and time.monotonic() - last.at <= FRESH_SECONDS else None
 
     def _take(self) -> Look:
         ledger, at = self._ledger, time.monotonic()

@@ -67,6 +67,17 @@ def test_a_job_newer_than_the_last_look_should_be_looked_for(
     assert view.look(read(ledger, "inj_2")).place(read(ledger, "inj_2")) == 2
 
 
+def test_a_recent_look_should_serve_only_what_it_has_seen(ledger: Ledger, view: QueueView) -> None:
+    create(ledger, "inj_1")
+    assert view.recent(read(ledger, "inj_1")) is None
+    look = view.look(read(ledger, "inj_1"))
+    assert view.recent(read(ledger, "inj_1")) is look
+    create(ledger, "inj_2")
+    assert view.recent(read(ledger, "inj_2")) is None
+    time.sleep(FRESH_SECONDS)
+    assert view.recent(read(ledger, "inj_1")) is None
+
+
 def test_many_askers_of_a_moment_should_cost_one_look(ledger: Ledger, view: QueueView) -> None:
     create(ledger, "inj_1")
     record = read(ledger, "inj_1")
