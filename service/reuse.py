@@ -57,7 +57,7 @@ def find(
     if record is None or record.owner != owner or record.manifest is None or not workers:
         return None
     manifest = record.manifest
-    is_of_now = all(worker.versions == manifest["versions"] for worker in workers)
+    is_of_now = all(worker.versions == manifest.get("versions") for worker in workers)
     return record if is_of_now and _is_of_encoder(manifest, spec, workers) else None
 
 
