@@ -138,6 +138,22 @@ def test_a_cancelled_job_should_end_at_once_and_leave_nothing(
     assert client.cancel(worker.url, running["id"]).status_code == 409
 
 
+def test_a_running_job_should_end_at_its_deadline(
+    processes: Processes, worker: Processes, folder: Path
+) -> None:
+    """Its worker ends it, long before its timeout, and goes on to the next."""
+    uploaded = checkpoints.write(folder / "in.safetensors")
+    request = checkpoints.request(method="icis", settings=LONG_ICIS, deadline_seconds=4)
+    late = client.post(worker.url, uploaded, request)
+    client.wait_running(worker.url, late["id"])
+    ended_as = client.wait(worker.url, late["id"], 20)
+    assert (ended_as["status"], ended_as["error"]["code"]) == ("failed", "deadline")
+    eventually(lambda: ended(processes, late["id"]), 5, "the thread has ended")
+    assert ended_as["finished_at"] >= late["deadline_at"]
+    following = client.post(worker.url, uploaded, checkpoints.request())
+    assert client.wait(worker.url, following["id"])["status"] == "succeeded"
+
+
 def log_lines(processes: Processes) -> list[dict[str, Any]]:
     """Return what worker processes logged, as they wrote it: one JSON object a line."""
     lines = processes.log("workers.parent").read_text().splitlines()
