@@ -73,6 +73,11 @@ def method(name: str) -> Method:
     return cast(Method, importlib.import_module(f"models.methods.{name}"))
 
 
+def takes(name: str) -> frozenset[str]:
+    """Tell what a method makes use of where it is there: `features`."""
+    return cast(frozenset[str], getattr(method(name), "TAKES", frozenset()))
+
+
 def kind(name: str) -> Kind:
     """Tell what a method makes: rows, or a head of its own kind."""
     return cast(Kind, getattr(method(name), "HEAD", "rows"))
@@ -100,11 +105,12 @@ def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:
 
 
 def describe() -> dict[str, dict[str, Any]]:
-    """Tell of each method, and of the choice among them, summary, needs and settings' schema."""
+    """Tell of each method, and of the choice among them, what it does, needs, takes and has set."""
     auto = importlib.import_module("models.auto")  # which itself asks this module for the methods
     chosen = {
         "summary": _summary(auto),
         "needs": [],
+        "takes": [],
         "head": "rows",
         "settings": NoSettings.model_json_schema(),
     }
@@ -121,6 +127,7 @@ def _describe(name: str) -> dict[str, Any]:
     return {
         "summary": _summary(module),
         "needs": sorted(module.NEEDS),
+        "takes": sorted(takes(name)),
         "head": kind(name),
         "settings": module.Settings.model_json_schema(),
     }

@@ -15,8 +15,9 @@ from models.head import Head
 from models.logit_adjustment import offsets
 from models.progress import Report, within
 from models.prompt_tuning import Tuned
+from models.seen_features import training_features
 from models.task import Task
-from models.virtual_features import Virtual, virtual_features
+from models.virtual_features import Virtual
 
 SHARES = (0.3, 0.4, 0.85)  # of the time, when virtual features, tuning and generator are done
 
@@ -42,8 +43,8 @@ def run(task: Task, settings: Settings, *, device: str | torch.device, progress:
     text_CD = text_CD.to(device, torch.float32)
     seen = task.head.class_count
     _check_sizes(task.head, text_CD)
-    virtual = virtual_features(
-        task.head, text_CD[:seen], settings.virtual(), within(progress, 0.0, SHARES[0]), generator
+    virtual = training_features(
+        task, text_CD[:seen], settings.virtual(), within(progress, 0.0, SHARES[0]), generator
     )
     tuned = _tune(task, virtual, text_CD, settings, within(progress, *SHARES[:2]), generator)
     made_MD, labels_M = _make(virtual, tuned.text_CD, task, settings, progress, generator)

@@ -112,4 +112,5 @@ def hide(task: Task, hidden_S: Tensor) -> Task:
         task.class_embeddings_SA[hidden_S],
         tuple(names[index] for index in hidden_S.nonzero()[:, 0].tolist()),
         task.text_tower,
+        pictures=task.pictures and task.pictures.of(kept_S),
     )

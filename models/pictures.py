@@ -36,6 +36,16 @@ class Pictures:
         """Return the number of pictures of each class (S,)."""
         return torch.bincount(self.labels_N, minlength=classes)
 
+    def of(self, kept_S: Tensor) -> "Pictures":
+        """Return the pictures of the marked classes, which are counted anew."""
+        kept_N, number_S = kept_S[self.labels_N], kept_S.cumsum(0) - 1
+        labels_M = number_S[self.labels_N[kept_N]]
+        return Pictures(self.features_ND[kept_N], labels_M, self.head_accuracy)
+
+    def show_all(self, classes: int) -> bool:
+        """Tell whether each of so many classes has a picture."""
+        return bool((self.counts(classes) > 0).all())
+
     def suffice(self, known_S: Tensor) -> bool:
         """Tell whether the marked classes have pictures enough to calibrate by."""
         counts_S = self.counts(len(known_S))[known_S]

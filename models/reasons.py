@@ -3,6 +3,7 @@
 It knows how the estimate was made, and decides nothing.
 """
 
+from models import catalogue
 from models.calibrate import Ground
 from models.estimate import Simulated
 from models.pictures import CLASSES_MIN, PICTURES_MIN, Pictures
@@ -26,6 +27,8 @@ def reasons_for(
             f"{unseen} classes are added, but only {trial.group_size} can be hidden at a time: "
             "the real T1 and u will be lower"
         )
+    if said := _untrained(search, trial):
+        reasons.append(said)
     if unseen == 1:
         reasons.append("one new class: T1 is 1 by definition, u and s depend on which class it is")
     elif T1 * trial.group_size < NEAR_CHANCE:
@@ -36,6 +39,16 @@ def reasons_for(
     if add_bias and task.head.bias is None:
         reasons.append("no bias was added: the head has none, and its file gains no tensor")
     return tuple(reasons)
+
+
+def _untrained(search: Search, trial: Trial) -> str | None:
+    pictures, seen = search.task.pictures, search.task.head.class_count
+    if pictures is None or "features" not in catalogue.takes(trial.method):
+        return None
+    if pictures.show_all(seen):
+        return f"trained on the {len(pictures.labels_N)} labelled features, not on virtual ones"
+    lacking = int((pictures.counts(seen) == 0).sum())
+    return f"trained on virtual features: {lacking} of the {seen} classes have no labelled one"
 
 
 def _of_pictures(ground: Ground, simulated: Simulated) -> list[str]:

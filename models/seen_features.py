@@ -1,8 +1,14 @@
-"""Features of seen classes, as a generator asks for them: drawn from a head, or uploaded."""
+"""Features of seen classes, as a generator asks for them: uploaded, or made from the head."""
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.nn.functional import normalize
+
+from models.progress import Report
+from models.task import Task
+from models.virtual_features import Recipe, Virtual, virtual_features
 
 
 class SeenFeatures(Protocol):
@@ -15,3 +21,20 @@ class SeenFeatures(Protocol):
     @property
     def labels_N(self) -> Tensor:  # noqa: N802 - shape suffix
         """The labels."""
+
+
+def training_features(
+    task: Task, start_SD: Tensor, recipe: Recipe, progress: Report, generator: torch.Generator
+) -> Virtual:
+    """Return unit features to train on: the task's pictures where they show every seen class.
+
+    Virtual ones else, from `start_SD` on; on its device, in its dtype. Never both: pictures hold
+    the mean of all features, virtual ones do not.
+    """
+    pictures, S = task.pictures, task.head.class_count
+    if pictures is None or not pictures.show_all(S):
+        return virtual_features(task.head, start_SD, recipe, progress, generator)
+    labels_N = pictures.labels_N.to(start_SD.device)
+    counts_S = pictures.counts(S).to(start_SD.device)
+    features_ND = normalize(pictures.features_ND).to(start_SD)
+    return Virtual(features_ND, labels_N, counts_S, int(counts_S.max()))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.errors import InjectionError
 from models.head import Head
+from models.pictures import Pictures
 from models.regions import Regions, regions_error
 from models.text_tower import TextTower
 
@@ -43,7 +44,8 @@ class Task:
     """A seen head (S classes) and one class embedding per class, seen and unseen, in order.
 
     `text_tower` is of the encoder that made the class embeddings, where it reads prompts. Where
-    class embeddings are attributes, `attributes` says what each means; `regions` are pictures.
+    class embeddings are attributes, `attributes` says what each means; `regions` are pictures, and
+    `pictures` are features of seen classes as the head reads them, for methods that take them.
     """
 
     head: Head
@@ -53,6 +55,7 @@ class Task:
     text_tower: TextTower | None = None
     attributes: Attributes | None = None
     regions: Regions | None = None
+    pictures: Pictures | None = None
 
     def __post_init__(self) -> None:
         _check_names(self.unseen_class_names, self.head.class_names)

@@ -22,17 +22,19 @@ def feature_problems(
     needs: Collection[str],
     feature_size: int | None,
     class_count: int,
+    takes: Collection[str] = (),
 ) -> list[Problem]:
     """Find what is wrong with the features of a request, or with there being none.
 
-    `feature_size` is the head's, None while it is not known.
+    The method `needs` them, or `takes` them where they are. `feature_size` is the head's, None
+    while it is not known.
     """
     if features is None:
         missing = (
             f"method {request.method!r} needs labelled features: POST /v1/features, then {NEED}_id"
         )
         return [Problem(POINTER, missing)] if NEED in needs else []
-    is_used = NEED in needs or request.calibration.enabled or request.method == "auto"
+    is_used = NEED in {*needs, *takes} or request.calibration.enabled or request.method == "auto"
     found = [] if is_used else [_unused(request.method)]
     found += _shape_problems(request, features, needs, feature_size)
     if features.label_max >= class_count:

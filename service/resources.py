@@ -161,6 +161,7 @@ class MethodResource(BaseModel):
     name: str
     summary: str
     needs: list[str]
+    takes: list[str] = []
     head: Literal["rows", "semantic", "attribute"]
     settings: dict[str, Any]
 

@@ -138,9 +138,16 @@ class Rules:
     def _feature_problems(
         self, request: InjectionRequest, found: Found, features: StoredFeatures | None
     ) -> list[Problem]:
-        needs = self.methods.get(request.method, {}).get("needs", ())
+        about = self.methods.get(request.method, {})
         size = found.tensors.feature_size if found.tensors else None
-        return feature_problems(request, features, needs, size, len(found.class_names))
+        return feature_problems(
+            request,
+            features,
+            about.get("needs", ()),
+            size,
+            len(found.class_names),
+            about.get("takes", ()),
+        )
 
     def _encoder_size(self, request: InjectionRequest) -> int | None:
         wanted = request.class_embeddings

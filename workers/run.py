@@ -99,10 +99,11 @@ def run_job(
         pictures = labelled.read(features, head) if features and not regions else None
     progress(0.0, "embed")
     with stages.time("embed"):
-        task = dataclasses.replace(_task(spec, head, shelf), regions=regions)
+        task = _task(spec, head, shelf)
+        task = dataclasses.replace(task, regions=regions, pictures=pictures)
     progress(0.0, "synthesize")
     with stages.time("synthesize"):
-        made, told = solve(spec, task, device=device, progress=progress, pictures=pictures)
+        made, told = solve(spec, task, device=device, progress=progress)
     progress(1.0, "write")
     with stages.time("write"):
         document = told | _written(spec, task, made, source, folder)

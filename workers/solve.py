@@ -13,7 +13,6 @@ from models import auto, catalogue
 from models.head import Head
 from models.inject import split
 from models.native_head import NativeHead
-from models.pictures import Pictures
 from models.progress import Progress
 from models.task import Task
 from workers import jobs
@@ -38,7 +37,6 @@ def solve(
     *,
     device: str,
     progress: Progress,
-    pictures: Pictures | None = None,
 ) -> tuple[Made, dict[str, Any]]:
     """Return what was made and the part of the report that tells how it came about."""
     if spec.method != auto.AUTO and catalogue.kind(spec.method) != "rows":
@@ -57,7 +55,7 @@ def solve(
             budget_seconds=wish.budget_seconds,
             calibrate=wish.enabled,
             seen_accuracy=wish.seen_accuracy,
-            pictures=pictures,
+            pictures=task.pictures,
         ),
         device=device,
         progress=progress,

@@ -24,6 +24,7 @@ from models.task import Task
 from models.text_rows import text_rows
 
 NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
+TAKES = frozenset({"features"})
 AUTO = False  # nobody waits for it among candidates
 
 

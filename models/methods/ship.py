@@ -18,12 +18,14 @@ from models.head import Head
 from models.progress import Progress, within
 from models.prompt_tuning import tune
 from models.prompt_vae import synthesize_features, train
+from models.seen_features import training_features
 from models.ship_settings import Settings as Settings
 from models.task import Task
 from models.text_rows import text_rows
-from models.virtual_features import Recipe, query_directions, virtual_features
+from models.virtual_features import Recipe, query_directions
 
 NEEDS: frozenset[str] = frozenset({"text_tower"})
+TAKES = frozenset({"features"})
 AUTO = False  # nobody waits for it among candidates
 
 
@@ -41,8 +43,8 @@ def synthesize(
             pointer="/class_embeddings",
         )
     generator = torch.Generator().manual_seed(settings.seed)
-    seen = virtual_features(
-        head,
+    seen = training_features(
+        task,
         query_directions(head).to(device, torch.float32),
         Recipe(steps=0, count=settings.virtual_per_class),
         within(progress, 0.0, 0.1),

@@ -19,12 +19,14 @@ from models.head import Head
 from models.logit_adjustment import offsets
 from models.progress import Progress
 from models.prototypes import UnitInterval, among_rows_of, train_prototypes
+from models.seen_features import training_features
 from models.task import Task
 from models.vectors import points
-from models.virtual_features import Recipe, query_directions, virtual_features
+from models.virtual_features import Recipe, query_directions
 from models.zlap_settings import Settings as Settings
 
 NEEDS: frozenset[str] = frozenset()
+TAKES = frozenset({"features"})
 AUTO = False  # nobody waits for it among candidates
 
 
@@ -35,8 +37,8 @@ def synthesize(
     head, unseen = task.head, len(task.unseen_class_names)
     generator = torch.Generator().manual_seed(settings.seed)
     embeddings_CA = torch.cat(points(task, device, torch.float32, centre=settings.centre))
-    seen = virtual_features(
-        head,
+    seen = training_features(
+        task,
         query_directions(head).to(device, torch.float32),
         Recipe(steps=0, count=settings.virtual_per_class),
         lambda done, stage, loss: progress(0.1 * done, stage, loss),

@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -26,6 +26,7 @@ from models.auto import AUTO, Wish, solve
 from models.head import Head, Metric
 from models.inject import inject, split
 from models.metrics import Gzsl, evaluate
+from models.pictures import look
 from models.progress import Progress
 from models.task import Task
 from tests.benchmarks.clip_heads import (
@@ -93,6 +94,12 @@ def text_head(task: Task) -> Head:
     return Head(texts_CA, None, task.head.class_names + task.unseen_class_names, "cosine")
 
 
+def with_pictures(fold: ClipFold, task: Task) -> Task:
+    """Give a task the four pictures a class that its head was trained on."""
+    labels_N = torch.arange(len(fold.seen)).repeat_interleave(fold.training_S4D.shape[1])
+    return replace(task, pictures=look(task.head, fold.training_S4D.flatten(0, 1), labels_N))
+
+
 def _scaled(seen: Head, unseen: Head) -> list[Head]:
     return [
         inject(seen, unseen.with_rows(scale * unseen.rows, unseen.class_names))
@@ -126,6 +133,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--metric", choices=("cosine", "linear"), default="cosine")
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON, for every method")
     parser.add_argument("--known-accuracy", action="store_true", help="tell how right the head is")
+    parser.add_argument("--features", action="store_true", help="train on the head's own pictures")
     parser.add_argument("--virtual", action="store_true", help="measure virtual features")
     return parser.parse_args(arguments)
 
@@ -141,6 +149,8 @@ def main(arguments: Sequence[str]) -> None:
     if options.virtual:
         print_virtual(cases)
         return
+    if options.features:
+        cases = [(fold, with_pictures(fold, task)) for fold, task in cases]
     print(HEADER.format(options.metric))
     for method in options.methods.split(","):
         runs = []

@@ -22,12 +22,16 @@ TRAINING, FEATURES = 4, "imagenet_clip_vit_b32_features.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class ClipFold:
-    """A trained head over the seen classes, and the test features (C, 3, D) of all classes."""
+    """A trained head over the seen classes, and the features (S, 4, D) it was trained on.
+
+    The test features (C, 3, D) are of all classes.
+    """
 
     seen: Tensor
     unseen: Tensor
     weight_SD: Tensor  # noqa: N815 - shape suffix
     test_C3D: Tensor  # noqa: N815 - shape suffix
+    training_S4D: Tensor  # noqa: N815 - shape suffix
 
 
 @cache
@@ -43,11 +47,12 @@ def read_clip_folds(folder: Path) -> tuple[ClipFold, ...]:
         hidden_C = torch.zeros(len(features_CND), dtype=torch.bool)
         hidden_C[indices] = True
         seen, unseen = (~hidden_C).nonzero()[:, 0], hidden_C.nonzero()[:, 0]
-        training = features_CND[seen, :TRAINING].flatten(0, 1).numpy()
+        training_S4D = features_CND[seen, :TRAINING]
+        training = training_S4D.flatten(0, 1).numpy()
         labels = torch.arange(len(seen)).repeat_interleave(TRAINING).numpy()
         model = LogisticRegression(C=0.316, fit_intercept=False, max_iter=1000)
         weight = torch.from_numpy(model.fit(training, labels).coef_).float()
-        found.append(ClipFold(seen, unseen, weight, features_CND[:, TRAINING:]))
+        found.append(ClipFold(seen, unseen, weight, features_CND[:, TRAINING:], training_S4D))
     return tuple(found)
 
 

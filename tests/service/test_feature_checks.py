@@ -73,3 +73,11 @@ def test_only_a_method_that_looks_at_regions_should_be_asked_where() -> None:
     assert found.pointer == "/attention_of"
     assert attention_problems(asked(attention_of=[1]), ["regions"]) == []
     assert attention_problems(asked(), []) == []
+
+
+def test_a_method_that_takes_features_may_get_them_with_calibration_off() -> None:
+    plain = asked(calibration={"enabled": False})
+
+    assert len(feature_problems(plain, features(), [], 16, 5)) == 1
+    assert feature_problems(plain, features(), [], 16, 5, ["features"]) == []
+    assert feature_problems(asked(), None, [], 16, 5, ["features"]) == []

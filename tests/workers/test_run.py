@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from models import catalogue
 from models.errors import InjectionError
@@ -57,6 +57,7 @@ def run(
     source: Path,
     progress: Progress | None = None,
     encoders: Path | None = None,
+    features: Path | None = None,
 ) -> dict[str, Any]:
     shelf = Shelf(encoders, source.parent / "cache", "cpu")
     return run_job(
@@ -67,6 +68,7 @@ def run(
         device="cpu",
         limits=LIMITS,
         progress=progress or Progress(),
+        features=features,
     )
 
 
@@ -219,3 +221,23 @@ def test_rows_that_were_to_be_replaced_should_be_replaced_and_said_to_be(
     assert torch.equal(new["conv.weight"], old["conv.weight"])
     assert report["seen_rows"]["bit_identical"] is False
     assert "replaced, as asked" in (source.parent / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (20, "trained on the 80 labelled features, not on virtual ones"),
+        (19, "trained on virtual features: 1 of the 20 classes have no labelled one"),
+    ],
+)
+def test_a_method_that_takes_features_should_say_whether_it_trained_on_them(
+    source: Path, classes: int, said: str
+) -> None:
+    pictures = {"features": torch.randn(80, 16), "labels": torch.arange(80) % classes}
+    save_file(pictures, source.parent / "pictures.safetensors")
+    settings = {"virtual_steps": 2, "trusted": False}
+    wanted = spec(method="dfzsl", settings=settings, class_embeddings=checkpoints.vectors(size=16))
+
+    report = run(wanted, source, features=source.parent / "pictures.safetensors")
+
+    assert said in report["estimate"]["reasons"]

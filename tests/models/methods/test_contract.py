@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from models import catalogue
 from models.errors import InjectionError
 from models.head import Head
+from models.pictures import Pictures
 from models.progress import Progress, Stopped
 from models.regions import HeldRegions
 from models.task import Attributes, Task
@@ -240,3 +241,16 @@ def permuted(task: Task) -> Task:
         unseen_class_embeddings_UA=task.unseen_class_embeddings_UA.flip(0),
         unseen_class_names=task.unseen_class_names[::-1],
     )
+
+
+def test_a_method_that_takes_features_should_train_on_them() -> None:
+    pictures = Pictures(torch.randn(24, 6) + 1, torch.arange(24) % 12, 1.0)
+    takers = [name for name in catalogue.names() if "features" in catalogue.takes(name)]
+
+    for taker in takers:
+        task = make_task()
+        assert not torch.equal(
+            run(taker, dataclasses.replace(task, pictures=pictures)).rows, run(taker, task).rows
+        ), taker
+
+    assert takers == ["dfzsl", "ship", "zlap"]
