@@ -160,7 +160,9 @@ def origin_of(ground: Ground, left_out: LeftOut) -> Origin:
     if left_out.replaced:
         before_K = regression_rows(left_out.replaced.head, "cpu").float().mean(dim=0)
         return Origin(mean_K, float((known_NK - before_K).norm(dim=1).mean()))
-    if float((predicted_K - mean_K).norm()) <= FOREIGN_MEAN * ground.distance:
+    # The mean of a few rows is far from that of all, whatever their origin.
+    by_chance = 2 / len(known_NK) ** 0.5
+    if float((predicted_K - mean_K).norm()) <= max(FOREIGN_MEAN, by_chance) * ground.distance:
         return Origin(mean_K)
     return Origin(predicted_K, float((known_NK - predicted_K).norm(dim=1).mean()))
 
