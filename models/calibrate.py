@@ -161,8 +161,10 @@ def origin_of(ground: Ground, left_out: LeftOut) -> Origin:
         before_K = regression_rows(left_out.replaced.head, "cpu").float().mean(dim=0)
         return Origin(mean_K, float((known_NK - before_K).norm(dim=1).mean()))
     # The mean of a few rows is far from that of all, whatever their origin.
-    by_chance = 2 / len(known_NK) ** 0.5
-    if float((predicted_K - mean_K).norm()) <= max(FOREIGN_MEAN, by_chance) * ground.distance:
+    spread, count = float((known_NK - predicted_K).square().sum()), len(known_NK)
+    by_chance = 2 * (spread / (count * (count - 1))) ** 0.5 if count > 1 else torch.inf
+    off = float((predicted_K - mean_K).norm())
+    if off <= max(FOREIGN_MEAN * ground.distance, by_chance):
         return Origin(mean_K)
     return Origin(predicted_K, float((known_NK - predicted_K).norm(dim=1).mean()))
 

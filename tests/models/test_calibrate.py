@@ -63,14 +63,15 @@ def test_rows_of_another_origin_should_be_seen_from_their_own_mean_and_keep_thei
     assert float(lengths_S.std()) > 0.05
 
 
-def test_a_few_rows_should_not_be_taken_for_foreign_because_they_are_few() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_few_rows_should_not_be_taken_for_foreign_because_they_are_few(count: int) -> None:
     task = make_task(make_head(classes=40))
     ground = survey(task.head, None)
     left_out = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
-    left_out.rows_SK.copy_(task.head.rows)
     mean_K = task.head.rows.mean(dim=0)
-    left_out.known_S[:] = False
-    left_out.known_S[(task.head.rows - mean_K).norm(dim=1).argsort()[-1:]] = True
-    assert (left_out.rows_SK[left_out.known_S] - mean_K).norm() > ground.distance
+    left_out.rows_SK.copy_(mean_K + 3 * (task.head.rows - mean_K))
+    left_out.known_S[count:] = False
+    known_NK = left_out.rows_SK[left_out.known_S]
+    assert (known_NK.mean(dim=0) - mean_K).norm() > ground.distance
 
     assert origin_of(ground, left_out).length is None
