@@ -10,13 +10,15 @@ closed form of a critic with one hidden layer, equal to the release's.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.optim import Adam
 
 from models.critic import Critic
-from models.draws import Draws
+from models.draws import Draws, StepDraws
+from models.replay import Replayed
 from models.seen_features import SeenFeatures
 from models.tfvaegan_networks import Networks
 
@@ -122,11 +124,20 @@ class _Training:
         sizes = (self.features_ND.shape[1], text_CA.shape[1], recipe.hidden_size)
         self.networks = networks = Networks((*sizes, recipe.code_size), generator).to(device)
         self.critic = Critic(sizes, generator).to(device)
-        self.draws = Draws(generator, device)
+        self.source = Draws(generator, device)
+        batch, critics = recipe.batch_size, recipe.critic_steps
+        normals = (critics + 1) * batch * recipe.code_size
+        self.draws = StepDraws(normals, 2 * critics * batch, device)
+        self.steps = {
+            fed_back: Replayed(partial(self._take_step, fed_back=fed_back), device)
+            for fed_back in (False, True)
+        }
         self.penalty = torch.tensor(recipe.penalty, device=device)
 
         def adam(module: torch.nn.Module, rate: float, beta: float = 0.5) -> Adam:
-            return Adam(module.parameters(), rate, betas=(beta, 0.999), fused=True)
+            betas, capturable = (beta, 0.999), device.type == "cuda"
+            parameters = module.parameters()
+            return Adam(parameters, rate, betas=betas, fused=True, capturable=capturable)
 
         self.encoder_adam = adam(networks.encoder, recipe.encoder_rate, 0.9)
         self.generator_adam = adam(networks.generator, recipe.generator_rate)
@@ -136,6 +147,11 @@ class _Training:
 
     def step(self, *, fed_back: bool) -> Tensor:
         """Take the critic's and decoder's steps, then the generator's; return the losses (4,)."""
+        self.draws.refill(self.source)
+        return self.steps[fed_back]()
+
+    def _take_step(self, *, fed_back: bool) -> Tensor:
+        self.draws.begin()
         critics, penalties = list[Tensor](), list[Tensor]()
         for _ in range(self.recipe.critic_steps):
             real_BD, given_BA = self._batch()
@@ -169,12 +185,10 @@ class _Training:
         return loss.detach(), verdict.penalty.detach()
 
     def _adapt(self, penalty: Tensor) -> None:
-        """Make the penalty's weight follow its mean, without asking the device for it."""
-        self.penalty = torch.where(
-            penalty > PENALTY_HIGH,
-            self.penalty * PENALTY_FACTOR,
-            torch.where(penalty < PENALTY_LOW, self.penalty / PENALTY_FACTOR, self.penalty),
-        )
+        """Make the penalty's weight follow its mean, in place and without asking the device."""
+        less = torch.where(penalty < PENALTY_LOW, self.penalty / PENALTY_FACTOR, self.penalty)
+        more = self.penalty * PENALTY_FACTOR
+        self.penalty.copy_(torch.where(penalty > PENALTY_HIGH, more, less))
 
     def _generator_step(self, real_BD: Tensor, given_BA: Tensor, fed_back: bool) -> Tensor:
         networks = self.networks

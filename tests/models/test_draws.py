@@ -2,7 +2,7 @@
 
 import torch
 
-from models.draws import BLOCK, Draws
+from models.draws import BLOCK, Draws, StepDraws
 
 
 def draws(seed: int = 0) -> Draws:
@@ -51,3 +51,23 @@ def test_the_same_seed_should_give_the_same_numbers() -> None:
 
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+def test_a_step_should_get_its_numbers_in_order_and_new_ones_when_refilled() -> None:
+    step, source = StepDraws(12, 5, torch.device("cpu")), draws()
+    step.refill(source)
+
+    def taken() -> tuple[torch.Tensor, torch.Tensor]:
+        step.begin()
+        normals = torch.cat([step.normal(2, 3).flatten(), step.normal(2, 3).flatten()])
+        uniforms = torch.cat([step.uniform(2).flatten(), step.indices(3, 10)])
+        return normals.clone(), uniforms.clone()
+
+    first, again = taken(), taken()
+    step.refill(source)
+    later = taken()
+
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.isin(first[0], later[0]).any()
+    assert torch.equal(first[0], draws().normal(12, 1)[:, 0])

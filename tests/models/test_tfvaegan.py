@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.progress import Stopped
 from models.tfvaegan import Recipe, synthesize_features, train, weighted_l1
+from models.virtual_features import Virtual
 from tests.models.planted_classes import nearest_own_mean, planted
 
 FAST = Recipe(
@@ -134,3 +135,19 @@ def test_wl1_should_be_the_cubes_over_the_norm(error: list[float], wanted: float
 
     assert float(loss.detach()) == pytest.approx(wanted)
     assert torch.isfinite(gradient_BA).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_that_replays_its_steps_should_learn_what_the_cpu_learns() -> None:
+    task = planted()
+    on_gpu = Virtual(task.features_ND.cuda(), task.labels_N.cuda(), task.labels_N.bincount(), 1)
+
+    there = train(on_gpu, task.text_CA, FAST, silent, seeded())
+    here = train(task, task.text_CA, FAST, silent, seeded())
+
+    torch.testing.assert_close(there.losses_E4, here.losses_E4, rtol=0.02, atol=0.02)
+    made_MD, labels_M = synthesize_features(
+        on_gpu, task.text_CA, task.unseen, FAST, silent, seeded()
+    )
+    assert nearest_own_mean(task, made_MD.cpu(), labels_M.cpu()) > 0.8
