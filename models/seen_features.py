@@ -29,12 +29,14 @@ def training_features(
     """Return unit features to train on: the task's pictures where they show every seen class.
 
     Virtual ones else, from `start_SD` on; on its device, in its dtype. Never both: pictures hold
-    the mean of all features, virtual ones do not.
+    the mean of all features, virtual ones do not. Few pictures are repeated until there are about
+    as many as there would be virtual ones, since the number of steps follows from that.
     """
     pictures, S = task.pictures, task.head.class_count
     if pictures is None or not pictures.show_all(S):
         return virtual_features(task.head, start_SD, recipe, progress, generator)
-    labels_N = pictures.labels_N.to(start_SD.device)
-    counts_S = pictures.counts(S).to(start_SD.device)
-    features_ND = normalize(pictures.features_ND).to(start_SD)
+    repeats = max(1, recipe.count * S // len(pictures.labels_N))
+    labels_N = pictures.labels_N.repeat(repeats).to(start_SD.device)
+    features_ND = normalize(pictures.features_ND).repeat(repeats, 1).to(start_SD)
+    counts_S = torch.bincount(labels_N, minlength=S)
     return Virtual(features_ND, labels_N, counts_S, int(counts_S.max()))

@@ -34,6 +34,18 @@ def test_pictures_of_every_class_should_be_taken_at_unit_length() -> None:
     torch.testing.assert_close(found.features_ND.norm(dim=1), torch.ones(24))
 
 
+def test_few_pictures_should_be_repeated_to_as_many_as_virtual_ones() -> None:
+    task = replace(make_task(make_head(12)), pictures=shown())
+    start_SD = query_directions(task.head)
+
+    found = training_features(
+        task, start_SD, Recipe(steps=0, count=7), ignore, torch.Generator().manual_seed(0)
+    )
+
+    assert found.kept_S.tolist() == [6] * 12
+    assert torch.equal(found.features_ND[:24], found.features_ND[24:48])
+
+
 def test_pictures_that_leave_a_class_out_should_not_be_mixed_with_virtual_ones() -> None:
     task = make_task(make_head(12))
 
