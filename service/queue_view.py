@@ -13,11 +13,13 @@ from statistics import quantiles
 from typing import Any
 
 import redis
+import structlog
 
 from workers.jobs import Record
-from workers.ledger import PRESENCE_SECONDS, Ledger
+from workers.ledger import PRESENCE_SECONDS, Ledger, LedgerError
 
 FRESH_SECONDS = 0.25
+log = structlog.get_logger("headgraft.queue_view")
 # So many ended jobs of a method, their middle half no further apart, say what the next one takes.
 ENDED_MIN = 3
 SPREAD_MAX = 3.0
@@ -96,10 +98,26 @@ class QueueView:
             return self._last
 
     def recent(self, record: Record | None = None) -> Look | None:
-        """Return the last look where it still serves; nobody is asked for it."""
+        """Return the last look where it still serves; nobody is asked for it.
+
+        Half way to its end the next one is taken in the background: who asks often never waits.
+        """
         last = self._last
+        age = time.monotonic() - last.at
         is_known = record is None or _entry(record.message) <= last.newest
-        return last if is_known and time.monotonic() - last.at <= FRESH_SECONDS else None
+        if not is_known or age > FRESH_SECONDS:
+            return None
+        if age > FRESH_SECONDS / 2 and self._lock.acquire(blocking=False):
+            threading.Thread(target=self._renew, daemon=True).start()
+        return last
+
+    def _renew(self) -> None:
+        try:
+            self._last = self._take()
+        except LedgerError as error:
+            log.warning("look_not_renewed", error=str(error))
+        finally:
+            self._lock.release()
 
     def _take(self) -> Look:
         ledger, at = self._ledger, time.monotonic()
