@@ -83,12 +83,24 @@ def draw(weight_SD: Tensor, accuracy: float | None, *, seed: int = 0) -> Virtual
     labels_N = _labels(len(weight_SD), generator)
     means_SR, noise_R, assumed = _agreeing(rows_SR, labels_N, generator)
     wanted = assumed if accuracy is None else accuracy
-    parts = _parts(means_SR, noise_R, labels_N, generator)
+    gain_N1, parts = _parts(means_SR, noise_R, labels_N, generator)
     lacking = max(0.0, GOOD - wanted)
     parts, reached = _mix(parts, rows_SR, labels_N, wanted + ROWS_FAULT * lacking)
     if not lacking:
         return VirtualFeatures(sum(parts[1:], parts[0]), labels_N, basis_DR, reached, wanted)
-    return _with_errors(parts, means_SR, rows_SR, labels_N, basis_DR, wanted, generator)
+    errors = RowErrors(
+        rows_SR,
+        labels_N,
+        gain_N1,
+        means_SR.norm(dim=0) / rows_SR.norm(dim=0),
+        parts[1] + parts[2],
+        torch.randn(rows_SR.shape, generator=generator),
+        wanted,
+    )
+    share, coordinates_NR, reached = errors.unpredicted()
+    return VirtualFeatures(
+        coordinates_NR, labels_N, basis_DR, reached, wanted, replace(errors, share=share)
+    )
 
 
 def _coordinates(centred_SD: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,8 +155,8 @@ def _labels(classes: int, generator: torch.Generator) -> Tensor:
 
 def _parts(
     means_SR: Tensor, noise_R: Tensor, labels_N: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw each feature's own class, noise and distractor, all (N, R)."""
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Draw each feature's gain (N, 1), and its own class, noise and distractor, all (N, R)."""
     N = len(labels_N)
     gain_N1 = GAIN_MEAN + GAIN_DEVIATION * torch.randn(N, 1, generator=generator)
     noise_NR = torch.randn(N, len(noise_R), generator=generator) * noise_R
@@ -155,7 +167,7 @@ def _parts(
     # Opposite rows have a weight of about 0, and two classes have no other choice.
     others_N = torch.multinomial(weight_NS + 1e-12, 1, generator=generator)[:, 0]
     share_N1 = torch.rand(N, 1, generator=generator)
-    return gain_N1 * means_SR[labels_N], noise_NR, share_N1 * means_SR[others_N]
+    return gain_N1, (gain_N1 * means_SR[labels_N], noise_NR, share_N1 * means_SR[others_N])
 
 
 def _mix(
@@ -181,33 +193,6 @@ def _mix(
         noise = 1.0
     weighed = parts[0], noise * parts[1], distractor * parts[2]
     return weighed, score(noise, distractor)
-
-
-def _with_errors(
-    parts: tuple[Tensor, Tensor, Tensor],
-    means_SR: Tensor,
-    rows_SR: Tensor,
-    labels_N: Tensor,
-    basis_DR: Tensor,
-    accuracy: float,
-    generator: torch.Generator,
-) -> VirtualFeatures:
-    """Draw features whose class means are not quite the rows'."""
-    shape_R = means_SR.norm(dim=0) / rows_SR.norm(dim=0)
-    own_N = means_SR[labels_N].square().sum(dim=1)
-    errors = RowErrors(
-        rows_SR,
-        labels_N,
-        ((parts[0] * means_SR[labels_N]).sum(dim=1) / own_N)[:, None],
-        shape_R,
-        parts[1] + parts[2],
-        torch.randn(rows_SR.shape, generator=generator),
-        accuracy,
-    )
-    share, coordinates_NR, reached = errors.unpredicted()
-    return VirtualFeatures(
-        coordinates_NR, labels_N, basis_DR, reached, accuracy, replace(errors, share=share)
-    )
 
 
 def _bisect(score: Callable[[float], float], target: float, low: float, high: float) -> float:

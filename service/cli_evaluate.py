@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from service import up
-from service.become import become
+from service.become import become, command_line
 
 
 def evaluate(
@@ -57,7 +57,5 @@ def evaluate(
         "--head-metric": head_metric,
         "--head-scale": head_scale,
     }
-    # A file may be called -x: every value is tied to its option, and the head stands behind --.
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
     flags = ["--json"] if as_json else []
-    become("workers.evaluate", *given, *flags, "--", str(head))
+    become("workers.evaluate", *command_line(options, flags, head))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from service import up
-from service.become import become
+from service.become import become, command_line
 
 
 def features(
@@ -46,6 +46,5 @@ def features(
         "--batch-size": batch_size,
         "--dtype": dtype,
     }
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
     flags = ["--regions"] if regions else []
-    become("workers.picture_features", *given, *flags, "--", str(folder))
+    become("workers.picture_features", *command_line(options, flags, folder))
