@@ -1,17 +1,12 @@
 """A Redis-protocol server of our own, for whoever has none; it does not know what is kept in it."""
 
-import ctypes
-import functools
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,12 +14,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from workers.processes import end_with_parent
+
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing zero
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 LOG_LINES_SHOWN = 8
-PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class ServerError(Exception):
@@ -117,27 +112,6 @@ def start(data_folder: Path, *, inherit: tuple[int, ...] = ()) -> RedisServer:
     """
     data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return RedisServer(data_folder.resolve(), inherit)
-
-
-def end_with_parent(order: signal.Signals) -> Callable[[], None]:
-    """Return a preexec_fn by which the kernel sends `order` to a child when this process dies.
-
-    Linux only, elsewhere it does nothing. The kernel means the thread that starts the child, so
-    only the main thread may: any other could end long before the process.
-    """
-    assert threading.current_thread() is threading.main_thread(), (
-        "start children in the main thread"
-    )
-    return functools.partial(_arm, order, os.getpid())
-
-
-def _arm(order: signal.Signals, parent: int) -> None:
-    if _LIBC is None:
-        return
-    _LIBC.prctl(PR_SET_PDEATHSIG, order)
-    # The parent may have died between fork and prctl; then no signal would ever come.
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def find_binary() -> tuple[Path, str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-from service.redis_server import end_with_parent
 from service.state import StateFolder
 from service.up import READY_SECONDS, UpError
 from service.up_children import last_lines
+from workers.processes import end_with_parent
 
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05

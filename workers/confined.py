@@ -20,7 +20,7 @@ from models import checkpoint, state_dict
 from models.errors import InjectionError
 from workers.convert import READY, Conversion, Verdict
 from workers.header import HEADER_BYTES_MAX
-from workers.parent import die_with_parent
+from workers.processes import die_with_parent
 
 STATM = Path("/proc/self/statm")
 OOM_SCORE = Path("/proc/self/oom_score_adj")

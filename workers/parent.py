@@ -3,8 +3,6 @@
 It knows nothing of jobs, and does not import torch.
 """
 
-import ctypes
-import functools
 import os
 import shutil
 import signal
@@ -19,13 +17,13 @@ import structlog
 
 from workers import logs
 from workers.config import WorkerSettings
+from workers.processes import end_with_parent
 
 POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 STEADY_SECONDS = 60.0
 KILL_AFTER_SECONDS = 20.0
 PERIOD_SECONDS = 3600.0
-PR_SET_PDEATHSIG = 1
 SCRATCH = "headgraft-child-"
 # OpenMP's threads spin while they wait: beside any other busy process that cost a factor of 18.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive"}
@@ -155,17 +153,8 @@ def _start_with_us(arguments: list[str], environment: dict[str, str]) -> subproc
         [sys.executable, *arguments],
         env=environment,
         start_new_session=True,
-        preexec_fn=functools.partial(die_with_parent, os.getpid()),
+        preexec_fn=end_with_parent(signal.SIGKILL),
     )
-
-
-def die_with_parent(parent: int) -> None:
-    """Have this process killed when the thread of `parent` that started it ends."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the order was in force
-        os._exit(1)
 
 
 def main() -> int:
