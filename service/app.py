@@ -30,7 +30,8 @@ from service.middleware import Frame, Gate
 from service.queue_view import QueueView
 from service.submission import read_methods
 from service.unread import Unread
-from workers.ledger import Ledger, connect
+from workers.calls import connect
+from workers.ledger import Ledger
 from workers.store import Store
 
 # A client waits for three of these at most before it hears 503.

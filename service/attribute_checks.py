@@ -6,7 +6,8 @@ It knows nothing of what the method does with them.
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from service.checks import Problem, row_defect
+from service.checks import row_defect
+from service.pointers import Problem
 from service.requests import InjectionRequest
 from workers.jobs import VectorEmbeddings
 

@@ -12,7 +12,8 @@ from anyio import to_thread
 from service import keyring
 from service.config import LOCAL_OWNER, ConfigError, ServiceSettings, is_loopback
 from service.key_limits import KeyLimits
-from workers.ledger import Ledger, LedgerError
+from workers.calls import LedgerError
+from workers.ledger import Ledger
 
 SCHEME = "bearer "
 NO_KEY = "none"

@@ -6,22 +6,14 @@ It reads no file and knows nothing of methods beyond what they need.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from service.pointers import Problem
 from service.requests import InjectionRequest
 from workers.header import HeadTensors
 from workers.jobs import ClassEntry, Row, VectorEmbeddings
 
 PROMPTED = "open_clip"  # the kind of encoder that reads prompts
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One defect of a request: a JSON pointer to the value, and what is wrong with it."""
-
-    pointer: str
-    detail: str
 
 
 def class_problems(entries: Sequence[ClassEntry], pointer: str) -> list[Problem]:

@@ -26,7 +26,7 @@ from service.become import become
 from service.client_errors import HeadgraftError
 from service.keyring import KeyringError
 from service.redis_server import ServerError
-from workers.ledger import LedgerError
+from workers.calls import LedgerError
 
 USER_ERRORS = (
     HeadgraftError,

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from service import keyring, state
 from service.key_limits import KeyLimits
-from workers.ledger import Ledger, connect
+from workers.calls import connect
+from workers.ledger import Ledger
 
 app = typer.Typer(help="Keys of the API: create, list, revoke.", no_args_is_help=True)
 Count = Annotated[int | None, typer.Option(min=1)]

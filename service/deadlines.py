@@ -8,7 +8,8 @@ import threading
 
 import structlog
 
-from workers.ledger import GROUP, Ledger, LedgerError
+from workers.calls import LedgerError
+from workers.ledger import GROUP, Ledger
 
 PERIOD_SECONDS = 1.0
 # A worker ends its own job in this time, its thread's last steps included.

@@ -17,7 +17,8 @@ from service.addresses import AddressError, find_target
 from service.webhook_call import Answer, call, client
 from service.webhook_policy import WebhookPolicy
 from service.webhook_records import Claimed
-from workers.ledger import Ledger, LedgerError
+from workers.calls import LedgerError
+from workers.ledger import Ledger
 
 AT_ONCE = 32
 PAUSE_SECONDS = 0.25

@@ -18,7 +18,8 @@ import redis
 
 from service import redis_server
 from service.state import StateFolder
-from workers.ledger import Ledger, LedgerError, connect
+from workers.calls import LedgerError, connect
+from workers.ledger import Ledger
 from workers.store import Store
 
 PRODUCT = "headgraft"

@@ -13,8 +13,10 @@ from contextlib import contextmanager, suppress
 import structlog
 from anyio import to_thread
 
+from workers.calls import LedgerError
+from workers.events import Event
 from workers.jobs import TERMINAL
-from workers.ledger import Event, Ledger, LedgerError
+from workers.ledger import Ledger
 
 HEARTBEAT_SECONDS = 15.0
 PAUSE_MIN_SECONDS = 0.1

@@ -5,7 +5,7 @@ It reads no file: what an upload holds was counted as it came.
 
 from collections.abc import Collection, Iterator
 
-from service.checks import Problem
+from service.pointers import Problem
 from service.requests import InjectionRequest
 from workers.header import HeadTensors
 from workers.jobs import StoredFeatures

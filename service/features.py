@@ -14,9 +14,9 @@ from service.intake import fresh_id, limits_of, nothing_left
 from service.kept_resources import FeaturesList, FeaturesResource, features_resource
 from service.multipart import MultipartBody, boundary_of
 from service.openapi import FEATURES_BODY, errors
-from service.problems import ProblemError, invalid_at
+from service.problems import ProblemError, invalid_at, too_large
 from service.room import require_room
-from service.uploads import Nowhere, Sink, in_blocks, too_large
+from service.uploads import Nowhere, Sink, in_blocks
 from workers.header import HeaderError
 from workers.jobs import FeaturesRecord, StoredFeatures
 

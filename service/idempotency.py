@@ -21,8 +21,9 @@ from pydantic import BaseModel
 
 from service.context import InContext, Owner
 from service.problems import ProblemError, invalid_at
-from workers.jobs import UNRESERVED, Reservation
-from workers.ledger import Ledger, LedgerError
+from workers.calls import LedgerError
+from workers.ledger import Ledger
+from workers.quota import UNRESERVED, Reservation
 
 PATIENCE_SECONDS = 60.0
 RENEW_SECONDS = 1.0

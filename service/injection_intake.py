@@ -21,16 +21,8 @@ from service.room import require_room
 from service.submission import Found, Rules, find, summarize
 from service.uploads import Receiver, Submission
 from workers.header import Header
-from workers.jobs import (
-    FeaturesRecord,
-    HeadRecord,
-    JobSpec,
-    QuotaError,
-    Record,
-    Reservation,
-    StoredFeatures,
-    StoredHead,
-)
+from workers.jobs import FeaturesRecord, HeadRecord, JobSpec, Record, StoredFeatures, StoredHead
+from workers.quota import QuotaError, Reservation
 
 REQUEST_FILE = "request.json"
 

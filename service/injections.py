@@ -18,8 +18,9 @@ from service.problems import ProblemError, not_found
 from service.queue_view import Look
 from service.requests import InjectionRequest
 from service.resources import InjectionList, InjectionResource, injection_resource, links
-from workers.jobs import Record, Reservation, Status
-from workers.ledger import LedgerError
+from workers.calls import LedgerError
+from workers.jobs import Record, Status
+from workers.quota import Reservation
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 ENDED = "It has ended within the time that `Prefer: wait=N` gave it."

@@ -9,16 +9,9 @@ from typing import Any, TypeVar
 
 from service.idempotency import in_flight
 from service.problems import ProblemError, not_found
-from workers.jobs import (
-    UNLIMITED,
-    UNRESERVED,
-    FeaturesRecord,
-    HeadRecord,
-    Quota,
-    Record,
-    Reservation,
-)
+from workers.jobs import FeaturesRecord, HeadRecord, Record
 from workers.ledger import Ledger
+from workers.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 
 Upload = TypeVar("Upload", HeadRecord, FeaturesRecord)
 PAGE = 100

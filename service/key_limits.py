@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workers.jobs import Quota
+from workers.quota import Quota
 
 
 class KeyLimits(BaseModel):

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 
 from service.config import OWNER_PATTERN
 from service.key_limits import KeyLimits
-from workers.ledger import Ledger, LedgerError
+from workers.calls import LedgerError
+from workers.ledger import Ledger
 
 PATTERN = re.compile(r"hg_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 # No secret has it: an unknown id is compared with something, too.

@@ -20,10 +20,10 @@ from service import trace
 from service.auth import NO_KEY, Doorkeeper, Identity
 from service.config import MIB, ServiceSettings
 from service.metrics import Metrics
-from service.problems import ProblemError, internal, render, translate
+from service.problems import ProblemError, internal, render, too_large, translate
 from service.request_rate import Rate, count
-from service.uploads import too_large
-from workers.ledger import Ledger, LedgerError
+from workers.calls import LedgerError
+from workers.ledger import Ledger
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")

@@ -5,14 +5,13 @@ It does not know what the documents mean.
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError as SchemaError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
-
-from service.checks import Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 BOUNDS = {
@@ -25,6 +24,14 @@ BOUNDS = {
     "minItems": "of no fewer items than",
     "maxItems": "of no more items than",
 }
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One defect of a request: a JSON pointer to the value, and what is wrong with it."""
+
+    pointer: str
+    detail: str
 
 
 def parse(model: type[Model], raw: bytes) -> Model | list[Problem]:

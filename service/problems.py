@@ -12,11 +12,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from service.allowed import allowed_methods
-from service.checks import Problem
-from service.pointers import locate
+from service.pointers import Problem, locate
+from workers.calls import LedgerError, UnknownCursorError
 from workers.header import HeaderError
-from workers.jobs import QuotaError
-from workers.ledger import LedgerError, UnknownCursorError
+from workers.quota import QuotaError
 from workers.store import Full, Missing, StoreError
 
 MEDIA_TYPE = "application/problem+json"
@@ -104,6 +103,11 @@ def invalid_at(pointer: str, detail: str, code: str = "invalid_request") -> Prob
 def invalid_checkpoint(detail: str) -> ProblemError:
     """Refuse an uploaded file."""
     return invalid_at("", detail, "invalid_checkpoint")
+
+
+def too_large(what: str, limit: int) -> ProblemError:
+    """Refuse what passes a limit in bytes."""
+    return ProblemError(413, "too_large", f"{what} has more than the {limit} bytes accepted")
 
 
 def over_quota(policy: str, detail: str, *, retry_after_seconds: int) -> ProblemError:

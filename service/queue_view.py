@@ -15,8 +15,9 @@ from typing import Any
 import redis
 import structlog
 
+from workers.calls import LedgerError
 from workers.jobs import Record
-from workers.ledger import PRESENCE_SECONDS, Ledger, LedgerError
+from workers.ledger import PRESENCE_SECONDS, Ledger
 
 FRESH_SECONDS = 0.25
 log = structlog.get_logger("headgraft.queue_view")

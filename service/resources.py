@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from workers.events import Event
 from workers.jobs import (
     FileFormat,
     JobError,
     Record,
     Status,
 )
-from workers.ledger import Event
 
 
 class HeadSummary(BaseModel):

@@ -14,7 +14,8 @@ import structlog
 
 from service.idempotency import canonical, digest
 from workers.jobs import JobSpec, Record
-from workers.ledger import Ledger, Presence
+from workers.ledger import Ledger
+from workers.presence import Presence
 from workers.store import Missing, Store, StoreError
 
 MANIFEST_FILE = "manifest.json"

@@ -7,8 +7,8 @@ from anyio import to_thread
 from fastapi import Request
 
 from service.context import Context, identity_of
-from workers.jobs import Quota
 from workers.ledger import Ledger
+from workers.quota import Quota
 
 
 async def require_room(context: Context, request: Request, *, for_job: bool) -> None:

@@ -14,20 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.attribute_checks import attribute_problems
 from service.checkpoints import Checkpoint
-from service.checks import (
-    Problem,
-    class_problems,
-    injection_problems,
-    joint_problem,
-    prompt_problem,
-)
+from service.checks import class_problems, injection_problems, joint_problem, prompt_problem
 from service.feature_checks import attention_problems, bias_problems, feature_problems
-from service.pointers import setting_problems
+from service.pointers import Problem, setting_problems
 from service.problems import invalid, invalid_at, invalid_checkpoint
 from service.requests import HeadRequest, InjectionRequest
 from workers.header import Header, HeadTensors, find_head
 from workers.jobs import ClassEntry, NameEmbeddings, StoredFeatures, StoredHead
-from workers.ledger import Presence
+from workers.presence import Presence
 
 METHODS_FILE = Path(__file__).with_name("methods.json")
 CLASS_NAMES = "class_names"

@@ -16,7 +16,7 @@ from service.checkpoints import Checkpoint, CheckpointReader
 from service.idempotency import fingerprint
 from service.multipart import MultipartBody, boundary_of
 from service.pointers import parse
-from service.problems import ProblemError, invalid, invalid_at
+from service.problems import ProblemError, invalid, invalid_at, too_large
 from service.torch_files import START_BYTES, TorchReader, reader_for
 from workers.header import Header
 
@@ -157,11 +157,6 @@ class Receiver(Generic[Model]):
         if self._submission.request is None:
             return None
         return await asyncio.to_thread(self._examine, self._submission.request, reader.header)
-
-
-def too_large(what: str, limit: int) -> ProblemError:
-    """Refuse what passes a limit in bytes."""
-    return ProblemError(413, "too_large", f"{what} has more than the {limit} bytes accepted")
 
 
 async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes:

@@ -12,8 +12,9 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, Field
 
-from workers.jobs import UNRESERVED, JobError, Reservation
+from workers.jobs import JobError
 from workers.ledger import Ledger
+from workers.quota import UNRESERVED, Reservation
 
 EventType = Literal[
     "injection.running", "injection.succeeded", "injection.failed", "injection.cancelled"

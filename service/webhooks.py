@@ -24,7 +24,7 @@ from service.webhook_resources import (
     new_webhook_resource,
     webhook_resource,
 )
-from workers.jobs import Reservation
+from workers.quota import Reservation
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 

@@ -9,7 +9,8 @@ import pytest
 
 from service import redis_server
 from tests import processes
-from workers.ledger import Ledger, connect
+from workers.calls import connect
+from workers.ledger import Ledger
 
 if TYPE_CHECKING:
     from workers.store import Store

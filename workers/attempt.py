@@ -20,10 +20,11 @@ from models.errors import InjectionError
 from models.progress import Progress, Stopped
 from workers import faults
 from workers.artifacts import publish
+from workers.calls import LedgerError
 from workers.convert import Limits
 from workers.jobs import JobError, JobSpec, Record
 from workers.keeper import Keeper
-from workers.ledger import Answer, Ledger, LedgerError
+from workers.ledger import Answer, Ledger
 from workers.run import Shelf, run_job
 from workers.store import Store, StoreError
 

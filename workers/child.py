@@ -16,9 +16,11 @@ import structlog
 from workers import faults, logs
 from workers.artifacts import versions
 from workers.attempt import Attempt, Means, MustExitError
+from workers.calls import LedgerError, connect
 from workers.config import WorkerSettings
 from workers.convert import Limits
-from workers.ledger import Claim, Ledger, LedgerError, Presence, connect
+from workers.ledger import Claim, Ledger
+from workers.presence import Presence
 from workers.run import Shelf
 from workers.store import Store
 

@@ -6,8 +6,9 @@ It does not know which of them is busy.
 import socket
 import sys
 
+from workers.calls import LedgerError, connect
 from workers.config import WorkerSettings
-from workers.ledger import Ledger, LedgerError, connect
+from workers.ledger import Ledger
 from workers.parent import devices
 
 

@@ -12,9 +12,10 @@ import redis
 import structlog
 
 from workers import logs
+from workers.calls import LedgerError, connect
 from workers.config import WorkerSettings
 from workers.jobs import folders
-from workers.ledger import GROUP, Ledger, LedgerError, connect
+from workers.ledger import GROUP, Ledger
 from workers.store import Store, StoreError
 
 AGE_SECONDS = 86_400.0

@@ -17,11 +17,6 @@ from pydantic import (
 )
 
 from workers.header import HeadTensors
-from workers.quota import UNLIMITED as UNLIMITED
-from workers.quota import UNRESERVED as UNRESERVED
-from workers.quota import Quota as Quota
-from workers.quota import QuotaError as QuotaError
-from workers.quota import Reservation as Reservation
 
 SCHEMA = 1
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})

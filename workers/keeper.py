@@ -8,7 +8,8 @@ import time
 
 import structlog
 
-from workers.ledger import Answer, Ledger, LedgerError
+from workers.calls import LedgerError
+from workers.ledger import Answer, Ledger
 
 TICK_SECONDS = 0.25
 RENEWALS_A_LEASE = 4

@@ -39,13 +39,13 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import redis
-from pydantic import BaseModel, Field
 
 from workers import faults
-from workers.calls import PREFIX, Calls, LedgerError, UnknownCursorError, connect
-from workers.jobs import UNLIMITED, UNRESERVED, JobError, Quota, Record, Reservation
-
-__all__ = ["Ledger", "LedgerError", "UnknownCursorError", "connect"]
+from workers.calls import PREFIX, Calls, LedgerError
+from workers.events import Event
+from workers.jobs import JobError, Record
+from workers.presence import Presence
+from workers.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 
 GROUP = "workers"
 ATTEMPTS_MAX = 3
@@ -58,29 +58,12 @@ Created = Literal["created", "exists", "taken"]
 Begun = Literal["begun", "lost", "gone", "exhausted", "late"]
 
 
-class Presence(BaseModel):
-    """What a worker announces: device, versions, and its encoders' name -> dimension, digest."""
-
-    name: str
-    device: str
-    versions: dict[str, str] = Field(default_factory=dict)
-    encoders: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Claim:
     """A message delivered to one consumer: the job is its to begin while the lease lasts."""
 
     message: str
     job: str
-
-
-@dataclass(frozen=True)
-class Event:
-    """One entry of a job's event stream; `id` orders and resumes it."""
-
-    id: str
-    data: dict[str, Any]
 
 
 class Ledger(Calls):

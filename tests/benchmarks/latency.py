@@ -12,7 +12,8 @@ import httpx
 
 from tests.benchmarks.served import SEEN, served, upload_head
 from tests.service.files import class_names, vectors
-from workers.ledger import Ledger, connect
+from workers.calls import connect
+from workers.ledger import Ledger
 
 JOBS = 100
 WARM_UP = 5

@@ -14,8 +14,9 @@ from service import redis_server
 from service.redis_server import RedisServer
 from tests import checkpoints
 from tests.processes import Processes, eventually
+from workers.calls import connect
 from workers.jobs import Record
-from workers.ledger import Ledger, connect
+from workers.ledger import Ledger
 from workers.store import Store
 
 SITE = Path(__file__).parent / "site"

@@ -23,9 +23,10 @@ from tests import checkpoints, keyspace
 from tests.faults.follower import Follower
 from tests.fundamentals import client
 from tests.processes import Processes, eventually
+from workers.calls import connect
 from workers.janitor import Janitor
 from workers.jobs import Record
-from workers.ledger import GROUP, Ledger, connect
+from workers.ledger import GROUP, Ledger
 from workers.store import Store
 
 WORKERS = 3

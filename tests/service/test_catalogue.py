@@ -2,7 +2,8 @@
 
 import httpx
 
-from workers.ledger import Ledger, Presence
+from workers.ledger import Ledger
+from workers.presence import Presence
 
 
 def test_every_method_should_be_listed_with_the_schema_of_its_settings(api: httpx.Client) -> None:

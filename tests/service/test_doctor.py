@@ -11,7 +11,9 @@ from service import redis_server
 from service.doctor import Finding, examine, examine_redis, examine_store, without_password
 from service.state import StateFolder
 from tests.processes import free_port
-from workers.ledger import Ledger, Presence, connect
+from workers.calls import connect
+from workers.ledger import Ledger
+from workers.presence import Presence
 
 
 def test_all_there_should_be_found_with_workers_and_encoders(

@@ -13,8 +13,9 @@ from service import redis_server
 from tests.processes import Processes, eventually
 from tests.service.files import problem
 from tests.service.test_injections import TOKEN, begin, created
+from workers.calls import connect
 from workers.jobs import JobError
-from workers.ledger import Ledger, connect
+from workers.ledger import Ledger
 
 
 def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

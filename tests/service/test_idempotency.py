@@ -15,8 +15,8 @@ from tests.processes import Processes, eventually
 from tests.service.feature_files import feature_tensors
 from tests.service.files import checkpoint, class_names, head_tensors, injection, problem, stored
 from tests.service.files import parts as parts_of
-from workers.jobs import Reservation
 from workers.ledger import Ledger
+from workers.quota import Reservation
 
 KEY = {"Idempotency-Key": "order-66"}
 REPLAYED = "idempotent-replayed"

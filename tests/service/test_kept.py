@@ -5,8 +5,9 @@ import pytest
 from service import kept
 from service.problems import ProblemError
 from tests.workers.test_ledger import create
+from workers.calls import LedgerError, connect
 from workers.jobs import FeaturesRecord, HeadRecord
-from workers.ledger import Ledger, LedgerError, connect
+from workers.ledger import Ledger
 
 
 def record(name: str, owner: str = "ada", at: int = 5) -> HeadRecord:

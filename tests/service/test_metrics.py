@@ -6,7 +6,8 @@ import pytest
 from tests.processes import Processes, free_port
 from tests.service.conftest import KEYS
 from tests.service.test_injections import created
-from workers.ledger import Ledger, Presence
+from workers.ledger import Ledger
+from workers.presence import Presence
 
 
 def test_metrics_should_count_by_route_template_on_their_own_port(

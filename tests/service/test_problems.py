@@ -89,7 +89,7 @@ def _answers(client: httpx.Client) -> bool:
 def test_an_unexpected_error_should_show_its_request_id_and_log_its_traceback(
     open_api: Processes, api: httpx.Client, redis_url: str
 ) -> None:
-    from workers.ledger import connect
+    from workers.calls import connect
 
     client = connect(redis_url)
     client.set("headgraft:job:inj_broken", "not a hash")

@@ -9,7 +9,8 @@ import pytest
 from service.queue_view import FRESH_SECONDS, QueueView, usual_seconds
 from tests.service.test_injections import TOKEN, begin, created
 from workers.jobs import Record
-from workers.ledger import Ledger, Presence
+from workers.ledger import Ledger
+from workers.presence import Presence
 
 SUMMARY = {"method": "ridge"}
 

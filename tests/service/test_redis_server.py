@@ -14,7 +14,7 @@ import pytest
 from service import redis_server
 from service.redis_server import ServerError
 from tests.processes import eventually
-from workers.ledger import connect
+from workers.calls import connect
 
 
 def test_what_is_written_should_survive_a_stop(tmp_path: Path) -> None:

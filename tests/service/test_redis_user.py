@@ -14,8 +14,10 @@ from service.request_rate import count
 from service.webhook_records import Webhook
 from tests.service.own_redis import redis_url
 from tests.workers.test_ledger import begin, create
-from workers.jobs import HeadRecord, Reservation
-from workers.ledger import Ledger, connect
+from workers.calls import connect
+from workers.jobs import HeadRecord
+from workers.ledger import Ledger
+from workers.quota import Reservation
 
 __all__ = ["redis_url"]
 

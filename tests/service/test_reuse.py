@@ -10,7 +10,8 @@ from tests import keyspace
 from tests.processes import Processes
 from tests.service.files import checkpoint, class_names, head_tensors, injection, stored, submit
 from tests.service.test_injections import TOKEN, begin, store_of_api, succeed
-from workers.ledger import Ledger, Presence
+from workers.ledger import Ledger
+from workers.presence import Presence
 from workers.store import Store
 
 __all__ = ["store_of_api"]

@@ -21,7 +21,8 @@ from tests.service.files import (
     submit,
     vectors,
 )
-from workers.ledger import Ledger, Presence
+from workers.ledger import Ledger
+from workers.presence import Presence
 
 REFUSED = {
     "a new name twice": ({"add": ["x", "y", "x"]}, ["/add/2/name"]),

@@ -8,8 +8,10 @@ import pytest
 
 from tests import keyspace
 from tests.processes import eventually
+from workers.calls import LedgerError, connect
 from workers.jobs import JobError, Record
-from workers.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger, LedgerError, Presence, connect
+from workers.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger
+from workers.presence import Presence
 
 ERROR = JobError(code="internal_error", message="internal error in job inj_1")
 
