@@ -21,15 +21,16 @@ from service import (
     webhooks,
 )
 from service.config import ServiceSettings
-from service.context import Context
 from service.deadlines import Deadlines
 from service.deliverer import Deliverer
 from service.events import EventHub
+from service.injection_context import InjectionContext
 from service.metrics import Metrics
 from service.middleware import Frame, Gate
 from service.queue_view import QueueView
 from service.submission import read_methods
 from service.unread import Unread
+from service.webhook_policy import policy_of
 from workers.calls import connect
 from workers.ledger import Ledger
 from workers.store import Store
@@ -42,7 +43,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """Build the application; Redis and the store need not answer yet."""
     client = connect(settings.redis_url, retries=2, timeout_seconds=ANSWER_SECONDS)
     ledger = Ledger(client, retention_seconds=settings.retention_seconds)
-    context = Context(
+    context = InjectionContext(
         settings=settings,
         ledger=ledger,
         store=Store(settings.store_url),
@@ -61,7 +62,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.context = context
-    app.state.deliverer = Deliverer(ledger, settings.webhooks)
+    app.state.deliverer = Deliverer(ledger, policy_of(settings))
     for part in (injections, removal, event_routes, downloads, heads, features):
         app.include_router(part.router)
     for part in (webhooks, catalogue, health):
@@ -77,7 +78,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    context: Context = app.state.context
+    context: InjectionContext = app.state.context
     context.hub.start()
     context.deadlines.start()
     deliverer: Deliverer = app.state.deliverer

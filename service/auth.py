@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from service import keyring
 from service.config import LOCAL_OWNER, ConfigError, ServiceSettings, is_loopback
-from service.key_limits import KeyLimits
+from service.key_limits import KeyLimits, limits_of
 from workers.calls import LedgerError
 from workers.ledger import Ledger
 
@@ -60,7 +60,7 @@ class Doorkeeper:
     @property
     def _local(self) -> Identity:
         """Everybody, where no key is asked for."""
-        return Identity(LOCAL_OWNER, NO_KEY, self._settings.limits(LOCAL_OWNER))
+        return Identity(LOCAL_OWNER, NO_KEY, limits_of(self._settings, LOCAL_OWNER))
 
     async def _ask_whether_open(self) -> None:
         if self._is_open is not None and time.monotonic() - self._asked_at < OPEN_SECONDS:
@@ -81,14 +81,14 @@ class Doorkeeper:
         found = None
         for number, (owner, key) in enumerate(self._settings.keys, 1):
             if hmac.compare_digest(given, key.encode()):
-                found = Identity(owner, f"set-{number}", self._settings.limits(owner))
+                found = Identity(owner, f"set-{number}", limits_of(self._settings, owner))
         return found
 
     def _find_created(self, token: str) -> Identity | None:
         key = keyring.find(self._ledger, token)
         if key is None:
             return None
-        return Identity(key.owner, key.id, key.limits.over(self._settings.limits(key.owner)))
+        return Identity(key.owner, key.id, key.limits.over(limits_of(self._settings, key.owner)))
 
 
 def bearer(authorization: str) -> str:

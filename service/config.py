@@ -8,13 +8,12 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.key_limits import KeyLimits
-from service.webhook_policy import BACKOFF_SECONDS, WebhookPolicy, read_policy
-
 GIB = 1024**3
 MIB = 1024**2
 KEY_CHARACTERS_MIN = 16
 LOCAL_OWNER = "local"
+# What https://www.standardwebhooks.com recommends: three days in all.
+WEBHOOK_BACKOFF_SECONDS = "5,300,1800,7200,18000,36000,50400,72000,86400"
 OWNER_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -62,7 +61,7 @@ class ServiceSettings(BaseSettings):
         default="", description="CIDRs, comma-separated: private networks that webhooks may reach"
     )
     webhook_backoff_seconds: str = Field(
-        default=BACKOFF_SECONDS, description="pauses between attempts at a webhook"
+        default=WEBHOOK_BACKOFF_SECONDS, description="pauses between attempts at a webhook"
     )
     webhook_timeout_seconds: float = Field(
         default=10.0, gt=0, le=60, description="most time that a call of a webhook may take"
@@ -86,25 +85,13 @@ class ServiceSettings(BaseSettings):
     @model_validator(mode="after")
     def _check_limits(self) -> Self:
         owners = {owner for owner, _ in self.keys}
-        for owner in self._limits:
+        for owner in self.upload_limits:
             if owner not in owners:
                 raise ValueError(
                     f"HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY names {owner!r}, who has no key; the "
                     f"owners in HEADGRAFT_API_KEYS are {', '.join(sorted(owners)) or 'none'}"
                 )
         return self
-
-    @model_validator(mode="after")
-    def _check_webhooks(self) -> Self:
-        assert self.webhooks
-        return self
-
-    @cached_property
-    def webhooks(self) -> WebhookPolicy:
-        """How webhooks are called."""
-        return read_policy(
-            self.webhook_allow, self.webhook_backoff_seconds, self.webhook_timeout_seconds
-        )
 
     @cached_property
     def keys(self) -> tuple[tuple[str, str], ...]:
@@ -113,18 +100,10 @@ class ServiceSettings(BaseSettings):
         return tuple(_parse_key(number, text) for number, text in enumerate(listed, 1) if text)
 
     @cached_property
-    def _limits(self) -> dict[str, int]:
+    def upload_limits(self) -> dict[str, int]:
+        """The largest checkpoint in bytes, of the owners who have a limit of their own."""
         listed = self.upload_bytes_max_per_key.split(",")
         return dict(_parse_limit(number, text) for number, text in enumerate(listed, 1) if text)
-
-    def limits(self, owner: str) -> KeyLimits:
-        """Return what an owner's keys allow, where a created key says nothing else."""
-        return KeyLimits(
-            requests_per_minute=self.requests_per_minute,
-            jobs=self.jobs_max,
-            upload_bytes=self._limits.get(owner, self.upload_bytes_max),
-            stored_bytes=self.stored_bytes_max,
-        )
 
 
 def _parse_key(number: int, text: str) -> tuple[str, str]:

@@ -8,10 +8,7 @@ from fastapi import Depends, Path, Query, Request
 
 from service.auth import Identity
 from service.config import ServiceSettings
-from service.deadlines import Deadlines
-from service.events import EventHub
 from service.metrics import Metrics
-from service.queue_view import QueueView
 from workers.ledger import Ledger
 from workers.store import Store
 
@@ -24,9 +21,6 @@ class Context:
     ledger: Ledger
     store: Store
     methods: Mapping[str, Mapping[str, Any]]
-    hub: EventHub
-    queue: QueueView
-    deadlines: Deadlines
     metrics: Metrics
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from service.context import InContext
+from service.injection_context import InInjectionContext
 from service.injections import Own
 from service.openapi import errors
 from service.resources import EventList, event_resource
@@ -27,7 +27,7 @@ ENTRIES = ["1764149647123-0"]
     responses=errors(404, 422),
 )
 async def follow_injection(
-    context: InContext,
+    context: InInjectionContext,
     record: Own,
     last_event_id: Annotated[
         str | None, Header(alias="Last-Event-ID", pattern=ENTRY_PATTERN, examples=ENTRIES)
@@ -45,7 +45,7 @@ async def follow_injection(
     responses=errors(404, 422),
 )
 def list_events(
-    context: InContext,
+    context: InInjectionContext,
     record: Own,
     after: Annotated[
         str | None,

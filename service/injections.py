@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from service.context import After, Context, Id, InContext, Limit, Owner
+from service.context import After, Id, Limit, Owner
 from service.idempotency import REPLAYED, Claim, Earlier, InClaim, digest, in_flight
+from service.injection_context import InInjectionContext, InjectionContext
 from service.injection_intake import take_injection
 from service.intake import resent
 from service.openapi import INJECTION_BODY, errors
@@ -31,7 +32,7 @@ LIVE = {"Retry-After": "1"}
 
 def own_injection(
     id: Id,  # noqa: A002  # the template's name
-    context: InContext,
+    context: InInjectionContext,
     owner: Owner,
 ) -> Record:
     """Return the record; another owner's is not found, exactly like one that never was."""
@@ -58,7 +59,7 @@ Pairs = Annotated[
 ]
 
 
-def show(context: Context, record: Record) -> InjectionResource:
+def show(context: InjectionContext, record: Record) -> InjectionResource:
     """Show a job with its place in the queue."""
     return _show(record, context.queue.look(record))
 
@@ -73,7 +74,7 @@ def _show(record: Record, look: Look) -> InjectionResource:
 
 
 # The job exists: a ledger that falls silent now must not make its client create it again.
-def _show_queued(context: Context, record: Record) -> InjectionResource:
+def _show_queued(context: InjectionContext, record: Record) -> InjectionResource:
     try:
         return show(context, context.ledger.get(record.id) or record)
     except LedgerError:
@@ -94,7 +95,7 @@ def _show_queued(context: Context, record: Record) -> InjectionResource:
 )
 async def create_injection(
     request: Request,
-    context: InContext,
+    context: InInjectionContext,
     owner: Owner,
     claim: InClaim,
     prefer: Prefer = None,  # noqa: ARG001  # for the document: there may be several such headers
@@ -112,7 +113,9 @@ async def create_injection(
     return await _waited(request, context, record.id, answer)
 
 
-async def _repeat(request: Request, context: Context, claim: Claim, earlier: Earlier) -> Response:
+async def _repeat(
+    request: Request, context: InjectionContext, claim: Claim, earlier: Earlier
+) -> Response:
     earlier.check(await resent(InjectionRequest, context, request, claim))
     answer = earlier.replay(202, {**_location(earlier.id), **LIVE})
     if answer is None:
@@ -125,7 +128,9 @@ async def _repeat(request: Request, context: Context, claim: Claim, earlier: Ear
     return await _waited(request, context, earlier.id, answer)
 
 
-async def _waited(request: Request, context: Context, job: str, answer: Response) -> Response:
+async def _waited(
+    request: Request, context: InjectionContext, job: str, answer: Response
+) -> Response:
     """Return the answer, or 200 with the finished job if it ends while the client would wait."""
     seconds = wait_seconds(request.headers.getlist("prefer"))
     if seconds is None:
@@ -151,7 +156,7 @@ def _location(job: str) -> dict[str, str]:
     responses=errors(404, 422),
 )
 def list_injections(
-    context: InContext,
+    context: InInjectionContext,
     owner: Owner,
     after: After = None,
     limit: Limit = 20,
@@ -174,7 +179,9 @@ def list_injections(
 @router.get(
     "/{id}", operation_id="getInjection", summary="Read one injection", responses=errors(404, 422)
 )
-async def get_injection(response: Response, context: InContext, record: Own) -> InjectionResource:
+async def get_injection(
+    response: Response, context: InInjectionContext, record: Own
+) -> InjectionResource:
     """Return status, progress, place in the queue, seconds left, error and artifacts.
 
     While it is live, Retry-After says when to ask again.
@@ -193,7 +200,7 @@ async def get_injection(response: Response, context: InContext, record: Own) -> 
     response_model=InjectionResource,
     responses=errors(404, 409, 422),
 )
-async def cancel_injection(context: InContext, record: Own, claim: InClaim) -> Response:
+async def cancel_injection(context: InInjectionContext, record: Own, claim: InClaim) -> Response:
     """End the job at once; one that has ended already is a 409 that shows it."""
     sent = digest(record.id)
     if claim.earlier:
@@ -205,7 +212,9 @@ async def cancel_injection(context: InContext, record: Own, claim: InClaim) -> R
     return JSONResponse(shown.model_dump(mode="json"))
 
 
-def _cancel(context: Context, record: Record, reservation: Reservation) -> InjectionResource:
+def _cancel(
+    context: InjectionContext, record: Record, reservation: Reservation
+) -> InjectionResource:
     answer = context.ledger.cancel(record.id, reservation)
     if answer == "taken":
         raise in_flight()

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.config import ServiceSettings
 from workers.quota import Quota
 
 
@@ -23,3 +24,13 @@ class KeyLimits(BaseModel):
     def quota(self) -> Quota:
         """What the ledger holds against what the owner has already."""
         return Quota(jobs=self.jobs, stored_bytes=self.stored_bytes)
+
+
+def limits_of(settings: ServiceSettings, owner: str) -> KeyLimits:
+    """Return what an owner's keys allow, where a created key says nothing else."""
+    return KeyLimits(
+        requests_per_minute=settings.requests_per_minute,
+        jobs=settings.jobs_max,
+        upload_bytes=settings.upload_limits.get(owner, settings.upload_bytes_max),
+        stored_bytes=settings.stored_bytes_max,
+    )

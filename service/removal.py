@@ -5,7 +5,7 @@ It knows the folders that an injection writes to, and nothing of what lies in th
 
 from fastapi import APIRouter
 
-from service.context import Context, InContext
+from service.injection_context import InInjectionContext, InjectionContext
 from service.injections import Own, show
 from service.openapi import errors
 from service.problems import ProblemError, not_found
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/injections", tags=["injections"])
     summary="Delete an injection that has ended",
     responses=errors(404, 409, 422),
 )
-def delete_injection(context: InContext, record: Own) -> None:
+def delete_injection(context: InInjectionContext, record: Own) -> None:
     """Delete record, events and files; a queued or running one is a 409: cancel it first."""
     if not record.is_terminal:
         raise _is_live(context, record)
@@ -32,7 +32,7 @@ def delete_injection(context: InContext, record: Own) -> None:
         raise not_found("injection", record.id)
 
 
-def _is_live(context: Context, record: Record) -> ProblemError:
+def _is_live(context: InjectionContext, record: Record) -> ProblemError:
     detail = f"injection {record.id} is {record.status}: cancel it first, or wait for its end"
     shown = show(context, record).model_dump()
     return ProblemError(409, "conflict", detail, extra={"injection": shown})

@@ -8,7 +8,7 @@ import uvicorn
 from service.app import create_app
 from service.auth import refuse_unguarded
 from service.config import ConfigError, load
-from service.context import Context
+from service.injection_context import InjectionContext
 from workers import logs
 
 SHUTDOWN_SECONDS = 5
@@ -17,7 +17,7 @@ SHUTDOWN_SECONDS = 5
 class Server(uvicorn.Server):
     """Ends the event streams on the first signal, so that a stop waits for nobody's stream."""
 
-    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+    def __init__(self, config: uvicorn.Config, context: InjectionContext) -> None:
         super().__init__(config)
         self._context = context
 
@@ -33,7 +33,7 @@ def main() -> int:
         settings = load()
         logs.configure(settings.log_level)
         app = create_app(settings)
-        context: Context = app.state.context
+        context: InjectionContext = app.state.context
         refuse_unguarded(settings, context.ledger)
     except ConfigError as error:
         sys.stderr.write(f"headgraft: {error}\n")

@@ -2,11 +2,11 @@
 
 import random
 from dataclasses import dataclass
+from functools import cache
 
 from service.addresses import Network, parse_networks
+from service.config import ConfigError, ServiceSettings
 
-# What https://www.standardwebhooks.com recommends: three days in all.
-BACKOFF_SECONDS = "5,300,1800,7200,18000,36000,50400,72000,86400"
 JITTER = 0.1
 
 
@@ -31,11 +31,25 @@ class WebhookPolicy:
         return self.backoff_seconds[attempts - 1] * spread
 
 
-def read_policy(allow: str, backoff: str, timeout_seconds: float) -> WebhookPolicy:
-    """Read the settings; ValueError names what is wrong in them."""
-    pauses = tuple(float(part) for part in backoff.split(",") if part.strip())
+@cache
+def policy_of(settings: ServiceSettings) -> WebhookPolicy:
+    """Return how the settings have webhooks called; ConfigError names the variable at fault."""
+    try:
+        allowed = parse_networks(settings.webhook_allow)
+    except ValueError as error:
+        raise ConfigError(f"HEADGRAFT_WEBHOOK_ALLOW: {error}") from error
+    pauses = _pauses(settings.webhook_backoff_seconds)
+    return WebhookPolicy(allowed, pauses, settings.webhook_timeout_seconds)
+
+
+def _pauses(listed: str) -> tuple[float, ...]:
+    try:
+        pauses = tuple(float(part) for part in listed.split(",") if part.strip())
+    except ValueError:
+        pauses = (-1.0,)
     if any(not 0 <= pause <= 30 * 86_400 for pause in pauses):
-        raise ValueError(
-            f"HEADGRAFT_WEBHOOK_BACKOFF_SECONDS {backoff!r:.80}: each from 0 to 30 days"
+        raise ConfigError(
+            f"HEADGRAFT_WEBHOOK_BACKOFF_SECONDS {listed!r:.80}: seconds, comma-separated, each "
+            "from 0 to 30 days"
         )
-    return WebhookPolicy(parse_networks(allow), pauses, timeout_seconds)
+    return pauses

@@ -12,6 +12,7 @@ from service.context import After, Context, Id, InContext, Limit, Owner
 from service.idempotency import REPLAYED, Claim, Earlier, InClaim, fingerprint, in_flight
 from service.openapi import errors
 from service.problems import ProblemError, invalid_at, not_found
+from service.webhook_policy import policy_of
 from service.webhook_records import WEBHOOKS_MAX, Webhook
 from service.webhook_resources import (
     DeliveryList,
@@ -71,7 +72,7 @@ def _create(
     context: Context, owner: str, asked: WebhookRequest, reservation: Reservation
 ) -> Webhook:
     try:
-        find_target(asked.url, context.settings.webhooks.allowed)
+        find_target(asked.url, policy_of(context.settings).allowed)
     except AddressError as error:
         raise invalid_at("/url", str(error)) from error
     said = (asked.url, list(dict.fromkeys(asked.events)), asked.description)

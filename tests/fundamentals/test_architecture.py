@@ -13,7 +13,18 @@ from tests import readme
 
 ROOT = Path(__file__).parents[2]
 OURS = ("service", "workers", "models")
-SERVICE_MAY_USE = {"jobs", "ledger", "store", "header", "logs", "processes"}
+SERVICE_MAY_USE = {
+    "calls",
+    "events",
+    "header",
+    "jobs",
+    "ledger",
+    "logs",
+    "presence",
+    "processes",
+    "quota",
+    "store",
+}
 NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")
 # What is given a torch module may import torch then, in a function: it is installed where one is.
 LATE_TORCH = {"service/client_grafting.py"}

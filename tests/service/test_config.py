@@ -3,6 +3,8 @@
 import pytest
 
 from service.config import ConfigError, ServiceSettings, load
+from service.key_limits import limits_of
+from service.webhook_policy import policy_of
 
 KEY = "sixteen-letters!"
 SOUND = {"HEADGRAFT_REDIS_URL": "redis://redis", "HEADGRAFT_STORE_URL": "file:///srv/store"}
@@ -73,7 +75,7 @@ def test_a_limit_should_hold_for_its_owner_and_the_general_one_for_the_others(
         HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY="ada:10, bob:5000",
     )
 
-    limits = [settings.limits(owner).upload_bytes for owner in ("ada", "bob", "eve")]
+    limits = [limits_of(settings, owner).upload_bytes for owner in ("ada", "bob", "eve")]
     assert limits == [10, 5000, 1000]
 
 
@@ -88,3 +90,20 @@ def test_what_is_missing_should_be_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with pytest.raises(ConfigError, match=r"HEADGRAFT_REDIS_URL[^$]*HEADGRAFT_STORE_URL"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HEADGRAFT_WEBHOOK_ALLOW", "10.0.0.0/99"),
+        ("HEADGRAFT_WEBHOOK_BACKOFF_SECONDS", "5,-1"),
+        ("HEADGRAFT_WEBHOOK_BACKOFF_SECONDS", "5,soon"),
+    ],
+)
+def test_a_wrong_word_about_webhooks_should_be_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    settings = read(monkeypatch, **{variable: value})
+
+    with pytest.raises(ConfigError, match=variable):
+        policy_of(settings)
