@@ -8,14 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from service.finiteness import FinitenessScan
-from workers.header import (
-    LENGTH_BYTES,
-    Header,
-    HeaderError,
-    HeadTensors,
-    header_length,
-    parse_header,
-)
+from workers.find_head import HeadTensors
+from workers.header import Header, HeaderError
+from workers.safetensors_header import LENGTH_BYTES, header_length, parse_header
 
 
 @dataclass(frozen=True)

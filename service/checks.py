@@ -4,33 +4,16 @@ It reads no file and knows nothing of methods beyond what they need.
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.locate_head import class_problems
 from service.pointers import Problem
 from service.requests import InjectionRequest
-from workers.header import HeadTensors
+from workers.find_head import HeadTensors
 from workers.jobs import ClassEntry, Row, VectorEmbeddings
 
 PROMPTED = "open_clip"  # the kind of encoder that reads prompts
-
-
-def class_problems(entries: Sequence[ClassEntry], pointer: str) -> list[Problem]:
-    """Find the names that stand twice in a list of classes."""
-    counts = Counter(entry.name for entry in entries)
-    first: dict[str, int] = {}
-    problems = []
-    for index, entry in enumerate(entries):
-        if counts[entry.name] > 1 and entry.name in first:
-            problems.append(
-                Problem(
-                    f"{pointer}/{index}/name",
-                    f"class {entry.name!r} is already number {first[entry.name]} of the list",
-                )
-            )
-        first.setdefault(entry.name, index)
-    return problems
 
 
 def injection_problems(request: InjectionRequest, seen: Sequence[ClassEntry]) -> list[Problem]:

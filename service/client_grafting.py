@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service.client_errors import HeadgraftError
-from workers.header import Header, HeaderError, HeadTensors, TensorEntry, find_head
+from workers.find_head import HeadTensors, find_head
+from workers.header import Header, HeaderError, TensorEntry
 
 if TYPE_CHECKING:
     from torch import Tensor

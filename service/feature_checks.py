@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from service.pointers import Problem
 from service.requests import InjectionRequest
-from workers.header import HeadTensors
+from workers.find_head import HeadTensors
 from workers.jobs import StoredFeatures
 
 NEED = "features"

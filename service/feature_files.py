@@ -10,15 +10,10 @@ import numpy as np
 
 from service.checkpoints import CheckpointReader
 from service.labels import LABEL_DTYPES, LabelScan
-from workers.header import (
-    HEAD_DTYPES,
-    HEADER_BYTES_MAX,
-    LENGTH_BYTES,
-    Header,
-    HeaderError,
-    TensorEntry,
-)
+from workers.find_head import HEAD_DTYPES
+from workers.header import Header, HeaderError, TensorEntry
 from workers.jobs import StoredFeatures
+from workers.safetensors_header import HEADER_BYTES_MAX, LENGTH_BYTES
 
 FEATURES, LABELS = "features", "labels"
 POOLED, RANKS = 2, (2, 3, 4)

@@ -9,7 +9,8 @@ from math import prod
 
 import numpy as np
 
-from workers.header import HEAD_DTYPES, Header, TensorEntry
+from workers.find_head import HEAD_DTYPES
+from workers.header import Header, TensorEntry
 
 
 @dataclass(frozen=True)

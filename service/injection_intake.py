@@ -15,10 +15,11 @@ from service.auth import Identity
 from service.context import Context, identity_of
 from service.idempotency import Claim, in_flight
 from service.intake import Files, fresh_id, head_names, limits_of, nothing_left, received_head
+from service.locate_head import LocatedHead, locate_head
 from service.problems import invalid_at, not_found
 from service.requests import InjectionRequest
 from service.room import require_room
-from service.submission import Found, Rules, find, summarize
+from service.submission import Rules, summarize
 from service.uploads import Receiver, Submission
 from workers.header import Header
 from workers.jobs import FeaturesRecord, HeadRecord, JobSpec, Record, StoredFeatures, StoredHead
@@ -38,7 +39,7 @@ async def take_injection(context: Context, owner: str, request: Request, claim: 
 
     def examine(asked: InjectionRequest, header: Header | None) -> Collection[str]:
         _refuse_both(asked)
-        found = find(asked, header)
+        found = locate_head(asked, header)
         rules.check(asked, found, _kept_features(context, owner, asked))
         return head_names(found)
 
@@ -83,7 +84,7 @@ class _Intake:
             raise invalid_at("", "the part request is missing: it holds the injection as JSON")
         head = self._head(asked, submission)
         features = _kept_features(self._context, self._owner, asked)
-        self._rules.check(asked, Found(head.tensors, head.class_names), features)
+        self._rules.check(asked, LocatedHead(head.tensors, head.class_names), features)
         said = asked.model_dump(include=set(JobSpec.model_fields) - {"head", "features"})
         spec = JobSpec(head=head, features=features, **said)
         queued = Record(

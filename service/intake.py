@@ -17,10 +17,10 @@ from pydantic import BaseModel
 from service import kept
 from service.context import Context, identity_of
 from service.idempotency import Claim
+from service.locate_head import LocatedHead, locate_head, stored_head
 from service.problems import invalid_at
 from service.requests import HeadRequest, InjectionRequest
 from service.room import require_room
-from service.submission import Found, find, stored_head
 from service.uploads import Limits, Nowhere, Receiver, Submission
 from workers.jobs import HeadRecord, StoredHead
 from workers.store import Store, StoreError
@@ -50,7 +50,7 @@ async def take_head(context: Context, owner: str, request: Request, claim: Claim
         store=context.store,
         folder=folder,
         limits=limits_of(context, request),
-        examine=lambda asked, header: head_names(find(asked, header)),
+        examine=lambda asked, header: head_names(locate_head(asked, header)),
     )
     async with nothing_left(context.store, [folder]):
         submission = await receiver.receive(request, claim.stream(request))
@@ -81,7 +81,7 @@ async def resent(model: type[BaseModel], context: Context, request: Request, cla
     return submission.fingerprint
 
 
-def head_names(found: Found) -> Collection[str]:
+def head_names(found: LocatedHead) -> Collection[str]:
     """Return the names of a head's tensors, as far as they are known."""
     if found.tensors is None:
         return []
@@ -96,7 +96,7 @@ def received_head(
     checkpoint = submission.checkpoint
     if checkpoint is None:
         raise invalid_at("", "the part checkpoint is missing: it holds the file")
-    found = find(asked, checkpoint.header)
+    found = locate_head(asked, checkpoint.header)
     if found.tensors:
         checkpoint.check_finite(found.tensors)
     return stored_head(asked, found, checkpoint, submission.path)

@@ -10,76 +10,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from service.attribute_checks import attribute_problems
-from service.checkpoints import Checkpoint
-from service.checks import class_problems, injection_problems, joint_problem, prompt_problem
+from service.checks import injection_problems, joint_problem, prompt_problem
 from service.feature_checks import attention_problems, bias_problems, feature_problems
+from service.locate_head import LocatedHead
 from service.pointers import Problem, setting_problems
-from service.problems import invalid, invalid_at, invalid_checkpoint
-from service.requests import HeadRequest, InjectionRequest
-from workers.header import Header, HeadTensors, find_head
-from workers.jobs import ClassEntry, NameEmbeddings, StoredFeatures, StoredHead
+from service.problems import invalid
+from service.requests import InjectionRequest
+from workers.find_head import HeadTensors
+from workers.jobs import NameEmbeddings, StoredFeatures, StoredHead
 from workers.presence import Presence
 
 METHODS_FILE = Path(__file__).with_name("methods.json")
-CLASS_NAMES = "class_names"
-_ENTRIES = TypeAdapter(list[ClassEntry])
-
-
-@dataclass(frozen=True)
-class Found:
-    """The head in a checkpoint: its tensors (None in a torch file), its classes in row order."""
-
-    tensors: HeadTensors | None
-    class_names: list[ClassEntry]
 
 
 def read_methods(path: Path = METHODS_FILE) -> dict[str, dict[str, Any]]:
     """Return name -> summary, needs and settings schema of the installed methods."""
     methods: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return methods
-
-
-def find(request: HeadRequest, header: Header | None) -> Found:
-    """Find the head a request speaks of; HeaderError or a 422 problem when there is none.
-
-    Without a header, in a torch file, it is for a worker to find.
-    """
-    entries = request.class_names or _names_in(header)
-    problems = class_problems(entries, f"/{CLASS_NAMES}")
-    if problems:
-        raise invalid(problems)
-    if header is None:
-        return Found(None, entries)
-    wanted = request.head
-    tensors = find_head(header, class_count=len(entries), weight=wanted.weight, bias=wanted.bias)
-    return Found(tensors, entries)
-
-
-def _names_in(header: Header | None) -> list[ClassEntry]:
-    if header is None:
-        raise invalid_at(
-            f"/{CLASS_NAMES}", "a torch file names no classes: give class_names, in row order"
-        )
-    text = header.metadata.get(CLASS_NAMES)
-    if text is None:
-        raise invalid_at(
-            f"/{CLASS_NAMES}",
-            "the classes of the head are not known: give class_names, in row order, or keep them "
-            "in the file's metadata as class_names, a JSON list of strings",
-        )
-    try:
-        names = _ENTRIES.validate_json(text)
-    except ValidationError:
-        names = []
-    if len(names) < 2:
-        raise invalid_checkpoint(
-            "the metadata entry class_names must be a JSON list of at least two class names, "
-            f"each of 1 to 200 characters; it is {text!r:.80}"
-        )
-    return names
 
 
 @dataclass(frozen=True)
@@ -99,7 +47,7 @@ class Rules:
         return {name: about for worker in self.workers for name, about in worker.encoders.items()}
 
     def check(
-        self, request: InjectionRequest, found: Found, features: StoredFeatures | None = None
+        self, request: InjectionRequest, found: LocatedHead, features: StoredFeatures | None = None
     ) -> None:
         """Return when this injection can run; else a 422 problem with every defect found."""
         problems = [
@@ -130,7 +78,7 @@ class Rules:
         return problems + attention_problems(request, method["needs"])
 
     def _feature_problems(
-        self, request: InjectionRequest, found: Found, features: StoredFeatures | None
+        self, request: InjectionRequest, found: LocatedHead, features: StoredFeatures | None
     ) -> list[Problem]:
         about = self.methods.get(request.method, {})
         size = found.tensors.feature_size if found.tensors else None
@@ -156,24 +104,6 @@ class Rules:
         legal = ", ".join(sorted(self.encoders))
         detail = f"encoder {wanted.encoder!r} is not one of those online: {legal}"
         return [Problem("/class_embeddings/encoder", detail)]
-
-
-def stored_head(
-    request: HeadRequest, found: Found, checkpoint: Checkpoint, path: str
-) -> StoredHead:
-    """Describe an uploaded checkpoint, which lies at `path`, for the worker."""
-    return StoredHead(
-        path=path,
-        sha256=checkpoint.sha256,
-        bytes=checkpoint.bytes,
-        format="safetensors" if checkpoint.header else "torch",
-        tensors=found.tensors,
-        weight=request.head.weight,
-        bias=request.head.bias,
-        metric=request.head.metric,
-        scale=request.head.scale,
-        class_names=found.class_names,
-    )
 
 
 def summarize(

@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Collection
 
 from service.checkpoints import Checkpoint, CheckpointReader
-from workers.header import HEADER_BYTES_MAX, LENGTH_BYTES, HeaderError
+from workers.header import HeaderError
+from workers.safetensors_header import HEADER_BYTES_MAX, LENGTH_BYTES
 
 START_BYTES = LENGTH_BYTES
 ZIP_START = b"PK\x03\x04"

@@ -19,8 +19,8 @@ import torch
 from models import checkpoint, state_dict
 from models.errors import InjectionError
 from workers.convert import READY, Conversion, Verdict
-from workers.header import HEADER_BYTES_MAX
 from workers.processes import die_with_parent
+from workers.safetensors_header import HEADER_BYTES_MAX
 
 STATM = Path("/proc/self/statm")
 OOM_SCORE = Path("/proc/self/oom_score_adj")

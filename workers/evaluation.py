@@ -9,7 +9,8 @@ from torch import Tensor
 from models.errors import InjectionError
 from models.labelled import Labelled, features_error
 from models.metrics import Gzsl, evaluate
-from workers import head_file, header, labelled_files, unseen_rows, xlsa17
+from workers import head_file, labelled_files, unseen_rows, xlsa17
+from workers.find_head import HeadTensors
 from workers.head_file import AS_FOUND, HeadFile, How
 
 
@@ -43,7 +44,7 @@ class Answer:
     scores: Gzsl
     seen: Side
     unseen: Side
-    tensors: header.HeadTensors
+    tensors: HeadTensors
     notes: tuple[str, ...]
 
 

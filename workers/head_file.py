@@ -16,7 +16,9 @@ from models.errors import InjectionError
 from models.head import Metric
 from models.metrics import Classifier
 from models.native_head import NativeHead
-from workers import header
+from workers.find_head import HeadTensors, find_head
+from workers.header import Header
+from workers.safetensors_header import LENGTH_BYTES, header_length, parse_header
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class HeadFile:
 
     scorer: Classifier
     class_names: tuple[str, ...]
-    tensors: header.HeadTensors
+    tensors: HeadTensors
     takes_regions: bool = False
 
 
@@ -56,7 +58,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def read_rows(path: Path, class_names: Sequence[str], how: How) -> HeadFile:
     """Read a head of one row per name; InjectionError or HeaderError for what does not fit."""
-    tensors = header.find_head(
+    tensors = find_head(
         _header(path), class_count=len(class_names), weight=how.weight, bias=how.bias
     )
     head = checkpoint.read_head(
@@ -91,9 +93,7 @@ def read_native(path: Path, metadata: dict[str, str]) -> HeadFile:
         raise InjectionError(
             f"{path}: {part} has shape {shape}; there are {len(head.class_names)} classes"
         )
-    rows = header.find_head(
-        _header(path), class_count=len(tensors[weight]), weight=weight, bias=None
-    )
+    rows = find_head(_header(path), class_count=len(tensors[weight]), weight=weight, bias=None)
     return HeadFile(head, head.class_names, rows, takes_regions=kind == attribute_head.KIND)
 
 
@@ -105,7 +105,7 @@ READERS: dict[str, tuple[Make, str, str]] = {
 }
 
 
-def _header(path: Path) -> header.Header:
+def _header(path: Path) -> Header:
     with path.open("rb") as file:
-        length = header.header_length(file.read(header.LENGTH_BYTES))
-        return header.parse_header(file.read(length))
+        length = header_length(file.read(LENGTH_BYTES))
+        return parse_header(file.read(length))

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from workers.header import HeadTensors
+from workers.find_head import HeadTensors
 
 SCHEMA = 1
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from models.errors import InjectionError
 from models.torchvision_ops import import_torchvision
 from workers.backbone import Backbone
-from workers.header import LENGTH_BYTES
 from workers.labelled_files import read_names
 from workers.picture_folder import PictureFolder, find_pictures, open_picture, picture_error
+from workers.safetensors_header import LENGTH_BYTES
 
 Dtype = Literal["float16", "float32"]
 STORED: dict[Dtype, tuple[str, str]] = {"float16": ("F16", "<f2"), "float32": ("F32", "<f4")}

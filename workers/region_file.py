@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from models.regions import grid_of, regions_error
-from workers import header
+from workers.header import HeaderError, TensorEntry
+from workers.safetensors_header import LENGTH_BYTES, header_length, parse_header
 
 # By dtype of a safetensors header.
 Numbers = np.dtype[np.generic]
@@ -32,7 +33,7 @@ class RegionFile:
         """Map the file; InjectionError (`invalid_features`) where it holds something else."""
         try:
             self._open(path)
-        except (header.HeaderError, OSError, KeyError, ValueError) as error:
+        except (HeaderError, OSError, KeyError, ValueError) as error:
             raise regions_error(f"the features cannot be read: {error!r}") from error
         if self._features.ndim not in (3, 4):
             raise regions_error(
@@ -42,12 +43,12 @@ class RegionFile:
 
     def _open(self, path: Path) -> None:
         with path.open("rb") as file:
-            length = header.header_length(file.read(header.LENGTH_BYTES))
-            tensors = header.parse_header(file.read(length)).tensors
+            length = header_length(file.read(LENGTH_BYTES))
+            tensors = parse_header(file.read(length)).tensors
             self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._touched = 0
         start, features, labels = (
-            header.LENGTH_BYTES + length,
+            LENGTH_BYTES + length,
             tensors["features"],
             tensors["labels"],
         )
@@ -56,7 +57,7 @@ class RegionFile:
         self.labels_N = torch.from_numpy(stored_N.astype(np.int64))
 
     def _array(
-        self, entry: header.TensorEntry, dtype: Numbers, start: int
+        self, entry: TensorEntry, dtype: Numbers, start: int
     ) -> np.ndarray[tuple[int, ...], Numbers]:
         return np.ndarray(entry.shape, dtype, self._mapped, start + entry.start)
 

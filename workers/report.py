@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from models.head import Head
-from workers import header, jobs
+from workers import jobs
+from workers.find_head import HeadTensors
+from workers.safetensors_header import LENGTH_BYTES, header_length, parse_header
 
 NEAREST = 5
 
@@ -54,7 +56,7 @@ def as_json(document: dict[str, Any]) -> str:
 
 
 def proof(
-    tensors: header.HeadTensors,
+    tensors: HeadTensors,
     source: Path,
     target: Path,
     renamed: Mapping[str, str] = MappingProxyType({}),
@@ -69,19 +71,19 @@ def proof(
 def _digest(path: Path, name: str, rows: int) -> str:
     """Hash the bytes of a tensor's first rows, read from the file itself."""
     with path.open("rb") as file:
-        length = header.header_length(file.read(header.LENGTH_BYTES))
-        entry = header.parse_header(file.read(length)).tensors[name]
-        file.seek(header.LENGTH_BYTES + length + entry.start)
+        length = header_length(file.read(LENGTH_BYTES))
+        entry = parse_header(file.read(length)).tensors[name]
+        file.seek(LENGTH_BYTES + length + entry.start)
         return hashlib.sha256(
             file.read((entry.end - entry.start) // entry.shape[0] * rows)
         ).hexdigest()
 
 
-def _class_sized(tensors: header.HeadTensors, source: Path) -> list[str]:
+def _class_sized(tensors: HeadTensors, source: Path) -> list[str]:
     """Name the other tensors with one row per class: they were not grown."""
     with source.open("rb") as file:
-        length = header.header_length(file.read(header.LENGTH_BYTES))
-        found = header.parse_header(file.read(length)).tensors
+        length = header_length(file.read(LENGTH_BYTES))
+        found = parse_header(file.read(length)).tensors
     return [
         entry.name
         for entry in found.values()

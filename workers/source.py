@@ -6,8 +6,11 @@ It knows nothing of methods, and leaves the reading of torch files to a process 
 from pathlib import Path
 
 from models.progress import Progress
-from workers import convert, header
+from workers import convert
+from workers.find_head import find_head
+from workers.header import Header, HeaderError
 from workers.jobs import JobSpec
+from workers.safetensors_header import LENGTH_BYTES, header_length, parse_header
 
 SAFETENSORS = ".safetensors"
 
@@ -23,24 +26,24 @@ def converted(
     conversion = convert.convert(source, target, limits=limits, progress=progress)
     source.unlink()
     try:
-        tensors = header.find_head(
+        tensors = find_head(
             _header_of(target),
             class_count=len(spec.head.class_names),
             weight=spec.head.weight,
             bias=spec.head.bias,
         )
-    except header.HeaderError as error:
+    except HeaderError as error:
         raise convert.defect(str(error)) from error
     head = spec.head.model_copy(update={"tensors": tensors})
     return spec.model_copy(update={"head": head}), target, conversion
 
 
-def _header_of(path: Path) -> header.Header:
+def _header_of(path: Path) -> Header:
     """Read a header as warily as an upload's: the process that wrote it may have been anybody's."""
     with path.open("rb") as file:
-        length = header.header_length(file.read(header.LENGTH_BYTES))
-        found = header.parse_header(file.read(length))
-    promised = header.LENGTH_BYTES + length + found.data_bytes
+        length = header_length(file.read(LENGTH_BYTES))
+        found = parse_header(file.read(length))
+    promised = LENGTH_BYTES + length + found.data_bytes
     if path.stat().st_size != promised:
-        raise header.HeaderError(f"the converted file has not the {promised} bytes of its header")
+        raise HeaderError(f"the converted file has not the {promised} bytes of its header")
     return found

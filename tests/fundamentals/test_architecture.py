@@ -16,6 +16,7 @@ OURS = ("service", "workers", "models")
 SERVICE_MAY_USE = {
     "calls",
     "events",
+    "find_head",
     "header",
     "jobs",
     "ledger",
@@ -23,6 +24,7 @@ SERVICE_MAY_USE = {
     "presence",
     "processes",
     "quota",
+    "safetensors_header",
     "store",
 }
 NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")

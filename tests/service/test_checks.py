@@ -7,7 +7,7 @@ import pytest
 from service import checks
 from service.requests import InjectionRequest
 from workers import jobs
-from workers.header import HeadTensors
+from workers.find_head import HeadTensors
 
 SEEN = [jobs.ClassEntry(name=name) for name in ("cat", "dog")]
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from service.finiteness import FinitenessScan
 from tests.service.files import NUMPY, checkpoint, numbers
-from workers.header import Header, header_length, parse_header
+from workers.header import Header
+from workers.safetensors_header import header_length, parse_header
 
 
 def header_and_data(file: bytes) -> tuple[Header, bytes]:

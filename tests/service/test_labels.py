@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from service.labels import CLASSES_MAX, LABEL_DTYPES, LabelScan
 from tests.service.feature_files import labels, pictures
 from tests.service.files import checkpoint
-from workers.header import HeaderError, header_length, parse_header
+from workers.header import HeaderError
+from workers.safetensors_header import header_length, parse_header
 
 
 def scan(values: list[int], dtype: str, cuts: list[int]) -> LabelScan:

@@ -8,8 +8,8 @@ import pytest
 from models.metrics import Gzsl
 from workers.evaluate import as_document, as_text, parse
 from workers.evaluation import Answer, Question, Side
+from workers.find_head import HeadTensors
 from workers.head_file import How
-from workers.header import HeadTensors
 
 TENSORS = HeadTensors(weight="w", bias=None, class_count=14, feature_size=3, dtype="F32")
 SCORES = Gzsl(T1=0.5, u=0.25, s=0.75, H=0.375, base=1.0, new=0.5, base_to_new=2 / 3)

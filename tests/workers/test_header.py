@@ -4,14 +4,9 @@ import json
 
 import pytest
 
-from workers.header import (
-    HEADER_BYTES_MAX,
-    Header,
-    HeaderError,
-    find_head,
-    header_length,
-    parse_header,
-)
+from workers.find_head import find_head
+from workers.header import Header, HeaderError
+from workers.safetensors_header import HEADER_BYTES_MAX, header_length, parse_header
 
 
 def tensor(dtype: str, shape: list[int], start: int, end: int) -> dict[str, object]:

@@ -17,7 +17,7 @@ from tests.models.conftest import save_local_dir
 from tests.workers import torch_files
 from workers import jobs
 from workers.convert import Limits
-from workers.header import HeadTensors
+from workers.find_head import HeadTensors
 from workers.run import HEAD_FILE, REPORT_FILE, Shelf, run_job
 
 LIMITS = Limits(memory_bytes=1 << 30, seconds=60)
