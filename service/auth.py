@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from anyio import to_thread
 
 from service import keyring
-from service.config import LOCAL_OWNER, ConfigError, ServiceSettings, is_loopback
+from service.config import LOCAL_OWNER, ConfigError, ServiceSettings
+from service.hosts import is_loopback
 from service.key_limits import KeyLimits, limits_of
 from workers.calls import LedgerError
 from workers.ledger import Ledger

@@ -20,7 +20,7 @@ from service.client_networks import inject
 from service.client_retries import RETRIES, Retries
 from service.client_transport import AwaitedTransport, BlockingTransport, run
 from service.client_wishes import Entry, Wishes
-from service.config import is_loopback
+from service.hosts import is_loopback
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 ANSWER_SECONDS = 300.0  # a large upload is stored before it is answered

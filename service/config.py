@@ -1,6 +1,5 @@
 """What the HTTP front end reads from its environment; it opens nothing that it names."""
 
-import ipaddress
 import re
 from functools import cached_property
 from typing import Literal, Self
@@ -130,14 +129,6 @@ def _parse_limit(number: int, text: str) -> tuple[str, int]:
             f"number above 0; it is {text.strip()!r:.80}"
         )
     return owner, int(size)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address or name can only be reached from this machine."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def load() -> ServiceSettings:
