@@ -17,7 +17,6 @@ from service import (
     health,
     injections,
     problems,
-    removal,
     webhooks,
 )
 from service.config import ServiceSettings
@@ -63,7 +62,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.context = context
     app.state.deliverer = Deliverer(ledger, policy_of(settings))
-    for part in (injections, removal, event_routes, downloads, heads, features):
+    for part in (injections, event_routes, downloads, heads, features):
         app.include_router(part.router)
     for part in (webhooks, catalogue, health):
         app.include_router(part.router)

@@ -15,8 +15,7 @@ import httpx
 
 from service.client_calls import Calls, OnProgress
 from service.client_errors import HeadgraftError
-from service.client_grafting import Network
-from service.client_networks import inject
+from service.client_networks import Network, inject
 from service.client_retries import RETRIES, Retries
 from service.client_transport import AwaitedTransport, BlockingTransport, run
 from service.client_wishes import Entry, Wishes

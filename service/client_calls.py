@@ -12,12 +12,11 @@ from typing import Any, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from service.client_download import Download
+from service.client_download import Download, UploadFile
 from service.client_errors import HeadgraftError, failure
 from service.client_events import Watch
 from service.client_retries import Retries
 from service.client_transport import Transport
-from service.client_upload import UploadFile
 from service.client_wishes import Entry, Wishes
 from service.head_files import FILES, Format
 from service.kept_resources import FeaturesList, FeaturesResource, HeadList, HeadResource

@@ -4,7 +4,9 @@ It does not know what the file is.
 """
 
 import hashlib
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,3 +77,19 @@ class Download:
         if seconds is None:
             raise failure(self._url, outcome)
         await self._transport.sleep(seconds)
+
+
+class UploadFile(io.FileIO):
+    """A file read from disk as it is sent, with `on_read(bytes so far, bytes in all)`."""
+
+    def __init__(self, path: Path, on_read: Callable[[int, int], None] | None) -> None:
+        super().__init__(path, "rb")
+        self._total = path.stat().st_size
+        self._on_read = on_read
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read up to `size` bytes."""
+        chunk = super().read(-1 if size is None else size) or b""
+        if self._on_read:
+            self._on_read(self.tell(), self._total)
+        return chunk

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from service import head_formats, report_page
+from service import head_formats
 from service.context import Context, InContext
 from service.head_files import Format
 from service.injections import Own
@@ -80,19 +80,19 @@ async def read_report(
     record: Own,
     conditions: Conditions,
     format: Annotated[  # noqa: A002  # the contract's name
-        report_page.Format | None, Query(description="Goes before what Accept prefers.")
+        head_formats.ReportFormat | None, Query(description="Goes before what Accept prefers.")
     ] = None,
 ) -> Response:
     """Return the report: as JSON, or as a page to look at where HTML is preferred."""
-    chosen = report_page.wanted(format, request.headers.getlist("accept"))
+    chosen = head_formats.report_format(format, request.headers.getlist("accept"))
     headers = {"Vary": "Accept"}
     name = REPORT_FILE
     if chosen == "html":
-        name = report_page.PAGE_FILE
+        name = head_formats.PAGE_FILE
         _artifact(record, name)
         assert record.manifest is not None
-        headers |= report_page.headers(record.manifest)
-    download = Download(context, record, name, report_page.MEDIA_TYPES[chosen], headers)
+        headers |= head_formats.page_headers(record.manifest)
+    download = Download(context, record, name, head_formats.REPORT_MEDIA_TYPES[chosen], headers)
     return await download.answer(request, conditions)
 
 

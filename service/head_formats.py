@@ -1,11 +1,11 @@
-"""Which file of a finished injection a download of its head means.
+"""Chooses the file of a finished injection that a download of its head or report means.
 
 A method that makes rows leaves the extended checkpoint and the head alone in formats of other
-tools; one whose head is of its own kind leaves files of its own. It knows nothing of how files are
-sent.
+tools; one whose head is of its own kind leaves files of its own.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
 from service.head_files import FILES, FORMATS, Format
 from service.problems import ProblemError
@@ -16,6 +16,17 @@ MEDIA_TYPES: dict[Format, str] = {
     "labels": "application/json",
 }
 ONNX_LIMIT = "an ONNX file holds 2 GiB at most"
+ReportFormat = Literal["json", "html"]
+PAGE_FILE = "report.html"
+REPORT_MEDIA_TYPES: dict[ReportFormat, str] = {
+    "json": "application/json",
+    "html": "text/html; charset=utf-8",
+}
+# From the most telling range to the least.
+RANGES: dict[ReportFormat, tuple[str, ...]] = {
+    "json": ("application/json", "application/*", "*/*"),
+    "html": ("text/html", "text/*", "*/*"),
+}
 
 
 def head_file(record: Record, asked: Format) -> str:
@@ -50,3 +61,53 @@ def _missing(record: Record, asked: Format, files: Collection[str]) -> ProblemEr
     detail = f"injection {record.id} left no {FILES[asked]}: ask for {legal}"
     limit = f" ({ONNX_LIMIT})" if asked == "onnx" else ""
     return ProblemError(409, "format_not_written", detail + limit)
+
+
+def report_format(asked: ReportFormat | None, accept: Sequence[str]) -> ReportFormat:
+    """Return what was asked for, else what the Accept headers prefer; JSON where it is a tie."""
+    if asked:
+        return asked
+    qualities = _qualities(",".join(accept))
+    return "html" if _quality("html", qualities) > _quality("json", qualities) else "json"
+
+
+def page_headers(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers that let a page use its own style and nothing else."""
+    style = manifest["page"]["style_source"]
+    policy = (
+        "default-src 'none'",
+        f"style-src '{style}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "sandbox",
+    )
+    return {
+        "Content-Security-Policy": "; ".join(policy),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+
+
+def _qualities(accept: str) -> dict[str, float]:
+    """Read media ranges with their q; parameters other than q do not tell our formats apart."""
+    found: dict[str, float] = {}
+    for entry in accept.split(","):
+        media, *parameters = (part.strip().lower() for part in entry.split(";"))
+        quality = _read_q(parameters)
+        found[media] = max(quality, found.get(media, 0.0))
+    return found
+
+
+def _read_q(parameters: Sequence[str]) -> float:
+    given = [value for name, _, value in (one.partition("=") for one in parameters) if name == "q"]
+    try:
+        quality = float(given[0]) if given else 1.0
+    except ValueError:
+        return 0.0
+    return quality if 0 <= quality <= 1 else 0.0
+
+
+def _quality(kind: ReportFormat, qualities: Mapping[str, float]) -> float:
+    return next((qualities[media] for media in RANGES[kind] if media in qualities), 0.0)

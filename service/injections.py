@@ -1,6 +1,7 @@
-"""The injections of /v1: create, list, read, cancel."""
+"""The injections of /v1: create, list, read, cancel, delete."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from anyio import to_thread
@@ -14,13 +15,12 @@ from service.injection_context import InInjectionContext, InjectionContext
 from service.injection_intake import take_injection
 from service.intake import resent
 from service.openapi import INJECTION_BODY, errors
-from service.preferences import WAIT_SECONDS_MAX, wait_seconds
 from service.problems import ProblemError, not_found
 from service.queue_view import Look
 from service.requests import InjectionRequest
 from service.resources import InjectionList, InjectionResource, injection_resource, links
 from workers.calls import LedgerError
-from workers.jobs import Record, Status
+from workers.jobs import Record, Status, folders
 from workers.quota import Reservation
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
@@ -28,6 +28,8 @@ ENDED = "It has ended within the time that `Prefer: wait=N` gave it."
 NONE: tuple[()] = ()
 PASSED_ON = {"location", "preference-applied", "idempotent-replayed"}
 LIVE = {"Retry-After": "1"}
+WAIT_SECONDS_MAX = 60
+WAIT = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;.*)?", re.IGNORECASE)
 
 
 def own_injection(
@@ -226,3 +228,35 @@ def _cancel(
         detail = f"injection {record.id} has ended already: it is {answer}"
         raise ProblemError(409, "conflict", detail, extra={"injection": shown.model_dump()})
     return shown
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    operation_id="deleteInjection",
+    summary="Delete an injection that has ended",
+    responses=errors(404, 409, 422),
+)
+def delete_injection(context: InInjectionContext, record: Own) -> None:
+    """Delete record, events and files; a queued or running one is a 409: cancel it first."""
+    if not record.is_terminal:
+        raise _is_live(context, record)
+    # The files go first: whoever hears that the store failed can ask again.
+    for folder in folders(record.owner, record.id):
+        context.store.delete(folder)
+    if not context.ledger.remove(record.id, record.owner):
+        raise not_found("injection", record.id)
+
+
+def _is_live(context: InjectionContext, record: Record) -> ProblemError:
+    detail = f"injection {record.id} is {record.status}: cancel it first, or wait for its end"
+    shown = show(context, record).model_dump()
+    return ProblemError(409, "conflict", detail, extra={"injection": shown})
+
+
+def wait_seconds(headers: Iterable[str]) -> int | None:
+    """Read Prefer (RFC 7240): the seconds of its first `wait=N`, at most 60; None without one."""
+    for preference in ",".join(headers).split(","):
+        if found := WAIT.fullmatch(preference):
+            return min(int(found[1]), WAIT_SECONDS_MAX)
+    return None

@@ -12,12 +12,11 @@ from typing import Generic, Protocol, TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from service.checkpoints import Checkpoint, CheckpointReader
+from service.checkpoints import START_BYTES, Checkpoint, CheckpointReader, TorchReader, reader_for
 from service.idempotency import fingerprint
 from service.multipart import MultipartBody, boundary_of
 from service.pointers import parse
 from service.problems import ProblemError, invalid, invalid_at, too_large
-from service.torch_files import START_BYTES, TorchReader, reader_for
 from workers.header import Header
 
 BLOCK_BYTES = 1024 * 1024

@@ -19,7 +19,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from models.errors import InjectionError
 from models.progress import Progress
+from workers.find_head import find_head
+from workers.header import Header, HeaderError
+from workers.jobs import JobSpec
+from workers.safetensors_header import LENGTH_BYTES, header_length, parse_header
 
+SAFETENSORS = ".safetensors"
 READY = b"ready\n"
 # Measured above what the imports take: the file's size, that of its largest tensor, and 35 MiB,
 # so at most 2 x + 35 MiB. The rest is room for tied tensors and for very many small ones.
@@ -165,3 +170,37 @@ def _verdict(said: bytes, code: int, errors: IO[bytes]) -> Verdict:
         defect=f"the torch file was refused: the process that read it ended by {name}; the file "
         "is damaged, or made to use up memory or time"
     )
+
+
+def converted(
+    spec: JobSpec, source: Path, *, limits: Limits, progress: Progress
+) -> tuple[JobSpec, Path, Conversion]:
+    """Convert a torch file and say in the job where its head is; the old file is gone then.
+
+    InjectionError (`invalid_checkpoint`) for a file that cannot be converted or has no such head.
+    """
+    target = source.with_suffix(SAFETENSORS)
+    conversion = convert(source, target, limits=limits, progress=progress)
+    source.unlink()
+    try:
+        tensors = find_head(
+            _header_of(target),
+            class_count=len(spec.head.class_names),
+            weight=spec.head.weight,
+            bias=spec.head.bias,
+        )
+    except HeaderError as error:
+        raise defect(str(error)) from error
+    head = spec.head.model_copy(update={"tensors": tensors})
+    return spec.model_copy(update={"head": head}), target, conversion
+
+
+def _header_of(path: Path) -> Header:
+    """Read a header as warily as an upload's: the process that wrote it may have been anybody's."""
+    with path.open("rb") as file:
+        length = header_length(file.read(LENGTH_BYTES))
+        found = parse_header(file.read(length))
+    promised = LENGTH_BYTES + length + found.data_bytes
+    if path.stat().st_size != promised:
+        raise HeaderError(f"the converted file has not the {promised} bytes of its header")
+    return found

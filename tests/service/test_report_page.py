@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from service import report_page
+from service import head_formats
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.finished import finished
@@ -41,13 +41,15 @@ PAGE = "<!doctype html><title>\u00e4</title>".encode()
     ],
 )
 def test_a_page_should_go_to_who_prefers_html(accept: list[str], expected: str) -> None:
-    assert report_page.wanted(None, accept) == expected
+    assert head_formats.report_format(None, accept) == expected
 
 
 @pytest.mark.parametrize("asked", ["json", "html"])
-def test_what_is_asked_for_should_go_before_what_is_preferred(asked: report_page.Format) -> None:
+def test_what_is_asked_for_should_go_before_what_is_preferred(
+    asked: head_formats.ReportFormat,
+) -> None:
     for accept in ("text/html", "application/json"):
-        assert report_page.wanted(asked, [accept]) == asked
+        assert head_formats.report_format(asked, [accept]) == asked
 
 
 def succeeded(api: httpx.Client, ledger: Ledger, store: Store, *, page: bytes | None) -> str:

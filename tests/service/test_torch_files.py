@@ -9,8 +9,7 @@ import httpx
 import pytest
 import torch
 
-from service.checkpoints import CheckpointReader
-from service.torch_files import reader_for
+from service.checkpoints import CheckpointReader, reader_for
 from tests.service.files import (
     SEEN,
     class_names,

@@ -1,7 +1,7 @@
 """The lines of the table of new classes."""
 
 from tests.workers import reports
-from workers.class_rows import RELATIVES, class_rows
+from workers.wording import RELATIVES, class_rows
 
 
 def test_the_least_certain_should_come_first() -> None:

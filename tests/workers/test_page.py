@@ -15,7 +15,7 @@ from tests import checkpoints
 from tests.workers import reports
 from tests.workers.test_run import run, source, spec  # noqa: F401  # a fixture
 from workers import page
-from workers.class_rows import SHOWN_MAX
+from workers.wording import SHOWN_MAX
 
 
 def style_of(text: str) -> str:
