@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from anyio import to_thread
 
 from service import keyring
-from service.config import LOCAL_OWNER, ConfigError, ServiceSettings, is_loopback
+from service.config import LOCAL_OWNER, ServiceSettings, is_loopback
 from service.key_limits import KeyLimits
+from workers.environment import ConfigError
 from workers.ledger import Ledger, LedgerError
 
 SCHEME = "bearer "

@@ -26,9 +26,11 @@ from service.become import become
 from service.client_errors import HeadgraftError
 from service.keyring import KeyringError
 from service.redis_server import ServerError
+from workers.environment import ConfigError
 from workers.ledger import LedgerError
 
 USER_ERRORS = (
+    ConfigError,
     HeadgraftError,
     KeyringError,
     LedgerError,

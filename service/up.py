@@ -23,6 +23,7 @@ POLL_SECONDS = 0.1
 API_STOP_SECONDS = 10.0
 WORKER_STOP_SECONDS = 10.0  # on top of the grace its jobs get
 GRACE_SECONDS = 60.0
+CODE_OF_WRONG_SETTINGS = 2
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # asked for, not bound
 
 
@@ -147,10 +148,8 @@ class Up:
         deadline = time.monotonic() + READY_SECONDS
         with httpx.Client(base_url=url, trust_env=False) as client:
             while not self._signals:
-                if (code := api.poll()) is not None:
-                    raise UpError(
-                        f"the API ended with code {code} as it started; {last_lines(api.log)}"
-                    )
+                for name, child in (("API", api), ("worker", self._worker)):
+                    _require_running(name, child)
                 answer = _readiness(client)
                 if answer is None:
                     return True
@@ -166,10 +165,10 @@ class Up:
             time.sleep(POLL_SECONDS)
 
     def _stop(self) -> None:
-        grace = float(self._given.get("HEADGRAFT_GRACE_SECONDS") or GRACE_SECONDS)
         if self._api:
             self._api.stop(API_STOP_SECONDS)
         if self._worker:
+            grace = float(self._given.get("HEADGRAFT_GRACE_SECONDS") or GRACE_SECONDS)
             self._worker.stop(grace + WORKER_STOP_SECONDS)
 
     def _end_rest(self) -> None:
@@ -202,6 +201,17 @@ def require_torch() -> None:
             "a worker needs torch, which is not installed: install headgraft[worker], or leave "
             "the worker out with --no-worker"
         )
+
+
+def _require_running(name: str, child: Child | None) -> None:
+    """Return while the child runs; UpError once the API ended, or a worker for its settings."""
+    code = child.poll() if child else None
+    if child is None or code is None:
+        return
+    if code == CODE_OF_WRONG_SETTINGS:
+        raise UpError(child.log.read_text(errors="replace").strip().removeprefix("headgraft: "))
+    if name == "API":
+        raise UpError(f"the API ended with code {code} as it started; {last_lines(child.log)}")
 
 
 def _readiness(client: httpx.Client) -> str | None:

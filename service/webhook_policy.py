@@ -1,5 +1,6 @@
 """How webhooks are called: where to, how long, how often; it does not call."""
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -33,9 +34,17 @@ class WebhookPolicy:
 
 def read_policy(allow: str, backoff: str, timeout_seconds: float) -> WebhookPolicy:
     """Read the settings; ValueError names what is wrong in them."""
-    pauses = tuple(float(part) for part in backoff.split(",") if part.strip())
+    try:
+        pauses = tuple(float(part) for part in backoff.split(",") if part.strip())
+    except ValueError:
+        pauses = (math.nan,)
     if any(not 0 <= pause <= 30 * 86_400 for pause in pauses):
         raise ValueError(
-            f"HEADGRAFT_WEBHOOK_BACKOFF_SECONDS {backoff!r:.80}: each from 0 to 30 days"
+            f"HEADGRAFT_WEBHOOK_BACKOFF_SECONDS {backoff!r:.80}: numbers of seconds, separated by "
+            "commas, each from 0 to 30 days"
         )
-    return WebhookPolicy(parse_networks(allow), pauses, timeout_seconds)
+    try:
+        allowed = parse_networks(allow)
+    except ValueError as error:
+        raise ValueError(f"HEADGRAFT_WEBHOOK_ALLOW: {error}") from None
+    return WebhookPolicy(allowed, pauses, timeout_seconds)

@@ -11,6 +11,8 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from workers.environment import ConfigError, check_redis_url
+
 PREFIX = "headgraft:"
 SCRIPTS = Path(__file__).parent / "lua"
 
@@ -24,7 +26,14 @@ class UnknownCursorError(Exception):
 
 
 def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
-    """Return a client that repeats a call which fails or is not answered within the time."""
+    """Return a client that repeats a call which fails or is not answered within the time.
+
+    ConfigError for a URL that no client can be made of; it shows no part of it.
+    """
+    try:
+        check_redis_url(url)
+    except ConfigError as error:
+        raise ConfigError(f"HEADGRAFT_REDIS_URL: {error}") from None
     backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
     retry = Retry(backoff, retries)
     return redis.Redis.from_url(

@@ -19,6 +19,7 @@ import structlog
 
 from workers import logs
 from workers.config import WorkerSettings
+from workers.environment import read_or_exit
 
 POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
@@ -169,8 +170,8 @@ def die_with_parent(parent: int) -> None:
 
 
 def main() -> int:
-    """Run a worker until SIGTERM or Ctrl-C; 0 when every child was drained."""
-    settings = WorkerSettings()
+    """Run a worker until SIGTERM or Ctrl-C; 0 when every child was drained, 2 without settings."""
+    settings = read_or_exit(WorkerSettings)
     logs.configure(settings.log_level)
     parent = Parent(settings, [Slot(device) for device in devices(settings.devices)])
     signal.signal(signal.SIGTERM, parent.stop)

@@ -13,7 +13,7 @@ from tests import readme
 
 ROOT = Path(__file__).parents[2]
 OURS = ("service", "workers", "models")
-SERVICE_MAY_USE = {"jobs", "ledger", "store", "header", "logs"}
+SERVICE_MAY_USE = {"environment", "jobs", "ledger", "store", "header", "logs"}
 NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")
 # What is given a torch module may import torch then, in a function: it is installed where one is.
 LATE_TORCH = {"service/client_grafting.py"}

@@ -2,7 +2,9 @@
 
 import pytest
 
-from service.config import ConfigError, ServiceSettings, load
+from service.config import ServiceSettings
+from workers import environment
+from workers.environment import ConfigError
 
 KEY = "sixteen-letters!"
 SOUND = {"HEADGRAFT_REDIS_URL": "redis://redis", "HEADGRAFT_STORE_URL": "file:///srv/store"}
@@ -14,7 +16,7 @@ def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> ServiceSettings:
         monkeypatch.delenv(f"HEADGRAFT_{name.upper()}", raising=False)
     for name, value in (SOUND | variables).items():
         monkeypatch.setenv(name, value)
-    return load()
+    return environment.read(ServiceSettings)
 
 
 def test_the_defaults_should_be_a_service_for_this_machine(
@@ -45,9 +47,13 @@ def test_keys_should_be_read_as_owners(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HEADGRAFT_API_KEYS", "ada:short", "at least 16"),
         ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada", "entry 1"),
         ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:0", "above 0"),
-        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:1GB", "'ada:1GB'"),
+        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:1GB", "above 0"),
         ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:" + "9" * 5000, "above 0"),
-        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:1", "'ada', who has no key"),
+        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", "ada:1", "entry 1"),
+        ("HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY", f"{KEY}:1", "entry 1"),
+        ("HEADGRAFT_API_KEYS", "only-15-letters:ada", "entry 1"),
+        ("HEADGRAFT_WEBHOOK_BACKOFF_SECONDS", "5,soon", "HEADGRAFT_WEBHOOK_BACKOFF_SECONDS"),
+        ("HEADGRAFT_WEBHOOK_ALLOW", "10.0.0.1/33", "HEADGRAFT_WEBHOOK_ALLOW"),
         ("HEADGRAFT_PORT", "0", "HEADGRAFT_PORT"),
         ("HEADGRAFT_STORE_URL", "/srv/store", "file:///"),
         ("HEADGRAFT_LOG_LEVEL", "LOUD", "HEADGRAFT_LOG_LEVEL"),
@@ -61,6 +67,7 @@ def test_a_wrong_word_should_be_told_by_its_variable(
 
     assert named in str(caught.value)
     assert KEY not in str(caught.value)
+    assert "only-15-letters" not in str(caught.value)
 
 
 def test_a_limit_should_hold_for_its_owner_and_the_general_one_for_the_others(
@@ -87,4 +94,4 @@ def test_what_is_missing_should_be_named(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.delenv(name, raising=False)
 
     with pytest.raises(ConfigError, match=r"HEADGRAFT_REDIS_URL[^$]*HEADGRAFT_STORE_URL"):
-        load()
+        environment.read(ServiceSettings)
