@@ -31,6 +31,7 @@ from workers.jobs import (
     StoredFeatures,
     StoredHead,
 )
+from workers.ledger import LedgerFullError
 
 REQUEST_FILE = "request.json"
 
@@ -150,7 +151,7 @@ class _Intake:
                 reservation=reservation,
                 manifest=copied.manifest if copied else None,
             )
-        except QuotaError:
+        except (QuotaError, LedgerFullError):
             self._files.stay = False
             raise
         if answer == "taken":

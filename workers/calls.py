@@ -21,6 +21,10 @@ class LedgerError(Exception):
     """Redis did not answer in time; nothing is known about the call's effect."""
 
 
+class LedgerFullError(LedgerError):
+    """Redis has reached its memory limit and takes nothing more; it is alive."""
+
+
 class UnknownCursorError(Exception):
     """A page was asked for behind an entry that is not in the list (any more)."""
 
@@ -69,6 +73,8 @@ class Calls:
             return cast(str, self._scripts[script](keys=keys, args=arguments))
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise LedgerError(f"Redis does not answer: {error}") from error
+        except redis.OutOfMemoryError as error:
+            raise LedgerFullError(f"Redis is full: {error}") from error
 
     def ask(self, command: str, *arguments: object) -> Any:
         """Call a command of the server; LedgerError where it does not answer."""
@@ -83,6 +89,8 @@ class Calls:
                 return pipe.execute()
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise LedgerError(f"Redis does not answer: {error}") from error
+        except redis.OutOfMemoryError as error:
+            raise LedgerFullError(f"Redis is full: {error}") from error
 
     def behind(self, index: str, after: str | None) -> int:
         """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""
