@@ -20,6 +20,8 @@ from service.up_children import Child, Kept, last_lines
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
+TOLD_SECONDS = 5.0  # what keeps an API that answers from being ready for longer is told
+NOT_READY = "/readyz says"
 API_STOP_SECONDS = 10.0
 WORKER_STOP_SECONDS = 10.0  # on top of the grace its jobs get
 GRACE_SECONDS = 60.0
@@ -145,7 +147,7 @@ class Up:
 
     def _wait_until_ready(self, api: Child, url: str) -> bool:
         """Return True once ready, False when told to stop before."""
-        deadline = time.monotonic() + READY_SECONDS
+        started, is_told = time.monotonic(), False
         with httpx.Client(base_url=url, trust_env=False) as client:
             while not self._signals:
                 for name, child in (("API", api), ("worker", self._worker)):
@@ -153,8 +155,12 @@ class Up:
                 answer = _readiness(client)
                 if answer is None:
                     return True
-                if time.monotonic() > deadline:
+                waited = time.monotonic() - started
+                if waited > READY_SECONDS:
                     raise UpError(f"not ready after {READY_SECONDS:g} s: {answer}")
+                if waited > TOLD_SECONDS and answer.startswith(NOT_READY) and not is_told:
+                    self._say(f"waiting for up to {READY_SECONDS:g} s: {answer}")
+                    is_told = True
                 time.sleep(POLL_SECONDS)
         return False
 
@@ -220,7 +226,15 @@ def _readiness(client: httpx.Client) -> str | None:
         reply = client.get("/readyz", timeout=5)
     except httpx.TransportError as error:
         return str(error)
-    return None if reply.is_success else f"/readyz says {reply.status_code}: {reply.text}"
+    return None if reply.is_success else f"{NOT_READY} {reply.status_code}: {_detail(reply)}"
+
+
+def _detail(reply: httpx.Response) -> str:
+    """Return the sentence in a problem document."""
+    try:
+        return str(reply.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return reply.text
 
 
 def _bracketed(host: str) -> str:
