@@ -40,7 +40,8 @@ ANSWER_SECONDS = 2.0
 
 def create_app(settings: ServiceSettings) -> FastAPI:
     """Build the application; Redis and the store need not answer yet."""
-    client = connect(settings.redis_url, retries=2, timeout_seconds=ANSWER_SECONDS)
+    redis_url = settings.redis_url.get_secret_value()
+    client = connect(redis_url, retries=2, timeout_seconds=ANSWER_SECONDS)
     ledger = Ledger(client, retention_seconds=settings.retention_seconds)
     context = InjectionContext(
         settings=settings,
@@ -48,7 +49,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         store=Store(settings.store_url),
         methods=read_methods(),
         # A client that repeated calls would hide that it was cut off, and with it lost wakes.
-        hub=EventHub(Ledger(connect(settings.redis_url, retries=0))),
+        hub=EventHub(Ledger(connect(redis_url, retries=0))),
         queue=QueueView(ledger),
         deadlines=Deadlines(ledger),
         metrics=Metrics(ledger),

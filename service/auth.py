@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from anyio import to_thread
 
 from service import keyring
-from service.config import LOCAL_OWNER, ConfigError, ServiceSettings
-from service.hosts import is_loopback
+from service.config import LOCAL_OWNER, ServiceSettings
 from service.key_limits import KeyLimits, limits_of
 from workers.calls import LedgerError
+from workers.environment import ConfigError
 from workers.ledger import Ledger
+from workers.urls import is_loopback
 
 SCHEME = "bearer "
 NO_KEY = "none"

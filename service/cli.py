@@ -27,8 +27,10 @@ from service.client_errors import HeadgraftError
 from service.keyring import KeyringError
 from service.redis_server import ServerError
 from workers.calls import LedgerError
+from workers.environment import ConfigError
 
 USER_ERRORS = (
+    ConfigError,
     HeadgraftError,
     KeyringError,
     LedgerError,

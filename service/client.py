@@ -19,7 +19,7 @@ from service.client_networks import Network, inject
 from service.client_retries import RETRIES, Retries
 from service.client_transport import AwaitedTransport, BlockingTransport, run
 from service.client_wishes import Entry, Wishes
-from service.hosts import is_loopback
+from workers.urls import is_loopback, without_password
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 ANSWER_SECONDS = 300.0  # a large upload is stored before it is answered
@@ -38,7 +38,7 @@ class AsyncHeadgraft(Calls):
         self, url: str = DEFAULT_URL, key: str | None = None, *, retries: int = RETRIES
     ) -> None:
         http = httpx.AsyncClient(**_options(url, key))
-        super().__init__(url.rstrip("/"), AwaitedTransport(http), Retries(retries))
+        super().__init__(_shown(url), AwaitedTransport(http), Retries(retries))
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,11 +82,11 @@ class Headgraft:
         self, url: str = DEFAULT_URL, key: str | None = None, *, retries: int = RETRIES
     ) -> None:
         http = httpx.Client(**_options(url, key))
-        self._calls = Calls(url.rstrip("/"), BlockingTransport(http), Retries(retries))
+        self._calls = Calls(_shown(url), BlockingTransport(http), Retries(retries))
 
     @property
     def url(self) -> str:
-        """Where the service is."""
+        """Where the service is, without the password that the URL may hold."""
         return self._calls.url
 
     def __enter__(self) -> Self:
@@ -140,6 +140,10 @@ def _options(url: str, key: str | None) -> dict[str, Any]:
     }
 
 
+def _shown(url: str) -> str:
+    return without_password(url.rstrip("/"))
+
+
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -147,7 +151,7 @@ def _checked(url: str) -> str:
             return url
     except ValueError:  # a port that is no number
         pass
-    detail = f"{url!r} is no URL of a service; it looks like {DEFAULT_URL}"
+    detail = f"{without_password(url)!r} is no URL of a service; it looks like {DEFAULT_URL}"
     raise HeadgraftError(None, "invalid_url", detail)
 
 

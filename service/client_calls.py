@@ -13,7 +13,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from service.client_download import Download, UploadFile
-from service.client_errors import HeadgraftError, failure
+from service.client_errors import HeadgraftError
 from service.client_events import Watch
 from service.client_retries import Retries
 from service.client_transport import Transport
@@ -259,10 +259,7 @@ class Calls:
             outcome = await self._try(verb, path, **options)
             if isinstance(outcome, httpx.Response) and _is_done(verb, outcome, tries):
                 return outcome
-            pause = self._retries.pause(verb, outcome, tries)
-            if pause is None:
-                raise failure(self.url, outcome)
-            await self._transport.sleep(pause)
+            await self._retries.wait(self._transport, self.url, verb, outcome, tries)
 
     async def _try(
         self, verb: str, path: str, **options: Any

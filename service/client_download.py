@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import httpx
 
-from service.client_errors import failure
 from service.client_retries import Retries
 from service.client_transport import Answer, Transport
 
@@ -39,7 +38,7 @@ class Download:
                     break
                 if file.tell() > start:  # it gets on
                     tries = 1
-                await self._pause(outcome, tries)
+                await self._retries.wait(self._transport, self._url, "GET", outcome, tries)
         with part.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -71,12 +70,6 @@ class Download:
         self._tag = answer.reply.headers.get("etag")
         async for chunk in answer.chunks:
             file.write(chunk)
-
-    async def _pause(self, outcome: httpx.Response | httpx.TransportError, tries: int) -> None:
-        seconds = self._retries.pause("GET", outcome, tries)
-        if seconds is None:
-            raise failure(self._url, outcome)
-        await self._transport.sleep(seconds)
 
 
 class UploadFile(io.FileIO):

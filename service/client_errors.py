@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 
+from workers.urls import without_password
+
 TEXT_SHOWN = 300
 ERRORS_SHOWN = 5
 
@@ -41,7 +43,7 @@ def _explain(reply: httpx.Response) -> HeadgraftError:
         document = None
     if not isinstance(document, dict) or "code" not in document:
         text = reply.text.strip()[:TEXT_SHOWN] or reply.reason_phrase
-        detail = f"{reply.url} answered {reply.status_code}: {text}"
+        detail = f"{without_password(str(reply.url))} answered {reply.status_code}: {text}"
         return HeadgraftError(reply.status_code, "http_error", detail)
     detail = str(document.get("detail") or document.get("title"))
     if reply.status_code == httpx.codes.UNAUTHORIZED:

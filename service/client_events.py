@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from service.client_errors import HeadgraftError
+from service.client_retries import log
 from service.client_transport import Transport
 from service.resources import InjectionResource
 from workers.jobs import TERMINAL
@@ -54,6 +55,7 @@ class Watch:
     async def _poll(self) -> InjectionResource:
         """Read the injection; a service that is away has a minute to come back."""
         patience = time.monotonic() + PATIENCE_SECONDS
+        is_told = False
         while True:
             try:
                 return self._show(await self.read(self.injection))
@@ -61,6 +63,9 @@ class Watch:
                 is_away = error.status in (None, httpx.codes.SERVICE_UNAVAILABLE)
                 if not is_away or time.monotonic() > patience:
                     raise
+                if not is_told:
+                    log.warning("%s; waiting for it for %.0f s", error, PATIENCE_SECONDS)
+                    is_told = True
                 await self.transport.sleep(POLL_SECONDS)
 
     async def _listen(self, deadline: float) -> None:

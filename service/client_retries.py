@@ -1,5 +1,6 @@
-"""Which requests a client repeats, and when; it sends none itself."""
+"""Which requests a client repeats, and when: it waits, and tells so in the log, and sends none."""
 
+import logging
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,16 +8,24 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from service.client_errors import failure
+from service.client_transport import Transport
+
 RETRIES = 4
 FIRST_PAUSE_SECONDS = 0.5
 PAUSE_SECONDS_MAX = 8.0
 # Who is told to wait longer would rather hear so.
 RETRY_AFTER_SECONDS_MAX = 60.0
-TOO_MANY, CONFLICT, FAILED = (
+# A wait from here on is told.
+TOLD_SECONDS = 1.0
+TOO_MANY, CONFLICT, FAILED, FULL = (
     httpx.codes.TOO_MANY_REQUESTS,
     httpx.codes.CONFLICT,
     httpx.codes.INTERNAL_SERVER_ERROR,
+    httpx.codes.INSUFFICIENT_STORAGE,
 )
+# A program that sets up no logging has its warnings on stderr.
+log = logging.getLogger("headgraft.client")
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,25 @@ class Retries:
             return longest * random.uniform(0.5, 1.0)  # noqa: S311  # nothing secret
         return told if told <= RETRY_AFTER_SECONDS_MAX else None
 
+    async def wait(
+        self,
+        transport: Transport,
+        url: str,
+        verb: str,
+        outcome: httpx.Response | httpx.TransportError,
+        tries: int,
+    ) -> None:
+        """Return when to repeat a request; HeadgraftError where it is not repeated."""
+        seconds = self.pause(verb, outcome, tries)
+        if seconds is None:
+            raise failure(url, outcome)
+        if seconds >= TOLD_SECONDS:
+            reason = failure(url, outcome)
+            log.warning(
+                "%s; asking again in %.0f s (%d of %d times)", reason, seconds, tries, self.most
+            )
+        await transport.sleep(seconds)
+
 
 def retry_after(reply: httpx.Response) -> float | None:
     """Return what Retry-After says, in seconds from now; None where it says nothing of use."""
@@ -55,10 +83,11 @@ def retry_after(reply: httpx.Response) -> float | None:
 
 
 def _is_passing(verb: str, outcome: httpx.Response | httpx.TransportError) -> bool:
-    """Tell what may be otherwise next time: nobody listening is not."""
+    """Tell what may be otherwise next time: not where nobody listens, nor where a store is full."""
     if isinstance(outcome, httpx.TransportError):
         return not isinstance(outcome, httpx.ConnectError | httpx.UnsupportedProtocol)
     if outcome.status_code == CONFLICT:
         # The first one of this key is still being answered.
         return verb == "POST" and retry_after(outcome) is not None
-    return outcome.status_code == TOO_MANY or outcome.status_code >= FAILED
+    is_failure = outcome.status_code >= FAILED and outcome.status_code != FULL
+    return outcome.status_code == TOO_MANY or is_failure

@@ -2,10 +2,12 @@
 
 import re
 from functools import cached_property
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings
+
+from workers.environment import SETTINGS, LogLevel, RedisUrl, StoreUrl
 
 GIB = 1024**3
 MIB = 1024**2
@@ -16,20 +18,15 @@ WEBHOOK_BACKOFF_SECONDS = "5,300,1800,7200,18000,36000,50400,72000,86400"
 OWNER_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
-class ConfigError(Exception):
-    """The environment does not describe a service; the text names the variable and the defect."""
-
-
 class ServiceSettings(BaseSettings):
     """`HEADGRAFT_*` variables; see the README's table."""
 
-    # Errors must never print a value: the API keys are among them.
-    model_config = SettingsConfigDict(
-        env_prefix="HEADGRAFT_", extra="ignore", hide_input_in_errors=True, frozen=True
-    )
+    model_config = SETTINGS
 
-    redis_url: str = Field(description="redis://, rediss:// or unix:// URL of the ledger's Redis")
-    store_url: str = Field(description="file:// or s3:// URL of the artifact store")
+    redis_url: RedisUrl = Field(
+        description="redis://, rediss:// or unix:// URL of the ledger's Redis"
+    )
+    store_url: StoreUrl = Field(description="file:// or s3:// URL of the artifact store")
     api_keys: SecretStr = Field(
         default=SecretStr(""), description="owner:key pairs, comma-separated; without: loopback"
     )
@@ -65,30 +62,17 @@ class ServiceSettings(BaseSettings):
     webhook_timeout_seconds: float = Field(
         default=10.0, gt=0, le=60, description="most time that a call of a webhook may take"
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="least level that is logged"
-    )
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _accept_lower_case(cls, value: str) -> str:
-        return value.upper()
-
-    @field_validator("store_url")
-    @classmethod
-    def _check_store(cls, value: str) -> str:
-        if not value.startswith(("file:///", "s3://")):
-            raise ValueError("must begin with file:/// or s3://")
-        return value
+    log_level: LogLevel = Field(default="INFO", description="least level that is logged")
 
     @model_validator(mode="after")
     def _check_limits(self) -> Self:
         owners = {owner for owner, _ in self.keys}
-        for owner in self.upload_limits:
+        for number, owner in enumerate(self.upload_limits, 1):
             if owner not in owners:
+                # Not by name: who takes "per key" at its word writes a key there.
                 raise ValueError(
-                    f"HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY names {owner!r}, who has no key; the "
-                    f"owners in HEADGRAFT_API_KEYS are {', '.join(sorted(owners)) or 'none'}"
+                    f"entry {number} of HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY names an owner who has "
+                    "no key in HEADGRAFT_API_KEYS"
                 )
         return self
 
@@ -114,8 +98,8 @@ def _parse_key(number: int, text: str) -> tuple[str, str]:
         )
     if len(key) < KEY_CHARACTERS_MIN or not key.isascii() or not key.isprintable() or " " in key:
         raise ValueError(
-            f"the key of {owner!r} in HEADGRAFT_API_KEYS needs at least {KEY_CHARACTERS_MIN} "
-            "printable ASCII characters without spaces"
+            f"entry {number} of HEADGRAFT_API_KEYS must be owner:key, the key of at least "
+            f"{KEY_CHARACTERS_MIN} printable ASCII characters without spaces"
         )
     return owner, key
 
@@ -125,22 +109,7 @@ def _parse_limit(number: int, text: str) -> tuple[str, int]:
     # So many digits that none can be too many to read.
     if not re.fullmatch(r"0*[1-9][0-9]{0,18}", size):
         raise ValueError(
-            f"entry {number} of HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY must be owner:bytes, a whole "
-            f"number above 0; it is {text.strip()!r:.80}"
+            f"entry {number} of HEADGRAFT_UPLOAD_BYTES_MAX_PER_KEY must be owner:bytes, the bytes "
+            "a whole number above 0"
         )
     return owner, int(size)
-
-
-def load() -> ServiceSettings:
-    """Read the environment; ConfigError with one line for each defect, never with a value."""
-    try:
-        return ServiceSettings()
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(dict(one)) for one in error.errors())) from None
-
-
-def _explain(defect: dict[str, object]) -> str:
-    place = defect["loc"]
-    assert isinstance(place, tuple)
-    message = str(defect["msg"]).removeprefix("Value error, ")
-    return f"HEADGRAFT_{str(place[0]).upper()}: {message}" if place else message

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 
@@ -21,6 +20,7 @@ from service.state import StateFolder
 from workers.calls import LedgerError, connect
 from workers.ledger import Ledger
 from workers.store import Store
+from workers.urls import hide_passwords, without_password
 
 PRODUCT = "headgraft"
 GIB = 1024**3
@@ -110,9 +110,10 @@ def examine_store(url: str) -> Finding:
         free = store.free_bytes()
     except Exception as error:  # the store's library raises errors of many kinds
         advice = "check HEADGRAFT_STORE_URL and who may write there"
-        return Finding("store", f"{url}: {error}; {advice}", is_ok=False)
+        text = f"{without_password(url)}: {hide_passwords(str(error))}; {advice}"
+        return Finding("store", text, is_ok=False)
     space = "" if free is None else f", {free / GIB:.1f} GiB free"
-    return Finding("store", f"{url}, writable{space}")
+    return Finding("store", f"{without_password(url)}, writable{space}")
 
 
 def examine_packages() -> Iterator[Finding]:
@@ -131,16 +132,6 @@ def examine_packages() -> Iterator[Finding]:
             yield Finding("package", f"{name} is missing: install {PRODUCT} again", is_ok=False)
         elif extra:
             yield Finding("package", f"{name} is not installed; only workers need it")
-
-
-def without_password(url: str) -> str:
-    """Return a Redis URL that may be shown: neither password nor query."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    if at:
-        name = user.partition(":")[0]
-        host = f"{name}:***@{host}"
-    return f"{parts.scheme}://{host}{parts.path}"
 
 
 def _version(package: str) -> str | None:

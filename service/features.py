@@ -30,7 +30,7 @@ FILE = "features.safetensors"
     operation_id="createFeatures",
     summary="Upload labelled features",
     openapi_extra={"requestBody": FEATURES_BODY},
-    responses=errors(404, 409, 413, 415, 422),
+    responses=errors(403, 404, 409, 413, 415, 422),
 )
 async def create_features(
     request: Request, response: Response, context: InContext, owner: Owner, claim: InClaim

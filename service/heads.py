@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/heads", tags=["heads"])
     operation_id="createHead",
     summary="Upload a head",
     openapi_extra={"requestBody": HEAD_BODY},
-    responses=errors(404, 409, 413, 415, 422),
+    responses=errors(403, 404, 409, 413, 415, 422),
 )
 async def create_head(
     request: Request, response: Response, context: InContext, owner: Owner, claim: InClaim

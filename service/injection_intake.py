@@ -21,6 +21,7 @@ from service.requests import InjectionRequest
 from service.room import require_room
 from service.submission import Rules, summarize
 from service.uploads import Receiver, Submission
+from workers.calls import LedgerFullError
 from workers.header import Header
 from workers.jobs import FeaturesRecord, HeadRecord, JobSpec, Record, StoredFeatures, StoredHead
 from workers.quota import QuotaError, Reservation
@@ -143,7 +144,7 @@ class _Intake:
                 reservation=reservation,
                 manifest=copied.manifest if copied else None,
             )
-        except QuotaError:
+        except (QuotaError, LedgerFullError):
             self._files.stay = False
             raise
         if answer == "taken":

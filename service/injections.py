@@ -92,7 +92,7 @@ def _show_queued(context: InjectionContext, record: Record) -> InjectionResource
     response_model=InjectionResource,
     responses={
         200: {"model": InjectionResource, "description": ENDED},
-        **errors(404, 409, 413, 415, 422),
+        **errors(403, 404, 409, 413, 415, 422),
     },
 )
 async def create_injection(

@@ -38,7 +38,7 @@ def keep(
     answer = ledger.run("keep", keys, *said, *settled, *flat)
     if answer == "taken":
         raise in_flight()
-    quota.check(answer)
+    quota.check(answer, size)
 
 
 def find(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload | None:

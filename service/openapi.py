@@ -7,15 +7,19 @@ from service.problems import MEDIA_TYPE, ProblemDocument
 SCHEMAS = "#/components/schemas/"
 DESCRIPTIONS = {
     401: "No key, or an unknown one",
+    403: "Over a limit of the key that waiting does not lift: delete something first; "
+    "`violated-policies` names the limit",
     404: "Not there, or another owner's",
     409: "It has ended already, or a live injection needs it; the body shows which",
     413: "Larger than this service accepts",
     415: "Another content type or encoding than the documented ones",
     422: "Refused; `errors` points at what is wrong",
-    429: "Over a limit of the key; `violated-policies` names it",
+    429: "Over a limit of the key that time lifts; `violated-policies` names it, `Retry-After` the "
+    "seconds",
     503: "Redis or the artifact store does not answer",
+    507: "Redis or the artifact store is full: nothing was kept, and waiting does not help",
 }
-ALWAYS = (401, 429, 503)
+ALWAYS = (401, 429, 503, 507)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from service.allowed import allowed_methods
 from service.pointers import Problem, locate
-from workers.calls import LedgerError, UnknownCursorError
+from workers.calls import LedgerError, LedgerFullError, UnknownCursorError
 from workers.header import HeaderError
 from workers.quota import QuotaError
 from workers.store import Full, Missing, StoreError
@@ -21,8 +21,6 @@ from workers.store import Full, Missing, StoreError
 MEDIA_TYPE = "application/problem+json"
 LISTED_MAX = 50
 RETRY_AFTER = {"Retry-After": "1"}
-# Somebody has to make room first.
-RETRY_AFTER_FULL = {"Retry-After": "60"}
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 CODES = {
     401: "unauthorized",
@@ -111,7 +109,7 @@ def too_large(what: str, limit: int) -> ProblemError:
 
 
 def over_quota(policy: str, detail: str, *, retry_after_seconds: int) -> ProblemError:
-    """Refuse with 429 what passes a limit of the key, in the words of the IETF's draft."""
+    """Refuse with 429 what passes a limit that time lifts, in the words of the IETF's draft."""
     return ProblemError(
         429,
         "quota_exceeded",
@@ -119,6 +117,16 @@ def over_quota(policy: str, detail: str, *, retry_after_seconds: int) -> Problem
         headers={"Retry-After": str(retry_after_seconds)},
         extra={"type": QUOTA_EXCEEDED, "violated-policies": [policy]},
     )
+
+
+def must_delete_first(policy: str, detail: str) -> ProblemError:
+    """Refuse with 403 what passes a limit that waiting does not lift.
+
+    No Retry-After, and not a 429: clients would repeat the request for minutes in vain.
+    """
+    code = f"{policy.replace('-', '_')}_exceeded"
+    extra = {"type": QUOTA_EXCEEDED, "violated-policies": [policy]}
+    return ProblemError(403, code, detail, extra=extra)
 
 
 def render(problem: ProblemError, request_id: str) -> JSONResponse:
@@ -174,21 +182,27 @@ def _of_quota(error: QuotaError) -> ProblemError:
         detail = f"{error.limit} injections are queued or running: the key allows no more at once"
         return over_quota(error.policy, detail, retry_after_seconds=10)
     detail = (
-        f"with this there would be more than the {error.limit} bytes that the key may keep in the "
-        "store: delete injections, heads or features"
+        f"the key may keep {error.limit} bytes in the store: {error.used} are used, and this would "
+        f"add {error.coming}; delete injections, heads or features first"
     )
-    return over_quota(error.policy, detail, retry_after_seconds=60)
+    return must_delete_first(error.policy, detail)
 
 
 def _of_storage(error: Exception) -> ProblemError | None:
+    if isinstance(error, LedgerFullError):
+        detail = "Redis is full: nothing was kept; the operator has to give it more memory"
+        return ProblemError(507, "redis_full", detail)
     if isinstance(error, LedgerError):
         detail = "Redis does not answer; try again"
         return ProblemError(503, "redis_unavailable", detail, headers=RETRY_AFTER)
     if isinstance(error, Missing):
         return ProblemError(404, "not_found", "the file is not there any more")
     if isinstance(error, Full):
-        detail = "the artifact store is full: nothing was kept; try again when there is room"
-        return ProblemError(503, "store_unavailable", detail, headers=RETRY_AFTER_FULL)
+        detail = (
+            "the artifact store is full: nothing was kept; delete injections, heads or features, "
+            "or ask the operator for room"
+        )
+        return ProblemError(507, "store_full", detail)
     if isinstance(error, StoreError):
         detail = "the artifact store does not answer; try again"
         return ProblemError(503, "store_unavailable", detail, headers=RETRY_AFTER)

@@ -27,4 +27,5 @@ def _look(ledger: Ledger, owner: str, quota: Quota, coming: int, for_job: bool) 
         quota.check("jobs" if live >= quota.jobs else "")
     if quota.stored_bytes is not None:
         held = int(ledger.ask("hget", ledger.key("stored", owner), "total") or 0)
-        quota.check("stored-bytes" if held + coming > quota.stored_bytes else "")
+        full = held + coming > quota.stored_bytes
+        quota.check(f"stored-bytes {held}" if full else "", coming)

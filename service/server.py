@@ -7,9 +7,11 @@ import uvicorn
 
 from service.app import create_app
 from service.auth import refuse_unguarded
-from service.config import ConfigError, load
+from service.config import ServiceSettings
 from service.injection_context import InjectionContext
 from workers import logs
+from workers.environment import ConfigError, read_or_exit
+from workers.store import StoreError
 
 SHUTDOWN_SECONDS = 5
 
@@ -29,17 +31,20 @@ class Server(uvicorn.Server):
 
 def main() -> int:
     """Serve until a signal; 2 when the environment is wrong."""
+    settings = read_or_exit(ServiceSettings)
+    logs.configure(settings.log_level)
     try:
-        settings = load()
-        logs.configure(settings.log_level)
         app = create_app(settings)
         context: InjectionContext = app.state.context
         refuse_unguarded(settings, context.ledger)
-    except ConfigError as error:
+        if settings.metrics_port is not None:
+            context.metrics.serve(settings.host, settings.metrics_port)
+    except (ConfigError, StoreError) as error:
         sys.stderr.write(f"headgraft: {error}\n")
         return 2
-    if settings.metrics_port is not None:
-        context.metrics.serve(settings.host, settings.metrics_port)
+    except OSError as error:
+        sys.stderr.write(f"headgraft: HEADGRAFT_METRICS_PORT: {error.strerror}\n")
+        return 2
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -20,9 +20,12 @@ from service.up_children import Child, Kept, last_lines
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
+TOLD_SECONDS = 5.0  # what keeps an API that answers from being ready for longer is told
+NOT_READY = "/readyz says"
 API_STOP_SECONDS = 10.0
 WORKER_STOP_SECONDS = 10.0  # on top of the grace its jobs get
 GRACE_SECONDS = 60.0
+CODE_OF_WRONG_SETTINGS = 2
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # asked for, not bound
 
 
@@ -144,18 +147,20 @@ class Up:
 
     def _wait_until_ready(self, api: Child, url: str) -> bool:
         """Return True once ready, False when told to stop before."""
-        deadline = time.monotonic() + READY_SECONDS
+        started, is_told = time.monotonic(), False
         with httpx.Client(base_url=url, trust_env=False) as client:
             while not self._signals:
-                if (code := api.poll()) is not None:
-                    raise UpError(
-                        f"the API ended with code {code} as it started; {last_lines(api.log)}"
-                    )
+                for name, child in (("API", api), ("worker", self._worker)):
+                    _require_running(name, child)
                 answer = _readiness(client)
                 if answer is None:
                     return True
-                if time.monotonic() > deadline:
+                waited = time.monotonic() - started
+                if waited > READY_SECONDS:
                     raise UpError(f"not ready after {READY_SECONDS:g} s: {answer}")
+                if waited > TOLD_SECONDS and answer.startswith(NOT_READY) and not is_told:
+                    self._say(f"waiting for up to {READY_SECONDS:g} s: {answer}")
+                    is_told = True
                 time.sleep(POLL_SECONDS)
         return False
 
@@ -166,10 +171,10 @@ class Up:
             time.sleep(POLL_SECONDS)
 
     def _stop(self) -> None:
-        grace = float(self._given.get("HEADGRAFT_GRACE_SECONDS") or GRACE_SECONDS)
         if self._api:
             self._api.stop(API_STOP_SECONDS)
         if self._worker:
+            grace = float(self._given.get("HEADGRAFT_GRACE_SECONDS") or GRACE_SECONDS)
             self._worker.stop(grace + WORKER_STOP_SECONDS)
 
     def _end_rest(self) -> None:
@@ -204,13 +209,32 @@ def require_torch() -> None:
         )
 
 
+def _require_running(name: str, child: Child | None) -> None:
+    """Return while the child runs; UpError once the API ended, or a worker for its settings."""
+    code = child.poll() if child else None
+    if child is None or code is None:
+        return
+    if code == CODE_OF_WRONG_SETTINGS:
+        raise UpError(child.log.read_text(errors="replace").strip().removeprefix("headgraft: "))
+    if name == "API":
+        raise UpError(f"the API ended with code {code} as it started; {last_lines(child.log)}")
+
+
 def _readiness(client: httpx.Client) -> str | None:
     """Return why the service is not ready, None when it is."""
     try:
         reply = client.get("/readyz", timeout=5)
     except httpx.TransportError as error:
         return str(error)
-    return None if reply.is_success else f"/readyz says {reply.status_code}: {reply.text}"
+    return None if reply.is_success else f"{NOT_READY} {reply.status_code}: {_detail(reply)}"
+
+
+def _detail(reply: httpx.Response) -> str:
+    """Return the sentence in a problem document."""
+    try:
+        return str(reply.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return reply.text
 
 
 def _bracketed(host: str) -> str:

@@ -1,11 +1,13 @@
 """How webhooks are called: where to, how long, how often; it does not call."""
 
+import math
 import random
 from dataclasses import dataclass
 from functools import cache
 
 from service.addresses import Network, parse_networks
-from service.config import ConfigError, ServiceSettings
+from service.config import ServiceSettings
+from workers.environment import ConfigError
 
 JITTER = 0.1
 
@@ -46,10 +48,10 @@ def _pauses(listed: str) -> tuple[float, ...]:
     try:
         pauses = tuple(float(part) for part in listed.split(",") if part.strip())
     except ValueError:
-        pauses = (-1.0,)
+        pauses = (math.nan,)
     if any(not 0 <= pause <= 30 * 86_400 for pause in pauses):
         raise ConfigError(
-            f"HEADGRAFT_WEBHOOK_BACKOFF_SECONDS {listed!r:.80}: seconds, comma-separated, each "
-            "from 0 to 30 days"
+            f"HEADGRAFT_WEBHOOK_BACKOFF_SECONDS {listed!r:.80}: numbers of seconds, separated by "
+            "commas, each from 0 to 30 days"
         )
     return pauses

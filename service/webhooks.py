@@ -11,7 +11,7 @@ from service.addresses import AddressError, find_target
 from service.context import After, Context, Id, InContext, Limit, Owner
 from service.idempotency import REPLAYED, Claim, Earlier, InClaim, fingerprint, in_flight
 from service.openapi import errors
-from service.problems import ProblemError, invalid_at, not_found
+from service.problems import invalid_at, must_delete_first, not_found
 from service.webhook_policy import policy_of
 from service.webhook_records import WEBHOOKS_MAX, Webhook
 from service.webhook_resources import (
@@ -51,7 +51,7 @@ Own = Annotated[Webhook, Depends(own_webhook)]
     operation_id="createWebhook",
     summary="Have an address told of injections",
     response_model=NewWebhookResource,
-    responses=errors(409, 413, 422),
+    responses=errors(403, 409, 413, 422),
 )
 async def create_webhook(
     asked: WebhookRequest, context: InContext, owner: Owner, claim: InClaim
@@ -80,9 +80,8 @@ def _create(
     if webhook == "taken":
         raise in_flight()
     if webhook == "full":
-        raise ProblemError(
-            409, "conflict", f"there are {WEBHOOKS_MAX} webhooks already: delete one"
-        )
+        detail = f"there are {WEBHOOKS_MAX} webhooks of at most {WEBHOOKS_MAX}: delete one first"
+        raise must_delete_first("webhooks", detail)
     return webhook
 
 

@@ -14,7 +14,7 @@ from tests.service.owned import Operation, document, operations
 PAGE = Path(__file__).parents[1] / "service" / "api.md"
 REFERENCE = "#/components/schemas/"
 # Said once, of every call.
-EVERYWHERE = ("401", "422", "429", "503")
+EVERYWHERE = ("401", "422", "429", "503", "507")
 Schema = Mapping[str, Any]
 
 START = """# The HTTP API

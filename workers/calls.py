@@ -11,6 +11,8 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from workers.environment import ConfigError, check_redis_url
+
 PREFIX = "headgraft:"
 SCRIPTS = Path(__file__).parent / "lua"
 
@@ -19,12 +21,23 @@ class LedgerError(Exception):
     """Redis did not answer in time; nothing is known about the call's effect."""
 
 
+class LedgerFullError(LedgerError):
+    """Redis has reached its memory limit and takes nothing more; it is alive."""
+
+
 class UnknownCursorError(Exception):
     """A page was asked for behind an entry that is not in the list (any more)."""
 
 
 def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
-    """Return a client that repeats a call which fails or is not answered within the time."""
+    """Return a client that repeats a call which fails or is not answered within the time.
+
+    ConfigError for a URL that no client can be made of; it shows no part of it.
+    """
+    try:
+        check_redis_url(url)
+    except ConfigError as error:
+        raise ConfigError(f"HEADGRAFT_REDIS_URL: {error}") from None
     backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
     retry = Retry(backoff, retries)
     return redis.Redis.from_url(
@@ -60,6 +73,8 @@ class Calls:
             return cast(str, self._scripts[script](keys=keys, args=arguments))
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise LedgerError(f"Redis does not answer: {error}") from error
+        except redis.OutOfMemoryError as error:
+            raise LedgerFullError(f"Redis is full: {error}") from error
 
     def ask(self, command: str, *arguments: object) -> Any:
         """Call a command of the server; LedgerError where it does not answer."""
@@ -74,6 +89,8 @@ class Calls:
                 return pipe.execute()
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise LedgerError(f"Redis does not answer: {error}") from error
+        except redis.OutOfMemoryError as error:
+            raise LedgerFullError(f"Redis is full: {error}") from error
 
     def behind(self, index: str, after: str | None) -> int:
         """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""

@@ -19,15 +19,17 @@ from workers.attempt import Attempt, Means, MustExitError
 from workers.calls import LedgerError, connect
 from workers.config import WorkerSettings
 from workers.convert import Limits
+from workers.environment import read_or_exit
 from workers.ledger import Claim, Ledger
 from workers.presence import Presence
 from workers.run import Shelf
-from workers.store import Store
+from workers.store import Store, StoreError
 
 BLOCK_SECONDS = 1.0
 ANNOUNCE_SECONDS = 4.0
 CPU_NICENESS = 10
 EXIT_HUNG = 70
+EXIT_NO_STORE = 2
 
 log = structlog.get_logger()
 
@@ -39,8 +41,9 @@ class Child:
         self.settings = settings
         self.draining = threading.Event()
         self.gone = threading.Event()
-        ledger = Ledger(connect(settings.redis_url), retention_seconds=settings.retention_seconds)
-        brisk = Ledger(connect(settings.redis_url, retries=0))
+        redis_url = settings.redis_url.get_secret_value()
+        ledger = Ledger(connect(redis_url), retention_seconds=settings.retention_seconds)
+        brisk = Ledger(connect(redis_url, retries=0))
         self.means = Means(
             ledger=ledger,
             brisk=brisk,
@@ -138,11 +141,15 @@ class Child:
 def main(arguments: list[str]) -> int:
     """Run one child on the device named first; 0 when drained, 70 when it must be replaced."""
     device = arguments[0] if arguments else "cpu"
-    settings = WorkerSettings()
+    settings = read_or_exit(WorkerSettings)
     logs.configure(settings.log_level)
     if device == "cpu":
         os.nice(CPU_NICENESS)
-    child = Child(settings, device)
+    try:
+        child = Child(settings, device)
+    except StoreError as error:
+        log.error("store_unusable", error=str(error))
+        return EXIT_NO_STORE
     signal.signal(signal.SIGTERM, child.drain)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

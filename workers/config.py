@@ -3,16 +3,20 @@
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
+
+from workers.environment import SETTINGS, LogLevel, RedisUrl, StoreUrl
 
 
 class WorkerSettings(BaseSettings):
     """`HEADGRAFT_*` variables; see the README's table."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADGRAFT_", extra="ignore")
+    model_config = SETTINGS
 
-    redis_url: str = Field(description="redis://, rediss:// or unix:// URL of the ledger's Redis")
-    store_url: str = Field(description="file:// or s3:// URL of the artifact store")
+    redis_url: RedisUrl = Field(
+        description="redis://, rediss:// or unix:// URL of the ledger's Redis"
+    )
+    store_url: StoreUrl = Field(description="file:// or s3:// URL of the artifact store")
     encoders: Path | None = Field(default=None, description="folder of open_clip local-dir models")
     cache: Path | None = Field(default=None, description="folder of cached text features")
     devices: str | None = Field(
@@ -29,4 +33,4 @@ class WorkerSettings(BaseSettings):
     retention_seconds: float = Field(
         default=7 * 86_400, gt=0, description="life of ended jobs and their files"
     )
-    log_level: str = Field(default="INFO", description="least level that is logged")
+    log_level: LogLevel = Field(default="INFO", description="least level that is logged")

@@ -8,13 +8,14 @@ import sys
 
 from workers.calls import LedgerError, connect
 from workers.config import WorkerSettings
+from workers.environment import read_or_exit
 from workers.ledger import Ledger
 from workers.parent import devices
 
 
 def missing(settings: WorkerSettings) -> int:
     """Return how many of this host's children the ledger does not know; LedgerError without it."""
-    ledger = Ledger(connect(settings.redis_url, retries=0))
+    ledger = Ledger(connect(settings.redis_url.get_secret_value(), retries=0))
     # A child's name begins with its host's, which in a container is the container's own.
     ours = [one for one in ledger.workers() if one.name.startswith(f"{socket.gethostname()}-")]
     return max(0, len(devices(settings.devices)) - len(ours))
@@ -23,7 +24,7 @@ def missing(settings: WorkerSettings) -> int:
 def main() -> int:
     """Ask once; 1 when a child is missing or Redis does not answer."""
     try:
-        count = missing(WorkerSettings())
+        count = missing(read_or_exit(WorkerSettings))
     except LedgerError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -14,6 +14,7 @@ import structlog
 from workers import logs
 from workers.calls import LedgerError, connect
 from workers.config import WorkerSettings
+from workers.environment import read_or_exit
 from workers.jobs import folders
 from workers.ledger import GROUP, Ledger
 from workers.store import Store, StoreError
@@ -112,9 +113,14 @@ class Janitor:
 
 def main() -> int:
     """Take one turn over the ledger and store of the environment."""
-    settings = WorkerSettings()
+    settings = read_or_exit(WorkerSettings)
     logs.configure(settings.log_level)
-    Janitor(Ledger(connect(settings.redis_url)), Store(settings.store_url)).take_turn()
+    try:
+        store = Store(settings.store_url)
+    except StoreError as error:
+        log.warning("cleaning_failed", error=str(error))
+        return 1
+    Janitor(Ledger(connect(settings.redis_url.get_secret_value())), store).take_turn()
     return 0
 
 

@@ -112,16 +112,15 @@ class Ledger(Calls):
         the job has succeeded at once. `taken`: the reservation is another's.
         """
         of_owner = (self.key(kind, owner) for kind in OF_OWNER)
-        keys = [*self._job_keys(job), self.key("deadlines"), *of_owner]
+        keys = [*self._job_keys(job), self.key("deadlines"), *of_owner, *reservation.keys]
         said = (job, owner, timeout_seconds, json.dumps(summary), spec, deadline_seconds or "")
         result = json.dumps(manifest) if manifest else ""
         further = (part for pair in fields.items() for part in pair)
         settled = (reservation.nonce, reservation.fingerprint, result, *further)
         faults.point("before_create")
         limits = (bytes_stored, *quota.said)
-        keys += reservation.keys
         answer = self.run("create", keys, *self._ending, *said, *limits, *settled)
-        quota.check(answer)
+        quota.check(answer, bytes_stored)
         faults.point("after_create")
         return cast(Created, answer)
 

@@ -17,6 +17,7 @@ import structlog
 
 from workers import logs
 from workers.config import WorkerSettings
+from workers.environment import read_or_exit
 from workers.processes import end_with_parent
 
 POLL_SECONDS = 0.1
@@ -158,8 +159,8 @@ def _start_with_us(arguments: list[str], environment: dict[str, str]) -> subproc
 
 
 def main() -> int:
-    """Run a worker until SIGTERM or Ctrl-C; 0 when every child was drained."""
-    settings = WorkerSettings()
+    """Run a worker until SIGTERM or Ctrl-C; 0 when every child was drained, 2 without settings."""
+    settings = read_or_exit(WorkerSettings)
     logs.configure(settings.log_level)
     parent = Parent(settings, [Slot(device) for device in devices(settings.devices)])
     signal.signal(signal.SIGTERM, parent.stop)

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 
 class QuotaError(Exception):
-    """An owner would have too much; `policy` names the limit, `jobs` or `stored-bytes`."""
+    """An owner would have too much; `policy` names the limit, `jobs` or `stored-bytes`.
 
-    def __init__(self, policy: str, limit: int | None) -> None:
-        super().__init__(f"more than {limit} {policy}")
+    `used` is what the owner has, `coming` what was to be added.
+    """
+
+    def __init__(self, policy: str, limit: int | None, used: int, coming: int) -> None:
+        super().__init__(f"more than {limit} {policy}: {used}, and {coming} to come")
         self.policy = policy
         self.limit = limit
+        self.used = used
+        self.coming = coming
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,13 @@ class Quota:
         jobs, stored_bytes = ("" if one is None else one for one in (self.jobs, self.stored_bytes))
         return jobs, stored_bytes
 
-    def check(self, answer: str) -> None:
+    def check(self, answer: str, coming_bytes: int = 0) -> None:
         """Return unless a script's answer names a limit that was met; then QuotaError."""
-        limits = {"jobs": self.jobs, "stored-bytes": self.stored_bytes}
-        if answer in limits:
-            raise QuotaError(answer, limits[answer])
+        policy, _, used = answer.partition(" ")
+        if policy == "jobs":
+            raise QuotaError(policy, self.jobs, self.jobs or 0, 1)
+        if policy == "stored-bytes":
+            raise QuotaError(policy, self.stored_bytes, int(used), coming_bytes)
 
 
 UNLIMITED = Quota()

@@ -14,6 +14,8 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
+from workers.urls import hide_passwords, without_password
+
 CHUNK_BYTES = 5 * 1024 * 1024
 UPLOADS_AT_ONCE = 3
 # obstore tells these by the text of its error alone.
@@ -43,7 +45,8 @@ class Store:
             else:
                 self._objects = from_url(url)  # type: ignore[assignment]  # any of obstore's stores
         except (BaseError, OSError, ValueError) as error:
-            raise StoreError(f"the store {url} cannot be opened: {error}") from error
+            shown, text = without_password(url), _failure(error)
+            raise StoreError(f"the store {shown} cannot be opened: {text}") from None
 
     async def receive(self, path: str, chunks: AsyncIterable[bytes]) -> None:
         """Write what an iterator yields; if it raises, nothing is written, its error passes on."""
@@ -57,14 +60,14 @@ class Store:
                 use_multipart=True,
             )
         except BaseError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
 
     def write(self, path: str, content: bytes | Path) -> None:
         """Write bytes, or a local file's content, over whatever lies there."""
         try:
             obstore.put(self._objects, path, content, chunk_size=CHUNK_BYTES)
         except (BaseError, OSError) as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
 
     def read(self, path: str) -> bytes:
         """Return an object's bytes; Missing where there is none."""
@@ -73,7 +76,7 @@ class Store:
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
 
     def copy(self, path: str, target: str) -> None:
         """Copy an object within the store; Missing where there is none.
@@ -85,7 +88,7 @@ class Store:
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
 
     def fetch(self, path: str, folder: Path) -> Path:
         """Return a local file with an object's bytes: the object itself, or a copy in `folder`."""
@@ -99,7 +102,7 @@ class Store:
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
         return target
 
     async def stream(self, path: str, span: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
@@ -114,7 +117,7 @@ class Store:
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
         return _chunks(found)
 
     def paths(self, prefix: str) -> Iterator[str]:
@@ -123,7 +126,7 @@ class Store:
             for batch in obstore.list(self._objects, prefix):
                 yield from (entry["path"] for entry in batch)
         except BaseError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
 
     def older(self, before: float) -> Iterator[str]:
         """List the paths last written before a time in seconds since 1970."""
@@ -133,7 +136,7 @@ class Store:
                     if entry["last_modified"].timestamp() < before:
                         yield entry["path"]
         except BaseError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
 
     def delete_partial(self, before: float) -> int:
         """Delete a local store's half-written files last touched before a time; count them.
@@ -160,7 +163,7 @@ class Store:
         except (NotFoundError, FileNotFoundError):
             return
         except BaseError as error:
-            raise _failure(error) from error
+            raise _failure(error) from None
         if path.endswith("/"):
             self._drop_empty(path)
 
@@ -180,8 +183,8 @@ class Store:
 
 
 def _failure(error: Exception) -> StoreError:
-    """Keep the first line of obstore's error: the rest is its source."""
-    text = str(error).partition("\n")[0]
+    """Keep the first line of obstore's error, without passwords: the rest is its source."""
+    text = hide_passwords(str(error).partition("\n")[0])
     return Full(text) if text.endswith(FULL) else StoreError(text)
 
 

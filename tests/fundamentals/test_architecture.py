@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 OURS = ("service", "workers", "models")
 SERVICE_MAY_USE = {
     "calls",
+    "environment",
     "events",
     "find_head",
     "header",
@@ -26,12 +27,15 @@ SERVICE_MAY_USE = {
     "quota",
     "safetensors_header",
     "store",
+    "urls",
 }
 NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")
 # What is given a torch module may import torch then, in a function: it is installed where one is.
 LATE_TORCH = {"service/client_networks.py"}
 FORBIDDEN_FILES = {"utils.py", "common.py", "helpers.py", "base.py"}
 LINES_MAX = 300
+HOPS = 6
+STEP = r"`([\w/]+\.py):([\w.]+)`"
 
 
 def modules(root: Path, package: str) -> Iterator[Path]:
@@ -134,6 +138,63 @@ def unexplained_dependencies(root: Path) -> list[str]:
     return [name for name in declared if name not in table and not name.startswith("types-")]
 
 
+def path_of_one_job(root: Path) -> list[str]:
+    """Return the numbered hops of the README, as written."""
+    text = (root / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## The path of one job\n")[2].partition("\n## ")[0]
+    return re.split(r"^\d\. ", section.partition("\n\n1. ")[2], flags=re.MULTILINE)
+
+
+def path_problems(root: Path) -> list[str]:
+    """Return which functions of the path of one job are not there, or do not call the next."""
+    problems = []
+    for hop in path_of_one_job(root):
+        for chain in chains(hop):
+            found = [function_at(root, *step) for step in chain]
+            names = [":".join(step) for step in chain]
+            problems += [
+                f"there is no {name}" for name, node in zip(names, found, strict=True) if not node
+            ]
+            problems += [
+                f"{names[number]} does not call {names[number + 1]}"
+                for number, node in enumerate(found[:-1])
+                if node and not calls(root, node, chain[number], chain[number + 1])
+            ]
+    return problems
+
+
+def chains(hop: str) -> list[list[tuple[str, str]]]:
+    """Return the chains of `file:function` that arrows tie together."""
+    found = re.finditer(rf"{STEP}(?:\s+->\s+{STEP})*", hop)
+    return [re.findall(STEP, chain[0]) for chain in found]
+
+
+def function_at(root: Path, file: str, name: str) -> ast.AST | None:
+    """Return the definition of a function, or of CLASS.METHOD, in a file; None without it."""
+    path = root / file
+    place: ast.AST | None = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else None
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for part in name.split("."):
+        inside = getattr(place, "body", [])
+        place = next((one for one in inside if isinstance(one, kinds) and one.name == part), None)
+    return None if isinstance(place, ast.ClassDef) else place
+
+
+def calls(root: Path, caller: ast.AST, at: tuple[str, str], to: tuple[str, str]) -> bool:
+    """Tell whether a function calls another, or hands it on to be called.
+
+    Of a method only the name can be told; a function of another file must be imported too.
+    """
+    (file, _), (target, name) = at, to
+    last = name.rpartition(".")[2]
+    used = {one.id for one in ast.walk(caller) if isinstance(one, ast.Name)}
+    used |= {one.attr for one in ast.walk(caller) if isinstance(one, ast.Attribute)}
+    if "." in name or file == target:
+        return last in used
+    module = target.removesuffix(".py").replace("/", ".")
+    return last in used and bool({module, f"{module}.{last}"} & imports(root / file))
+
+
 def test_imports_should_point_one_way() -> None:
     assert import_problems(ROOT) == []
 
@@ -148,6 +209,13 @@ def test_the_readmes_generated_parts_should_be_current() -> None:
 
 def test_the_readme_should_say_why_each_dependency_is_there() -> None:
     assert unexplained_dependencies(ROOT) == []
+
+
+def test_each_function_on_the_path_of_one_job_should_call_the_next() -> None:
+    hops = path_of_one_job(ROOT)
+    assert len(hops) == HOPS
+    assert all(any(len(chain) > 1 for chain in chains(hop)) for hop in hops)
+    assert path_problems(ROOT) == []
 
 
 @pytest.fixture
@@ -212,6 +280,39 @@ def test_a_wrong_file_tree_or_table_should_be_seen(copy: Path, old: str, new: st
 def test_a_file_that_the_tree_lacks_should_be_seen(copy: Path) -> None:
     (copy / "workers" / "planted.py").write_text('"""Planted."""\n')
     assert not readme_is_current(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "problem"),
+    [
+        (
+            "workers/ledger.py",
+            "def create(",
+            "def make(",
+            "there is no workers/ledger.py:Ledger.create",
+        ),
+        (
+            "workers/attempt.py",
+            "ledger.succeed(",
+            "ledger.end(",
+            "workers/attempt.py:Attempt._answer does not call workers/ledger.py:Ledger.succeed",
+        ),
+        (
+            "service/injections.py",
+            "service.injection_intake import",
+            "service.intake import",
+            "service/injections.py:create_injection does not call "
+            "service/injection_intake.py:take_injection",
+        ),
+    ],
+)
+def test_a_function_that_left_the_path_of_one_job_should_be_seen(
+    copy: Path, file: str, old: str, new: str, problem: str
+) -> None:
+    path = copy / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    assert problem in path_problems(copy)
 
 
 def test_a_dependency_without_a_reason_should_be_seen(copy: Path) -> None:

@@ -1,5 +1,7 @@
 """What a client repeats: by the rule alone, and before the real API with a meddler in between."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from service.client_errors import HeadgraftError
 from service.client_retries import Retries, retry_after
 from tests.processes import Processes
 from tests.service import files
+from tests.service.created_keys import key
 from tests.service.finished import finished
 from tests.service.meddler import Cut, Meddler, Say
 from workers.ledger import Ledger
@@ -32,7 +35,7 @@ def test_what_may_pass_should_be_asked_again_after_what_it_says(status: int) -> 
     assert Retries(0).pause("GET", reply(status, "3"), 1) is None
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 412, 413, 415, 416, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 412, 413, 415, 416, 422, 507])
 def test_a_refusal_should_be_final(status: int) -> None:
     assert Retries(4).pause("POST", reply(status, "1"), 1) is None
 
@@ -97,6 +100,68 @@ def test_an_answer_that_is_late_should_be_waited_for(client: Headgraft, meddler:
 
     assert time.monotonic() - start > 1
     assert len(meddler.asked) == 3
+
+
+def test_a_wait_should_be_told(
+    client: Headgraft, meddler: Meddler, caplog: pytest.LogCaptureFixture
+) -> None:
+    meddler.plans += [Say(429, {"Retry-After": "2"}), Say(503, {"Retry-After": "0"})]
+
+    client.methods()
+
+    (line,) = caplog.messages
+    assert "429" in line
+    assert line.endswith("asking again in 2 s (1 of 4 times)")
+
+
+def test_the_command_line_should_tell_a_wait(meddler: Meddler) -> None:
+    meddler.plans += [Say(429, {"Retry-After": "1"})]
+    command = [sys.executable, "-m", "service.cli", "methods", "--url", meddler.url]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0
+    assert "asking again in 1 s (1 of 4 times)" in done.stderr
+
+
+def test_a_service_that_is_away_should_be_told_while_it_is_waited_for(
+    meddler: Meddler, head: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    meddler.plans += [Say(503, {"Retry-After": "0"})] * 3
+    with Headgraft(meddler.url, retries=0) as client:
+        assert client.wait(head).status == "succeeded"
+
+    (line,) = caplog.messages
+    assert line.endswith("waiting for it for 60 s")
+
+
+@pytest.mark.parametrize("status", [403, 507])
+def test_a_limit_that_waiting_does_not_lift_should_be_heard_at_once(
+    client: Headgraft, meddler: Meddler, status: int
+) -> None:
+    meddler.plans += [Say(status, {"Retry-After": "1"})]
+
+    with pytest.raises(HeadgraftError) as caught:
+        client.methods()
+
+    assert caught.value.status == status
+    assert len(meddler.asked) == 1
+
+
+def test_a_full_key_should_be_heard_at_once_with_what_to_do(
+    meddler: Meddler, ledger: Ledger, checkpoint: Path
+) -> None:
+    held = checkpoint.stat().st_size
+    text = key(ledger, stored_bytes=2 * held - 1)
+    with Headgraft(meddler.url, text) as client:
+        client.upload_head(checkpoint, class_names=files.class_names())
+
+        with pytest.raises(HeadgraftError, match="delete") as caught:
+            client.upload_head(checkpoint, class_names=files.class_names())
+
+    assert (caught.value.status, caught.value.code) == (403, "stored_bytes_exceeded")
+    assert f"{held} are used" in caught.value.detail
+    assert len(meddler.asked) == 2
 
 
 def test_an_upload_whose_answer_is_lost_should_be_sent_again_under_its_key(

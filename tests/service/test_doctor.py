@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service import redis_server
-from service.doctor import Finding, examine, examine_redis, examine_store, without_password
+from service.doctor import Finding, examine, examine_redis, examine_store
 from service.state import StateFolder
 from tests.processes import free_port
 from workers.calls import connect
@@ -82,16 +82,3 @@ def test_a_missing_part_should_be_the_exit_code(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert "MISSING  Redis" in ran.stdout
     assert "ok       package  fastapi" in ran.stdout
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://:pw@h:1/0", "redis://:***@h:1/0"),
-        ("rediss://u:p@ss@h/2?password=x", "rediss://u:***@h/2"),
-        ("redis://h:1", "redis://h:1"),
-        ("unix:///run/r.sock?db=1", "unix:///run/r.sock"),
-    ],
-)
-def test_no_password_should_be_shown(url: str, shown: str) -> None:
-    assert without_password(url) == shown

@@ -5,7 +5,8 @@ import pytest
 
 from service import redis_server
 from tests.processes import Processes, eventually
-from tests.service.files import problem, submit
+from tests.service.files import class_names, problem, stored, submit
+from workers.calls import connect
 
 
 def test_an_unknown_path_should_be_a_problem(api: httpx.Client) -> None:
@@ -50,6 +51,35 @@ def test_redis_away_should_be_a_503_that_says_when_to_come_back(
             assert client.get("/healthz").status_code == 200
             assert client.get("/v1/methods").status_code == 200
         assert not [path for path in processes.store_folder.rglob("*") if path.is_file()]
+        assert "Traceback" not in processes.log("service.server").read_text()
+    finally:
+        processes.stop()
+        redis.stop()
+
+
+def test_a_full_redis_should_be_a_507_that_waiting_does_not_lift(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    redis = redis_server.start(tmp_path_factory.mktemp("full"))
+    processes = Processes(tmp_path_factory.mktemp("api"), redis.url)
+    head = {"class_names": class_names()}
+    try:
+        processes.start_api()
+        with (
+            httpx.Client(base_url=processes.url, timeout=30) as client,
+            connect(redis.url) as server,
+        ):
+            assert submit(client).status_code == 202
+            before = stored(processes.store_folder)
+            server.config_set("maxmemory", "1")
+            for refused in (submit(client), submit(client, head, to="/v1/heads")):
+                problem(refused, 507, "redis_full")
+                assert "retry-after" not in refused.headers
+            assert client.get("/v1/injections").status_code == 200
+            assert client.get("/readyz").status_code == 200
+            assert stored(processes.store_folder) == before
+            server.config_set("maxmemory", "0")
+            assert submit(client).status_code == 202
         assert "Traceback" not in processes.log("service.server").read_text()
     finally:
         processes.stop()

@@ -118,7 +118,7 @@ def test_a_repeated_call_should_make_and_rotate_one_webhook(ada: httpx.Client) -
 def test_there_should_be_no_more_than_twenty(ada: httpx.Client) -> None:
     for _ in range(20):
         hook(ada, PUBLIC)
-    problem(ada.post(PATH, json={"url": PUBLIC}), 409, "conflict")
+    problem(ada.post(PATH, json={"url": PUBLIC}), 403, "webhooks_exceeded")
 
 
 def test_what_is_told_should_be_what_was_asked_for(

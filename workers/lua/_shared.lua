@@ -32,6 +32,11 @@ local function has_room(stored, bytes, bytes_max)
   return bytes_max == '' or held + bytes <= tonumber(bytes_max)
 end
 
+-- What a script answers where there is no room: the limit's name, and what the owner holds.
+local function no_room(stored)
+  return 'stored-bytes ' .. (redis.call('HGET', stored, 'total') or '0')
+end
+
 -- The stream is the truth; the message on the channel only tells readers to look.
 local function event(key, channel, id, body)
   body.job = id

@@ -17,7 +17,7 @@ if manifest == '' and jobs_max ~= '' and redis.call('SCARD', live) >= tonumber(j
   return 'jobs'
 end
 if not has_room(stored, bytes, bytes_max) then
-  return 'stored-bytes'
+  return no_room(stored)
 end
 local at = now()
 redis.call('HSET', job, 'schema', 1, 'id', id, 'owner', owner, 'status', 'queued', 'attempt', 0,

@@ -10,7 +10,7 @@ if is_anothers(entry, nonce) then
   return 'taken'
 end
 if not has_room(stored, bytes, bytes_max) then
-  return 'stored-bytes'
+  return no_room(stored)
 end
 redis.call('HSET', record, unpack(ARGV, 8))
 redis.call('ZADD', index, created_at, id)
