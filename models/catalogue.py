@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import models.methods
 from models.errors import InjectionError
-from models.head import Head
-from models.native_head import NativeHead
+from models.heads.head import Head
+from models.heads.protocol import NativeHead
 from models.progress import Progress
 from models.task import Task
 
@@ -70,7 +70,10 @@ def method(name: str) -> Method:
             code="unknown_method",
             pointer="/method",
         )
-    return cast(Method, importlib.import_module(f"models.methods.{name}"))
+    module = importlib.import_module(f"models.methods.{name}")
+    if hasattr(module, "__path__"):  # a folder: its method.py is the interface
+        module = importlib.import_module(f"models.methods.{name}.method")
+    return cast(Method, module)
 
 
 def takes(name: str) -> frozenset[str]:
@@ -106,7 +109,9 @@ def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:
 
 def describe() -> dict[str, dict[str, Any]]:
     """Tell of each method, and of the choice among them, what it does, needs, takes and has set."""
-    auto = importlib.import_module("models.auto")  # which itself asks this module for the methods
+    auto = importlib.import_module(
+        "models.selection.solve"
+    )  # which itself asks this module for the methods
     chosen = {
         "summary": _summary(auto),
         "needs": [],

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.embeddings.text_tower import TextTower
 from models.errors import InjectionError
-from models.head import Head
-from models.pictures import Pictures
-from models.regions import Regions, regions_error
-from models.text_tower import TextTower
+from models.features.pictures import Pictures
+from models.features.regions import Regions, regions_error
+from models.heads.head import Head
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,31 +7,24 @@ from importlib.metadata import version
 from anyio import to_thread
 from fastapi import FastAPI
 
-from service import (
-    catalogue,
-    document,
-    downloads,
-    event_routes,
-    features,
-    heads,
-    health,
-    injections,
-    problems,
-    webhooks,
-)
+from service import openapi_document
 from service.config import ServiceSettings
-from service.deadlines import Deadlines
-from service.deliverer import Deliverer
-from service.events import EventHub
-from service.injection_context import InjectionContext
-from service.metrics import Metrics
-from service.middleware import Frame, Gate
-from service.queue_view import QueueView
-from service.submission import read_methods
-from service.unread import Unread
-from service.webhook_policy import policy_of
-from workers.calls import connect
-from workers.ledger import Ledger
+from service.injections import catalogue, downloads, event_routes, routes
+from service.injections.context import InjectionContext
+from service.injections.deadlines import Deadlines
+from service.injections.events import EventHub
+from service.injections.queue_view import QueueView
+from service.injections.rules import read_methods
+from service.uploads import features, heads
+from service.web import health, problems
+from service.web.early_answers import Unread
+from service.web.metrics import Metrics
+from service.web.middleware import Frame, Gate
+from service.webhooks import routes as webhooks
+from service.webhooks.deliverer import Deliverer
+from service.webhooks.policy import policy_of
+from workers.ledger.ledger import Ledger
+from workers.ledger.scripts import connect
 from workers.store import Store
 
 # A client waits for three of these at most before it hears 503.
@@ -63,12 +56,12 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.context = context
     app.state.deliverer = Deliverer(ledger, policy_of(settings))
-    for part in (injections, event_routes, downloads, heads, features):
+    for part in (routes, event_routes, downloads, heads, features):
         app.include_router(part.router)
     for part in (webhooks, catalogue, health):
         app.include_router(part.router)
     problems.install(app)
-    document.install(app)
+    openapi_document.install(app)
     # The last one added stands outermost.
     app.add_middleware(Gate, settings=settings, ledger=ledger)
     app.add_middleware(Frame, metrics=context.metrics)

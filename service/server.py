@@ -6,9 +6,9 @@ import sys
 import uvicorn
 
 from service.app import create_app
-from service.auth import refuse_unguarded
 from service.config import ServiceSettings
-from service.injection_context import InjectionContext
+from service.injections.context import InjectionContext
+from service.web.auth import refuse_unguarded
 from workers import logs
 from workers.environment import ConfigError, read_or_exit
 from workers.store import StoreError

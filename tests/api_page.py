@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.api_examples import EXAMPLES, REQUEST
-from tests.service.owned import Operation, document, operations
+from tests.service.web.owned import Operation, document, operations
 
 PAGE = Path(__file__).parents[1] / "service" / "api.md"
 REFERENCE = "#/components/schemas/"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service import redis_server
+from service.local import redis_server
 from tests import processes
-from workers.calls import connect
-from workers.ledger import Ledger
+from workers.ledger.ledger import Ledger
+from workers.ledger.scripts import connect
 
 if TYPE_CHECKING:
     from workers.store import Store

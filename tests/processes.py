@@ -95,12 +95,12 @@ class Processes:
 
     def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker's parent; it starts its child itself."""
-        return self.start("workers.parent", HEADGRAFT_DEVICES="cpu", **environment)
+        return self.start("workers.process.parent", HEADGRAFT_DEVICES="cpu", **environment)
 
     def children(self, parent: subprocess.Popen[bytes]) -> list[int]:
         """Return the pids of the worker children of a parent."""
         family = psutil.Process(parent.pid).children()
-        return [member.pid for member in family if "workers.child" in member.cmdline()]
+        return [member.pid for member in family if "workers.process.child" in member.cmdline()]
 
     def stop(self) -> None:
         """End everything that was started, children included."""

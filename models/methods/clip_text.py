@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import normalize
 
 from models.errors import InjectionError
-from models.head import Head
+from models.heads.head import Head
 from models.progress import Progress
 from models.task import Task
 

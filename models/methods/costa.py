@@ -11,8 +11,8 @@ The average of many rows is near their mean: uncalibrated, new classes hardly ev
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.head import Head
-from models.mixing import Rescale, mixed_head, unit_embeddings
+from models.heads.head import Head
+from models.learners.mixing import Rescale, mixed_head, unit_embeddings
 from models.progress import Progress
 from models.task import Task
 

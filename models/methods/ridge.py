@@ -4,7 +4,8 @@ P_u = mean + k(a_u, a_S) (k(a_S, a_S) + l I)^-1 (theta_S - mean), k = exp(gamma 
 on centred unit embeddings; every injected row then stands at the same distance from the mean row.
 
 Differences from the specification: gamma 2 and scale 1.4 where it measured 0.5 and 1.3 (see
-tests/benchmarks/LOG.md); the kernel's Nystroem form for many classes (models/kernel_ridge.py).
+tests/benchmarks/LOG.md); the kernel's Nystroem form for many classes
+(models/learners/kernel_ridge.py).
 For a cosine head the regression sees unit weights; injected ones get the seen mean norm.
 """
 
@@ -12,12 +13,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from models.calibration import equal_distance, regression_rows, restore_norms
-from models.head import Head
-from models.kernel_ridge import KernelRidge
+from models.embeddings.normalise import points
+from models.heads.head import Head
+from models.heads.rows import equal_distance, regression_rows, restore_norms
+from models.learners.kernel_ridge import KernelRidge
 from models.progress import Progress
 from models.task import Task
-from models.vectors import points
 
 NEEDS: frozenset[str] = frozenset()
 # What a search tries, the most trusted first: features drawn from rows flatter sharp kernels.

@@ -15,12 +15,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from models.calibration import regression_rows, restore_norms
-from models.head import Head
+from models.embeddings.normalise import points
+from models.heads.head import Head
+from models.heads.rows import regression_rows, restore_norms
+from models.learners.row_mlp import MlpSettings, RowMlp, train
 from models.progress import Progress
-from models.row_mlp import MlpSettings, RowMlp, train
 from models.task import Task
-from models.vectors import points
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False

@@ -10,8 +10,8 @@ because a sum of hundreds of rows has no magnitude of its own; `release` is the 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.head import Head
-from models.mixing import Rescale, mixed_head, unit_embeddings
+from models.heads.head import Head
+from models.learners.mixing import Rescale, mixed_head, unit_embeddings
 from models.progress import Progress
 from models.task import Task
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from models.auto import Wish, solve
-from models.inject import inject
+from models.heads.extend import inject
 from models.metrics import Gzsl
 from models.progress import Progress
+from models.selection.solve import Wish, solve
 from models.task import Task
 from tests.benchmarks.clip_b32 import each_fold, measure
 from tests.benchmarks.clip_heads import ClipFold

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import cross_entropy
 
-from models.head import Head
-from models.labelled import Labelled
+from models.features.labelled import Labelled
+from models.heads.head import Head
 
 DEVIATION = 0.02
 LEARNING_RATE = 1e-4

@@ -22,12 +22,12 @@ from typing import Any
 import torch
 
 from models import catalogue
-from models.auto import AUTO, Wish, solve
-from models.head import Head, Metric
-from models.inject import inject, split
+from models.features.pictures import look
+from models.heads.extend import inject, split
+from models.heads.head import Head, Metric
 from models.metrics import Gzsl, evaluate
-from models.pictures import look
 from models.progress import Progress
+from models.selection.solve import AUTO, Wish, solve
 from models.task import Task
 from tests.benchmarks.clip_heads import (
     ClipFold,

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.head import Head, Metric
+from models.heads.head import Head, Metric
 from models.task import Task
 from tests.benchmarks.data import read_class_names
 

@@ -20,10 +20,10 @@ import torch
 from torch.nn.functional import normalize
 
 from models import catalogue
-from models.auto import Wish, solve
-from models.head import Head
+from models.heads.head import Head
 from models.methods import ridge
 from models.progress import Progress
+from models.selection.solve import Wish, solve
 from models.task import Task
 
 SIZES = (2000, 5000, 10_000, 20_000)

@@ -16,11 +16,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from models import catalogue
-from models.head import Head
+from models.heads.head import Head
 from models.progress import Progress
+from models.synthesis.tfvaegan import Recipe, train
+from models.synthesis.virtual_features import Virtual
 from models.task import Task
-from models.tfvaegan import Recipe, train
-from models.virtual_features import Virtual
 from tests.benchmarks.clip_b32 import each_fold
 from tests.benchmarks.data import bench_folder
 

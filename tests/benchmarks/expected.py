@@ -20,14 +20,14 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from models.auto import Solution, Wish, solve
-from models.calibration import equal_distance
-from models.estimate import Figure
-from models.head import Head
-from models.inject import inject
+from models.features.pictures import Pictures, look
+from models.heads.extend import inject
+from models.heads.head import Head
+from models.heads.rows import equal_distance
 from models.metrics import Gzsl, evaluate
-from models.pictures import Pictures, look
 from models.progress import Progress
+from models.selection.estimate import Figure
+from models.selection.solve import Solution, Wish, solve
 from models.task import Task
 from tests.benchmarks.clip_heads import clip_task, measured_on, own_accuracy, read_clip_folds
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from models.calibration import equal_distance, regression_rows
-from models.head import Head
-from models.methods import icis
+from models.heads.head import Head
+from models.heads.rows import equal_distance, regression_rows
+from models.methods.icis import method
 from models.metrics import Gzsl
 from models.progress import Progress, Stopped
 from models.task import Task
@@ -39,8 +39,8 @@ def run_faithful(folder: Path, kept: Path, seeds: Sequence[int]) -> None:
         settings: dict[str, object] = {"seed": seed, "centre": centre}
         path = kept / f"rows_{seed}_{'centre' if centre else 'raw'}.safetensors"
         _tell("faithful", settings, _kept(task, path, settings), data, task, truth_UK)
-        fast = icis.synthesize(
-            task, icis.Settings.model_validate(settings), device="cpu", progress=Progress()
+        fast = method.synthesize(
+            task, method.Settings.model_validate(settings), device="cpu", progress=Progress()
         )
         _tell("fast", settings, fast.rows, data, task, truth_UK)
     _compare_speed(task, kept)
@@ -52,9 +52,9 @@ def _kept(task: Task, path: Path, settings: dict[str, object]) -> Tensor:
         with safe_open(path, framework="pt") as file:
             rows_UK: Tensor = file.get_tensor("rows")
             return rows_UK
-    parsed = icis.Settings.model_validate({**settings, "faithful": True})
+    parsed = method.Settings.model_validate({**settings, "faithful": True})
     counter, began = Counter(), time.perf_counter()
-    rows_UK = icis.synthesize(task, parsed, device="cpu", progress=Progress(counter)).rows
+    rows_UK = method.synthesize(task, parsed, device="cpu", progress=Progress(counter)).rows
     seconds = time.perf_counter() - began
     save_file({"rows": rows_UK}, path, {"seconds": str(seconds), "steps": str(counter.steps)})
     return rows_UK
@@ -103,18 +103,18 @@ def _at(data: Lite0, task: Task, head: Head, scale: float) -> Gzsl:
 def _compare_speed(task: Task, kept: Path) -> None:
     """Time both loops in turns; the faithful one by a sample of the steps it is known to take."""
     steps = [_steps(path) for path in sorted(kept.glob("rows_*_centre.safetensors"))]
-    authors = icis.Settings.model_validate({"faithful": True, "centre": True})
+    authors = method.Settings.model_validate({"faithful": True, "centre": True})
     ratios = []
     for _ in range(3):
         began = time.perf_counter()
         try:
             sample = Progress(Counter(SAMPLE_STEPS))
-            icis.synthesize(task, authors, device="cpu", progress=sample)
+            method.synthesize(task, authors, device="cpu", progress=sample)
         except Stopped:
             pass
         faithful = (time.perf_counter() - began) / SAMPLE_STEPS * mean(steps)
         began = time.perf_counter()
-        icis.synthesize(task, icis.Settings(), device="cpu", progress=Progress())
+        method.synthesize(task, method.Settings(), device="cpu", progress=Progress())
         ratios.append(faithful / (time.perf_counter() - began))
         print(f"faithful {faithful:.0f} s ({mean(steps):.0f} steps), {ratios[-1]:.0f} times fast")
     print(f"on {torch.get_num_threads()} threads, mean of the ratios {mean(ratios):.0f}")

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from models import catalogue
-from models.auto import AUTO, Wish, solve
-from models.head import Head
+from models.heads.head import Head
 from models.metrics import Gzsl
 from models.progress import Progress
+from models.selection.solve import AUTO, Wish, solve
 from models.task import Task
 from tests.benchmarks.data import Lite0, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, score

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean
 
 from models import catalogue
-from models.auto import AUTO
+from models.selection.solve import AUTO
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.faithful import run_faithful
 from tests.benchmarks.family import Measured, Plan, cell, measure

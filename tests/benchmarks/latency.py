@@ -12,8 +12,8 @@ import httpx
 
 from tests.benchmarks.served import SEEN, served, upload_head
 from tests.service.files import class_names, vectors
-from workers.calls import connect
-from workers.ledger import Ledger
+from workers.ledger.ledger import Ledger
+from workers.ledger.scripts import connect
 
 JOBS = 100
 WARM_UP = 5

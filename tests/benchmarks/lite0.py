@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 from models import catalogue
-from models.auto import AUTO, Wish, solve
-from models.calibration import equal_distance
-from models.head import Head
-from models.inject import inject
+from models.heads.extend import inject
+from models.heads.head import Head
+from models.heads.rows import equal_distance
+from models.heads.semantic import SemanticHead
 from models.metrics import Gzsl, evaluate
 from models.progress import Progress
-from models.semantic_head import SemanticHead
+from models.selection.solve import AUTO, Wish, solve
 from models.task import Task
 from tests.benchmarks.data import Lite0, bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.texts import encode_texts

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from models.attribute_head import AttributeHead
-from models.methods import msdn
+from models.heads.attribute import AttributeHead
+from models.methods.msdn import method
+from models.methods.msdn.settings import Settings
 from models.metrics import evaluate
-from models.msdn_settings import Settings
 from models.progress import Progress
 from tests.models.planted_regions import Plan, Planted, plant
 
@@ -34,7 +34,7 @@ ABLATION: dict[str, dict[str, Any]] = {
 def fit(planted: Planted, settings: Mapping[str, Any]) -> AttributeHead:
     """Train on a planted task."""
     parsed = Settings.model_validate(settings)
-    return msdn.synthesize(planted.task, parsed, device="cpu", progress=Progress())
+    return method.synthesize(planted.task, parsed, device="cpu", progress=Progress())
 
 
 def figures(planted: Planted, head: AttributeHead) -> dict[str, float]:

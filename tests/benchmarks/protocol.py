@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from models import catalogue
-from models.auto import AUTO, Wish, solve
 from models.errors import InjectionError
-from models.head import Head
-from models.inject import inject
-from models.labelled import Labelled
-from models.native_head import NativeHead
-from models.pictures import look
+from models.features.labelled import Labelled
+from models.features.pictures import look
+from models.heads.extend import inject
+from models.heads.head import Head
+from models.heads.protocol import NativeHead
 from models.progress import Progress
+from models.selection.solve import AUTO, Wish, solve
 from models.task import Task
 from tests.benchmarks import base_classifier
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score

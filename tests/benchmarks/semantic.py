@@ -15,10 +15,10 @@ from statistics import mean
 
 import torch
 
-from models.methods import conse
+from models.heads.semantic import SemanticHead
+from models.methods.conse import method
 from models.metrics import Gzsl, evaluate
 from models.progress import Progress
-from models.semantic_head import SemanticHead
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.expected import Case, embeddings_of, lite0_cases
 from tests.benchmarks.lite0 import report_line
@@ -36,15 +36,15 @@ def main(arguments: Sequence[str]) -> None:
         print("skipped: HEADGRAFT_BENCH_DATA is not set")
         return
     for centre in (True, False):
-        settings = conse.Settings(centre=centre)
+        settings = method.Settings(centre=centre)
         _measure(folder, options.embedding, options.folds, settings)
 
 
-def _measure(folder: Path, embedding: str, folds: int, settings: conse.Settings) -> None:
+def _measure(folder: Path, embedding: str, folds: int, settings: method.Settings) -> None:
     chosen, plain, best, seconds = [], [], [], []
     for case in lite0_cases(folder, embeddings_of(folder, embedding), range(folds)):
         began = time.perf_counter()
-        head = conse.synthesize(case.task, settings, device="cpu", progress=Progress())
+        head = method.synthesize(case.task, settings, device="cpu", progress=Progress())
         seconds.append(time.perf_counter() - began)
         chosen.append(_score(case, head, head.unseen_offset))
         plain.append(_score(case, head, 0.0))

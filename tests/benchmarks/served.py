@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from service import redis_server
+from service.local import redis_server
 from tests.processes import Processes, eventually
 from tests.service.files import checkpoint, class_names, head_tensors, parts
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from models import catalogue, checkpoint
+from models import catalogue
+from models.heads import checkpoint
 from models.progress import Progress
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, run_fold
-from workers.evaluation import Question, answer
+from workers.evaluate.score import Question, answer
 
 
 def test_a_written_head_should_score_as_the_benchmark_does(tmp_path: Path) -> None:

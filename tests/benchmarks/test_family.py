@@ -2,7 +2,7 @@
 
 import torch
 
-from models.head import Head
+from models.heads.head import Head
 from models.metrics import Gzsl
 from tests.benchmarks.data import Lite0
 from tests.benchmarks.family import cell, fewer, score_kept

@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import save_file
 
 from models import catalogue
-from models.inject import inject
-from models.labelled import Labelled
+from models.features.labelled import Labelled
+from models.heads.extend import inject
 from models.progress import Progress
 from tests import xlsa17_files
 from tests.benchmarks import base_classifier, protocol
 from tests.benchmarks.base_classifier import Recipe
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
-from workers.evaluation import Question, answer
+from workers.evaluate.score import Question, answer
 
 
 @pytest.fixture(scope="module")

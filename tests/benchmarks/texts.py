@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from models.encoders import encode_classes, load
+from models.embeddings.encoders import encode_classes, load
 from tests.benchmarks.data import read_class_names, read_descriptions
 
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.head import Head
-from models.labelled import Labelled
+from models.features.labelled import Labelled
+from models.heads.head import Head
+from models.heads.protocol import NativeHead
 from models.metrics import Gzsl, evaluate
-from models.native_head import NativeHead
 from models.task import Task
-from workers import xlsa17
+from workers.evaluate import xlsa17
 
 PICTURES_FILE = "res101.mat"
 

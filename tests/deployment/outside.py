@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service import redis_server
+from service.local import redis_server
 from tests.deployment import compose, dockerfiles, programs
 from tests.deployment.compose import ROOT, Document
 from tests.processes import eventually, free_port

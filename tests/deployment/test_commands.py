@@ -66,7 +66,11 @@ def test_the_commands_should_run_the_package_as_the_images_install_it(
     host: Outside, node: compose.Document
 ) -> None:
     part = host.start(node, "redis")
-    words = [sys.executable, "-c", "import workers.ledger; print(workers.ledger.__file__)"]
+    words = [
+        sys.executable,
+        "-c",
+        "import workers.ledger.ledger; print(workers.ledger.ledger.__file__)",
+    ]
     said = subprocess.run(
         words, env=part.environment, cwd="/", capture_output=True, text=True, check=True
     )

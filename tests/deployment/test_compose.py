@@ -6,12 +6,12 @@ from importlib import metadata
 
 import pytest
 
-from service import redis_server
+from service.local import redis_server
 from tests.deployment import compose
 from tests.deployment.compose import FILES, NODE, REMOTE_ACCESS, REMOTE_WORKERS, ComposeError
 from tests.deployment.conftest import VARIABLES
 from workers.config import WorkerSettings
-from workers.parent import KILL_AFTER_SECONDS
+from workers.process.parent import KILL_AFTER_SECONDS
 
 EXAMPLE = compose.ROOT / "docker" / "example.env"
 WORKERS = ("worker", "worker-cpu")

@@ -20,9 +20,9 @@ from tests.deployment.compose import NODE
 from tests.deployment.conftest import API_KEY, VARIABLES
 from tests.deployment.outside import SECOND_PORT, Outside, Part
 from tests.processes import eventually
-from workers.calls import connect
-from workers.janitor import Janitor
-from workers.ledger import Ledger
+from workers.ledger.ledger import Ledger
+from workers.ledger.scripts import connect
+from workers.process.janitor import Janitor
 from workers.store import CHUNK_BYTES, Store, StoreError
 
 STORE = "s3://headgraft/artifacts"

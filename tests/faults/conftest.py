@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from service import redis_server
-from service.redis_server import RedisServer
+from service.local import redis_server
+from service.local.redis_server import RedisServer
 from tests import checkpoints
 from tests.processes import Processes, eventually
-from workers.calls import connect
-from workers.jobs import Record
-from workers.ledger import Ledger
+from workers.jobs.spec import Record
+from workers.ledger.ledger import Ledger
+from workers.ledger.scripts import connect
 from workers.store import Store
 
 SITE = Path(__file__).parent / "site"
@@ -104,7 +104,7 @@ class Bench:
         flag = self.folder / f"{point}-{action}"
         return {"HEADGRAFT_FAULT": f"{point}:{action}:{flag}"}, flag
 
-    def log(self, module: str = "workers.parent") -> list[dict[str, Any]]:
+    def log(self, module: str = "workers.process.parent") -> list[dict[str, Any]]:
         """Return what a module's processes logged."""
         lines = self.processes.log(module).read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.service.files import FEATURES, SEEN, class_names, head_tensors
-from workers.safetensors_header import DTYPE_BITS
+from workers.formats.safetensors import DTYPE_BITS
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Pairs = list[tuple[str, Any]]

@@ -18,15 +18,15 @@ from typing import Any
 import httpx
 import psutil
 
-from service import redis_server
+from service.local import redis_server
 from tests import checkpoints, keyspace
 from tests.faults.follower import Follower
 from tests.fundamentals import client
 from tests.processes import Processes, eventually
-from workers.calls import connect
-from workers.janitor import Janitor
-from workers.jobs import Record
-from workers.ledger import GROUP, Ledger
+from workers.jobs.spec import Record
+from workers.ledger.ledger import GROUP, Ledger
+from workers.ledger.scripts import connect
+from workers.process.janitor import Janitor
 from workers.store import Store
 
 WORKERS = 3
@@ -181,7 +181,7 @@ class Storm:
         lost = set(followed) - {record.id for record in records}
         self.count.wrong += [f"{job}: accepted, and gone" for job in lost]
         self.count.wrong += self._lasting()
-        log = self.processes.log("workers.parent").read_text()
+        log = self.processes.log("workers.process.parent").read_text()
         self.count.refused = log.count('"answer": "lost"') + log.count('"answer": "cancelled"')
 
     def _entries(self, record: Record) -> list[str]:

@@ -18,7 +18,7 @@ from tests.faults.mutations import checkpoints
 from tests.processes import Processes
 from tests.sending import CONTENT_TYPE, ENDING, part
 from tests.service.files import injection, stored
-from workers.ledger import Ledger
+from workers.ledger.ledger import Ledger
 
 EXAMPLES = 10_000
 CODES = {"invalid_checkpoint", "invalid_request", "too_large"}

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.submission import METHODS_FILE
+from service.injections.rules import METHODS_FILE
 from tests.processes import Processes
 from tests.service.files import (
     FEATURES,
@@ -22,7 +22,7 @@ from tests.service.files import (
     stored,
     submit,
 )
-from workers.ledger import Ledger
+from workers.ledger.ledger import Ledger
 
 NAN, INF = float("nan"), float("inf")
 METHODS = json.loads(METHODS_FILE.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from tests import checkpoints
 from tests.faults.conftest import Bench
 from tests.fundamentals import client
 from tests.processes import eventually
-from tests.workers import torch_files
+from tests.workers.torch_files import files
 
 MIB = 1 << 20
 LIMITS = {"HEADGRAFT_CONVERT_SECONDS": "2", "HEADGRAFT_CONVERT_MEMORY_BYTES": str(200 * MIB)}
@@ -38,14 +38,14 @@ def ended(bench: Bench, file: Path) -> dict[str, Any]:
 def confined(bench: Bench) -> list[psutil.Process]:
     """Return the processes that read torch files for the worker."""
     worker = bench.processes.started[-1]
-    return torch_files.readers(psutil.Process(worker.pid))
+    return files.readers(psutil.Process(worker.pid))
 
 
 def test_a_torch_file_should_come_back_extended_with_its_rows_untouched(
     running: Bench, tmp_path: Path
 ) -> None:
     old = checkpoints.tensors(dtype=torch.bfloat16)
-    job = ended(running, torch_files.write(tmp_path / "in.pth", {"state_dict": old, "epoch": 9}))
+    job = ended(running, files.write(tmp_path / "in.pth", {"state_dict": old, "epoch": 9}))
     assert job["status"] == "succeeded", job["error"]
     url = running.processes.url
     new = load_file(client.download(url, job["id"], tmp_path / "out.safetensors"))
@@ -71,9 +71,9 @@ def test_files_that_harm_their_reader_should_fail_and_leave_the_warm_worker_aliv
     running: Bench, tmp_path: Path
 ) -> None:
     harmful = {
-        "bytes of memory": torch_files.bomb(tmp_path / "eats-memory.pt", 600 * MIB),
-        "longer than 2 s": torch_files.endless(tmp_path / "never-ends.pt"),
-        "'posix.system'": torch_files.forbidden(tmp_path / "runs-a-command.pt"),
+        "bytes of memory": files.bomb(tmp_path / "eats-memory.pt", 600 * MIB),
+        "longer than 2 s": files.endless(tmp_path / "never-ends.pt"),
+        "'posix.system'": files.forbidden(tmp_path / "runs-a-command.pt"),
     }
     jobs = {sign: post(running, file) for sign, file in harmful.items()}
     after = client.wait(
@@ -93,7 +93,7 @@ def test_files_that_harm_their_reader_should_fail_and_leave_the_warm_worker_aliv
 def test_cancelling_should_end_a_conversion_within_a_second(bench: Bench, tmp_path: Path) -> None:
     bench.processes.start_api()
     bench.processes.start_worker()
-    job = post(bench, torch_files.endless(tmp_path / "never-ends.pt"))
+    job = post(bench, files.endless(tmp_path / "never-ends.pt"))
     eventually(lambda: confined(bench), 60, "the conversion runs")
     client.cancel(bench.processes.url, job)
     assert eventually(lambda: not confined(bench), 5, "the conversion ends") < 1.5
@@ -103,10 +103,10 @@ def test_cancelling_should_end_a_conversion_within_a_second(bench: Bench, tmp_pa
 def test_a_killed_worker_should_take_its_conversion_with_it(bench: Bench, tmp_path: Path) -> None:
     bench.processes.start_api()
     worker = bench.processes.start_worker()
-    post(bench, torch_files.endless(tmp_path / "never-ends.pt"))
+    post(bench, files.endless(tmp_path / "never-ends.pt"))
     eventually(lambda: confined(bench), 60, "the conversion runs")
     [reader] = confined(bench)
     eventually(lambda: reader.cpu_times().user > 4, 60, "it is past its imports")
     for child in bench.processes.children(worker):
         psutil.Process(child).kill()
-    eventually(lambda: not torch_files.reads(reader), 5, "the conversion ends")
+    eventually(lambda: not files.reads(reader), 5, "the conversion ends")

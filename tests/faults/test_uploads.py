@@ -24,7 +24,7 @@ from tests.service.files import (
     submit,
     vectors,
 )
-from workers.ledger import Ledger
+from workers.ledger.ledger import Ledger
 
 KEY = "a-key-of-at-least-16"
 AUTHORIZED = f"Authorization: Bearer {KEY}"

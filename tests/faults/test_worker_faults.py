@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.conftest import Bench
 from tests.processes import eventually
-from workers.jobs import Record
+from workers.jobs.spec import Record
 
 
 def test_a_method_that_kills_its_process_should_fail_after_three_attempts(bench: Bench) -> None:

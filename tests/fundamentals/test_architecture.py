@@ -13,25 +13,10 @@ from tests import readme
 
 ROOT = Path(__file__).parents[2]
 OURS = ("service", "workers", "models")
-SERVICE_MAY_USE = {
-    "calls",
-    "environment",
-    "events",
-    "find_head",
-    "header",
-    "jobs",
-    "ledger",
-    "logs",
-    "presence",
-    "processes",
-    "quota",
-    "safetensors_header",
-    "store",
-    "urls",
-}
+SERVICE_MAY_USE = {"jobs", "formats", "ledger", "store", "logs", "processes", "urls", "environment"}
 NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")
 # What is given a torch module may import torch then, in a function: it is installed where one is.
-LATE_TORCH = {"service/client_networks.py"}
+LATE_TORCH = {"service/client/networks.py"}
 FORBIDDEN_FILES = {"utils.py", "common.py", "helpers.py", "base.py"}
 LINES_MAX = 300
 HOPS = 6
@@ -231,11 +216,11 @@ def copy(tmp_path: Path) -> Path:
     ("package", "line"),
     [
         ("service", "import torch"),
-        ("service", "from workers.run import run_job"),
-        ("service", "from models.head import Head"),
-        ("service", "from workers import keeper"),
+        ("service", "from workers.run.job import run_job"),
+        ("service", "from models.heads.head import Head"),
+        ("service", "from workers.process import lease"),
         ("workers", "import service.app"),
-        ("models", "from workers.ledger import Ledger"),
+        ("models", "from workers.ledger.ledger import Ledger"),
     ],
 )
 def test_a_planted_forbidden_import_should_be_seen(copy: Path, package: str, line: str) -> None:
@@ -250,25 +235,25 @@ def test_a_planted_forbidden_import_should_be_seen(copy: Path, package: str, lin
 def test_torch_imported_early_should_be_seen_where_it_may_be_imported_late(
     copy: Path, line: str
 ) -> None:
-    late = copy / "service" / "client_networks.py"
+    late = copy / "service" / "client" / "networks.py"
     late.write_text(f"{late.read_text()}\n\n{line}\n")
-    assert [problem for problem in import_problems(copy) if "client_networks.py" in problem]
+    assert [problem for problem in import_problems(copy) if "client/networks.py" in problem]
 
 
 def test_what_is_imported_late_should_be_torch_alone(copy: Path) -> None:
-    late = copy / "service" / "client_networks.py"
+    late = copy / "service" / "client" / "networks.py"
     late.write_text(f"{late.read_text()}\n\ndef late() -> None:\n    import torchvision\n")
     assert [problem for problem in import_problems(copy) if "torchvision" in problem]
 
 
 def test_a_planted_shared_module_should_be_no_complaint(copy: Path) -> None:
-    (copy / "service" / "planted.py").write_text("from workers.ledger import Ledger\n")
+    (copy / "service" / "planted.py").write_text("from workers.ledger.ledger import Ledger\n")
     assert import_problems(copy) == []
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("workers/ledger.py ", "workers/ledgers.py"), ("`HEADGRAFT_PORT`", "`HEADGRAFT_DOOR`")],
+    [("workers/store.py ", "workers/stores.py "), ("`HEADGRAFT_PORT`", "`HEADGRAFT_DOOR`")],
 )
 def test_a_wrong_file_tree_or_table_should_be_seen(copy: Path, old: str, new: str) -> None:
     written = copy / "README.md"
@@ -286,23 +271,24 @@ def test_a_file_that_the_tree_lacks_should_be_seen(copy: Path) -> None:
     ("file", "old", "new", "problem"),
     [
         (
-            "workers/ledger.py",
+            "workers/ledger/ledger.py",
             "def create(",
             "def make(",
-            "there is no workers/ledger.py:Ledger.create",
+            "there is no workers/ledger/ledger.py:Ledger.create",
         ),
         (
-            "workers/attempt.py",
+            "workers/process/attempt.py",
             "ledger.succeed(",
             "ledger.end(",
-            "workers/attempt.py:Attempt._answer does not call workers/ledger.py:Ledger.succeed",
+            "workers/process/attempt.py:Attempt._answer does not call "
+            "workers/ledger/ledger.py:Ledger.succeed",
         ),
         (
-            "service/injections.py",
-            "service.injection_intake import",
-            "service.intake import",
-            "service/injections.py:create_injection does not call "
-            "service/injection_intake.py:take_injection",
+            "service/injections/routes.py",
+            "service.injections.create import",
+            "service.uploads.intake import",
+            "service/injections/routes.py:create_injection does not call "
+            "service/injections/create.py:take_injection",
         ),
     ],
 )

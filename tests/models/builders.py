@@ -3,10 +3,10 @@
 import torch
 from torch.nn.functional import normalize
 
-from models.attribute_head import AttributeHead
-from models.head import Head, Metric
-from models.msdn_networks import Maps
-from models.regions import HeldRegions
+from models.features.regions import HeldRegions
+from models.heads.attribute import AttributeHead
+from models.heads.head import Head, Metric
+from models.methods.msdn.networks import Maps
 from models.task import Task
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.encoders import CONFIG_FILE
-from models.torchvision_ops import import_torchvision
+from models.embeddings.encoders import CONFIG_FILE
+from models.embeddings.torchvision_ops import import_torchvision
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,

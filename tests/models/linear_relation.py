@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.head import Head
+from models.heads.head import Head
 from models.task import Task
 
 

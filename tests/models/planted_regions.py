@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.head import Head
-from models.regions import HeldRegions
+from models.features.regions import HeldRegions
+from models.heads.head import Head
 from models.task import Attributes, Task
 
 

@@ -15,7 +15,9 @@ METHODS_JSON = Path(__file__).parents[2] / "service" / "methods.json"
 
 
 def test_every_module_in_the_methods_folder_should_be_a_method() -> None:
-    files = {path.stem for path in Path(ridge.__file__).parent.glob("*.py")} - {"__init__"}
+    folder = Path(ridge.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    files |= {path.parent.name for path in folder.glob("*/method.py")}
 
     assert set(catalogue.names()) == files
 

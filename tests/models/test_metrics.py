@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.head import Head
+from models.heads.head import Head
 from models.metrics import evaluate, harmonic_mean
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from models.text_tower import TextTower
-from models.torchvision_ops import import_torchvision
+from models.embeddings.text_tower import TextTower
+from models.embeddings.torchvision_ops import import_torchvision
 from tests.models.conftest import TINY
 
 # What each kind adds to the tiny model's text settings.

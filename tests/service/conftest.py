@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.processes import Processes
-from workers.ledger import Ledger
+from workers.ledger.ledger import Ledger
 
 KEYS = {"ada": "a-key-of-at-least-16", "grace": "another-key-of-16-up"}
 

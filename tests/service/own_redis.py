@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service import redis_server
+from service.local import redis_server
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from service import redis_server
+from service.local import redis_server
 from tests.processes import Processes, eventually
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import schemathesis
 from schemathesis.transport.serialization import Binary
 
-from service.submission import read_methods
-from tests.service.feature_files import feature_tensors
+from service.injections.rules import read_methods
 from tests.service.files import Tensors, checkpoint, numbers
+from tests.service.uploads.feature_files import feature_tensors
 
 HEAD_VARIABLE = "HEADGRAFT_TEST_HEAD"  # the id of an uploaded head of `NAMES`
 KEY, RESUME = "Idempotency-Key", "Last-Event-ID"

@@ -12,8 +12,8 @@ import pytest
 from tests import api_examples, api_page, checkpoints, features
 from tests.api_examples import EXAMPLES, Example
 from tests.processes import Processes
-from tests.service.owned import document, operations
 from tests.service.product import product
+from tests.service.web.owned import document, operations
 
 # Behind everything else that curl says, so that the examples need not ask for it.
 SETTINGS = 'write-out = "\\n%{http_code}"\n'

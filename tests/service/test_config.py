@@ -3,8 +3,8 @@
 import pytest
 
 from service.config import ServiceSettings
-from service.key_limits import limits_of
-from service.webhook_policy import policy_of
+from service.web.key_limits import limits_of
+from service.webhooks.policy import policy_of
 from workers import environment
 from workers.environment import ConfigError
 

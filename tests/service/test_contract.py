@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import redis_server
+from service.local import redis_server
 from tests.processes import Processes, eventually
 from tests.service import sound_bodies
 from tests.service.conftest import KEYS

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 import redis
 
-from service import kept, keyring, webhook_records
-from service.key_limits import KeyLimits
-from service.request_rate import count
-from service.webhook_records import Webhook
+from service.uploads import repository
+from service.web import created_keys
+from service.web.key_limits import KeyLimits
+from service.web.request_rate import count
+from service.webhooks import records
+from service.webhooks.records import Webhook
 from tests.service.own_redis import redis_url
-from tests.workers.test_ledger import begin, create
-from workers.calls import connect
-from workers.jobs import HeadRecord
-from workers.ledger import Ledger
-from workers.quota import Reservation
+from tests.workers.ledger.test_ledger import begin, create
+from workers.jobs.quota import Reservation
+from workers.jobs.spec import HeadRecord
+from workers.ledger.ledger import Ledger
+from workers.ledger.scripts import connect
 
 __all__ = ["redis_url"]
 
@@ -48,29 +50,27 @@ def test_a_strangers_key_should_be_out_of_reach(limited: Ledger) -> None:
 @pytest.mark.parametrize("name", ["", "DIGEST"], ids=["without a key", "with a key"])
 def test_a_job_should_run_and_go(limited: Ledger, name: str) -> None:
     reservation = Reservation(limited.key("answer", name), "n", "f") if name else Reservation()
-    webhook = webhook_records.create(limited, "ada", "https://93.184.215.14/", ["injection.failed"])
+    webhook = records.create(limited, "ada", "https://93.184.215.14/", ["injection.failed"])
     assert isinstance(webhook, Webhook)
     create(limited)
     begin(limited)
     assert limited.release("inj_1", "t1") == "ok"
     assert limited.cancel("inj_1", reservation) == "ok"
     assert limited.remove("inj_1", "ada")
-    kept.keep(limited, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
-    kept.forget(limited, HeadRecord, "head_1", "ada")
+    repository.keep(limited, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
+    repository.forget(limited, HeadRecord, "head_1", "ada")
 
 
 def test_webhooks_and_keys_should_work(limited: Ledger) -> None:
-    webhook = webhook_records.create(
-        limited, "ada", "https://93.184.215.14/", ["injection.cancelled"]
-    )
+    webhook = records.create(limited, "ada", "https://93.184.215.14/", ["injection.cancelled"])
     assert isinstance(webhook, Webhook)
-    assert webhook_records.rotate(limited, webhook.id, 60) == "rotated"
+    assert records.rotate(limited, webhook.id, 60) == "rotated"
     create(limited)
     limited.cancel("inj_1")
-    claimed = webhook_records.claim(limited, 60)
+    claimed = records.claim(limited, 60)
     assert claimed is not None
-    assert webhook_records.settle(limited, claimed, answer=200, error=None, pause_seconds=None)
-    webhook_records.forget(limited, webhook)
-    key, text = keyring.create(limited, "ada", "", KeyLimits())
-    assert keyring.find(limited, text) == key
+    assert records.settle(limited, claimed, answer=200, error=None, pause_seconds=None)
+    records.forget(limited, webhook)
+    key, text = created_keys.create(limited, "ada", "", KeyLimits())
+    assert created_keys.find(limited, text) == key
     assert count(limited, key.id, 2).is_allowed

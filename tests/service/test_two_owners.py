@@ -11,7 +11,7 @@ from service.app import create_app
 from service.config import ServiceSettings
 from tests.processes import Processes
 from tests.service.files import problem
-from tests.service.owned import (
+from tests.service.web.owned import (
     MAKERS,
     REFERENCES,
     Operation,
@@ -23,7 +23,7 @@ from tests.service.owned import (
     unknown,
     untestable,
 )
-from workers.ledger import Ledger
+from workers.ledger.ledger import Ledger
 from workers.store import Store
 
 DOCUMENT = document()

@@ -22,10 +22,10 @@ SOUND = {
 }
 PROGRAMS = {
     "API": ["-m", "service.server"],
-    "worker": ["-m", "workers.parent"],
-    "child": ["-m", "workers.child", "cpu"],
-    "janitor": ["-m", "workers.janitor"],
-    "health": ["-m", "workers.health"],
+    "worker": ["-m", "workers.process.parent"],
+    "child": ["-m", "workers.process.child", "cpu"],
+    "janitor": ["-m", "workers.process.janitor"],
+    "health": ["-m", "workers.process.health"],
 }
 Environment = dict[str, str | None]
 WRONG: dict[str, Environment] = {
@@ -80,7 +80,7 @@ def test_a_wrong_setting_should_be_one_line_that_names_it(
 def test_a_command_should_name_a_wrong_setting_in_one_line(
     tmp_path: Path, command: str, url: str
 ) -> None:
-    arguments = ["-m", "service.cli", *command.split()]
+    arguments = ["-m", "service.cli.main", *command.split()]
 
     done = ran(arguments, tmp_path, {"HEADGRAFT_REDIS_URL": url})
 
@@ -92,7 +92,7 @@ def test_a_command_should_name_a_wrong_setting_in_one_line(
 
 
 def test_up_should_name_a_wrong_setting_of_its_worker(tmp_path: Path) -> None:
-    arguments = ["-m", "service.cli", "up", "--port=0"]
+    arguments = ["-m", "service.cli.main", "up", "--port=0"]
     wrong: Environment = {"HEADGRAFT_GRACE_SECONDS": "long", "HEADGRAFT_REDIS_URL": None}
 
     done = ran(arguments, tmp_path, wrong)
@@ -102,7 +102,9 @@ def test_up_should_name_a_wrong_setting_of_its_worker(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", [PROGRAMS["health"], ["-m", "service.cli", "keys", "list"]])
+@pytest.mark.parametrize(
+    "command", [PROGRAMS["health"], ["-m", "service.cli.main", "keys", "list"]]
+)
 def test_a_redis_that_is_away_should_be_told_without_its_password(
     tmp_path: Path, command: list[str]
 ) -> None:
@@ -128,10 +130,10 @@ def test_no_log_should_hold_a_password_while_redis_and_store_are_away(tmp_path: 
         },
     )
     processes.start("service.server")
-    processes.start("workers.child", "cpu")
-    processes.start("workers.janitor")
+    processes.start("workers.process.child", "cpu")
+    processes.start("workers.process.janitor")
     try:
-        for module in ("workers.child", "workers.janitor"):
+        for module in ("workers.process.child", "workers.process.janitor"):
             log = processes.log(module)
             eventually(lambda log=log: "127.0.0.1:1" in log.read_text(), 60, module)  # type: ignore[misc]
         server = processes.log("service.server")

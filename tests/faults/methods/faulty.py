@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.head import Head
+from models.heads.head import Head
 from models.progress import Progress
 from models.task import Task
 

@@ -3,7 +3,7 @@
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.head import Head
+from models.heads.head import Head
 from models.progress import Progress
 from models.task import Task
 

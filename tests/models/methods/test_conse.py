@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from models.head import Head
-from models.methods.conse import Settings, synthesize
+from models.heads.head import Head
+from models.heads.semantic import SemanticHead
+from models.methods.conse.method import Settings, synthesize
 from models.metrics import evaluate
 from models.progress import Progress
-from models.semantic_head import SemanticHead
 from models.task import Task
 from tests.models.builders import make_head, make_task
 

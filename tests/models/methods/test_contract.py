@@ -12,13 +12,13 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from models import catalogue
+from models.embeddings.text_tower import TextTower
 from models.errors import InjectionError
-from models.head import Head
-from models.pictures import Pictures
+from models.features.pictures import Pictures
+from models.features.regions import HeldRegions
+from models.heads.head import Head
 from models.progress import Progress, Stopped
-from models.regions import HeldRegions
 from models.task import Attributes, Task
-from models.text_tower import TextTower
 from tests.models import builders
 from tests.models.builders import make_head
 from tests.models.towers import make_tower

@@ -2,7 +2,7 @@
 
 import torch
 
-from models.head import Head
+from models.heads.head import Head
 from models.methods.costa import Settings, synthesize
 from models.progress import Progress
 from models.task import Task

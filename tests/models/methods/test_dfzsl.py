@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from models.dfzsl import Stages, run
 from models.errors import InjectionError
-from models.methods.dfzsl import Settings, synthesize
+from models.methods.dfzsl.method import Settings, synthesize
+from models.methods.dfzsl.stages import Stages, run
 from models.progress import Progress, ignore
 from models.task import Task
 from tests.models.builders import make_head, make_task

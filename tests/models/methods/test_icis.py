@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
-from models.head import Head
-from models.methods.icis import Settings, synthesize
+from models.heads.head import Head
+from models.methods.icis.method import Settings, synthesize
 from models.progress import Progress
 from models.task import Task
 from tests.models.builders import make_task

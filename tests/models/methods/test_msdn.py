@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from models.attribute_head import AttributeHead
 from models.errors import InjectionError
-from models.methods.msdn import Settings, synthesize
+from models.heads.attribute import AttributeHead
+from models.methods.msdn.method import Settings, synthesize
 from models.metrics import evaluate
 from models.progress import Progress
 from models.task import Attributes, Task

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.errors import InjectionError
-from models.head import Head
+from models.heads.head import Head
 from models.methods.ridge import Settings, synthesize
 from models.progress import Progress
 from models.task import Task

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from models.errors import InjectionError
-from models.head import Head
-from models.methods.ship import NEEDS, Settings, half_and_half, synthesize
+from models.heads.head import Head
+from models.methods.ship.method import NEEDS, Settings, half_and_half, synthesize
 from models.progress import Progress
 from models.task import Task
 from tests.models.builders import make_task

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from models.head import Head
-from models.methods.smo import Settings, synthesize
+from models.heads.head import Head
+from models.methods.smo.method import Settings, synthesize
 from models.progress import Progress, Stopped
 from models.task import Task
 from tests.models.builders import make_head, make_task

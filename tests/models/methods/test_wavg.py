@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from models.head import Head
+from models.heads.head import Head
 from models.methods.wavg import Settings, synthesize
 from models.progress import Progress
 from models.task import Task

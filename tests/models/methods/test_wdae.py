@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from models.methods.wdae import Settings, synthesize
+from models.methods.wdae.method import Settings, synthesize
 from models.progress import Progress
 from models.task import Task
 from tests.models.builders import make_head, make_task

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.head import Head
-from models.methods.zlap import Settings, synthesize
+from models.heads.head import Head
+from models.methods.zlap.method import Settings, synthesize
 from models.progress import Progress
 from models.task import Task
 from tests.models.builders import make_head, make_task

@@ -1,0 +1,36 @@
+"""Makes new rows as mixes of seen rows; it does not know how the mix was chosen."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from models.embeddings.normalise import points
+from models.heads.head import Head
+from models.heads.rows import regression_rows, restore_norms
+from models.task import Task
+
+Rescale = Literal["none", "seen", "release"]
+
+
+def unit_embeddings(task: Task, device: str | torch.device) -> tuple[Tensor, Tensor]:
+    """Return the seen (S, A) and unseen (U, A) class embeddings at unit length, in float64."""
+    return points(task, device, torch.float64, centre=False)
+
+
+def mixed_head(task: Task, weights_US: Tensor, rescale: Rescale) -> Head:
+    """Mix theta by the weights, one row per unseen class in order; bias is mixed like the rest.
+
+    `rescale`: leave the rows as they are ("none"), give each the seen rows' mean norm ("seen"),
+    or divide all by 10 times their own mean norm ("release"); [w ; b] together.
+    """
+    rows_SK = regression_rows(task.head, weights_US.device)
+    rows_UK = weights_US @ rows_SK
+    if rescale == "seen":
+        rows_UK = normalize(rows_UK) * rows_SK.norm(dim=1).mean()
+    elif rescale == "release":
+        # What one class gets then depends on the others, so it is nobody's default.
+        mean_norm = rows_UK.norm(dim=1).mean().clamp_min(torch.finfo(rows_UK.dtype).tiny)
+        rows_UK = rows_UK / (10 * mean_norm)
+    return task.head.with_rows(restore_norms(rows_UK, task.head), task.unseen_class_names)

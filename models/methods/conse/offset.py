@@ -1,0 +1,84 @@
+"""Chooses the offset of new classes in a semantic head, from hidden seen classes.
+
+It looks at no picture. Features are drawn in unknown units, and made so long that the head's mean
+confidence in its answers is the accuracy it is taken to have.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from models.heads.head import Head
+from models.selection.trade_off import weighted_mean
+from models.synthesis.simulated_features import draw
+
+ACCURACY = 0.85  # assumed of the head
+CLASSES_MIN = 5
+GROUPS = 3
+STEPS = 401
+BISECTIONS = 40
+
+Contest = tuple[Tensor, Tensor, Tensor]
+
+
+def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: float) -> float:
+    """Return what to add to new classes' cosines for the best expected H.
+
+    `embeddings_SA` are unit; `unseen` is how many classes are added. 0 where too few seen classes
+    are there to hide some.
+    """
+    if head.class_count < CLASSES_MIN:
+        return 0.0
+    weight_SD = head.weight.float()
+    weight_SD = normalize(weight_SD) if head.metric == "cosine" else weight_SD
+    features = draw(weight_SD, ACCURACY)
+    scores_NS = features.scores(weight_SD)
+    logits_NS = scores_NS * _length(scores_NS, features.head_accuracy) / temperature
+    played = [
+        _play(logits_NS, embeddings_SA, features.labels_N, hidden_S)
+        for hidden_S in _groups(head.class_count, unseen)
+    ]
+    gap_N, right_N, new_N = (torch.cat(part) for part in zip(*played, strict=True))
+    return _best(gap_N, right_N, new_N)
+
+
+def _groups(seen: int, unseen: int) -> list[Tensor]:
+    """Mark groups of classes to hide (S,), each as large as the classes to add if there are."""
+    order_S = torch.randperm(seen, generator=torch.Generator().manual_seed(0))
+    size = min(unseen, seen // GROUPS)
+    places_S = torch.empty_like(order_S).scatter_(0, order_S, torch.arange(seen))
+    return [places_S // size == group for group in range(GROUPS)]
+
+
+def _length(scores_NS: Tensor, accuracy: float) -> float:
+    """Find the factor that makes the mean of the best class's chance the accuracy."""
+    typical = float(scores_NS.std().clamp_min(torch.finfo(scores_NS.dtype).tiny))
+    low, high = 1e-3 / typical, 1e3 / typical
+    for _ in range(BISECTIONS):
+        middle = (low * high) ** 0.5
+        sure = float((middle * scores_NS).softmax(dim=1).amax(dim=1).mean())
+        low, high = (middle, high) if sure < accuracy else (low, middle)
+    return float((low * high) ** 0.5)
+
+
+def _play(logits_NS: Tensor, embeddings_SA: Tensor, labels_N: Tensor, hidden_S: Tensor) -> Contest:
+    """Hide classes and inject them.
+
+    Returns of each feature by how much the best old class leads the best new one, whether the
+    best of its own side is right, and whether its class is a hidden one.
+    """
+    chance_NS = logits_NS.masked_fill(hidden_S, -torch.inf).softmax(dim=1)
+    cosine_NS = normalize(chance_NS @ embeddings_SA) @ embeddings_SA.T
+    old = cosine_NS.masked_fill(hidden_S, -torch.inf).max(dim=1)
+    new = cosine_NS.masked_fill(~hidden_S, -torch.inf).max(dim=1)
+    new_N = hidden_S[labels_N]
+    answer_N = torch.where(new_N, new.indices, old.indices)
+    return old.values - new.values, answer_N == labels_N, new_N
+
+
+def _best(gap_N: Tensor, right_N: Tensor, new_N: Tensor) -> float:
+    offsets_T = torch.linspace(float(gap_N.min()), float(gap_N.max()), STEPS)
+    new_wins_NT = offsets_T > gap_N[:, None]
+    u_T = (right_N[:, None] & new_wins_NT)[new_N].float().mean(dim=0)
+    s_T = (right_N[:, None] & ~new_wins_NT)[~new_N].float().mean(dim=0)
+    return float(offsets_T[weighted_mean(u_T, s_T, 1.0).argmax()])

@@ -1,0 +1,141 @@
+"""The four stages of dfzsl, one after the other, with what each leaves behind.
+
+DFZSL, AAAI 2024, arXiv 2401.15657. It knows how the stages meet, not what goes on inside them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.errors import InjectionError
+from models.heads.head import Head
+from models.learners import cosine_classifier, prompt_tuning
+from models.learners.logit_adjustment import offsets
+from models.learners.prompt_tuning import Tuned
+from models.methods.dfzsl.settings import Settings
+from models.progress import Report, within
+from models.synthesis import tfvaegan
+from models.synthesis.seen_features import training_features
+from models.synthesis.virtual_features import Virtual
+from models.task import Task
+
+SHARES = (0.3, 0.4, 0.85)  # of the time, when virtual features, tuning and generator are done
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """What each stage left: the last are rows (C, D) of any length, seen classes first."""
+
+    virtual: Virtual
+    tuned: Tuned
+    made_MD: Tensor  # noqa: N815 - shape suffix
+    labels_M: Tensor  # noqa: N815 - shape suffix
+    rows_CD: Tensor  # noqa: N815 - shape suffix
+
+
+def run(task: Task, settings: Settings, *, device: str | torch.device, progress: Report) -> Stages:
+    """Run all stages for class embeddings of the features' size.
+
+    InjectionError where they are of another, or a class loses all its virtual features.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    text_CD = torch.cat([task.class_embeddings_SA, task.unseen_class_embeddings_UA])
+    text_CD = text_CD.to(device, torch.float32)
+    seen = task.head.class_count
+    _check_sizes(task.head, text_CD)
+    virtual = training_features(
+        task, text_CD[:seen], settings.virtual(), within(progress, 0.0, SHARES[0]), generator
+    )
+    tuned = _tune(task, virtual, text_CD, settings, within(progress, *SHARES[:2]), generator)
+    made_MD, labels_M = _make(virtual, tuned.text_CD, task, settings, progress, generator)
+    rows_CD = _classify(virtual, tuned.text_CD, (made_MD, labels_M), settings, progress, generator)
+    return Stages(virtual, tuned, made_MD, labels_M, rows_CD)
+
+
+def _tune(
+    task: Task,
+    virtual: Virtual,
+    text_CD: Tensor,
+    settings: Settings,
+    progress: Report,
+    generator: torch.Generator,
+) -> Tuned:
+    """Tune the text by the virtual features: through the prompt where an encoder is at hand."""
+    features_ND, labels_N = virtual.features_ND, virtual.labels_N
+    recipe = settings.tuning(len(labels_N), encoder=task.text_tower is not None)
+    seen = task.head.class_count
+    if task.text_tower is None:
+        return prompt_tuning.tune_embeddings(
+            text_CD, features_ND, labels_N, recipe, progress, generator, competing=seen
+        )
+    return prompt_tuning.tune(
+        task.text_tower,
+        task.head.class_names + task.unseen_class_names,
+        features_ND,
+        labels_N,
+        recipe,
+        progress,
+        generator,
+        competing=seen,
+    )
+
+
+def _make(
+    virtual: Virtual,
+    text_CD: Tensor,
+    task: Task,
+    settings: Settings,
+    progress: Report,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Make features of unseen classes (M, D), with labels (M,) that count all classes."""
+    unseen = len(task.unseen_class_names)
+    if settings.generator == "tfvaegan":
+        report = within(progress, *SHARES[1:])
+        return tfvaegan.synthesize_features(
+            virtual,
+            text_CD,
+            unseen,
+            settings.gan(),
+            lambda done, loss: report(done, "training generator", loss),
+            generator,
+        )
+    count, S = settings.features_per_class, len(text_CD) - unseen
+    made_MD = text_CD[S:].repeat_interleave(count, dim=0)
+    labels_M = torch.arange(S, len(text_CD), device=text_CD.device)
+    return made_MD, labels_M.repeat_interleave(count)
+
+
+def _classify(
+    virtual: Virtual,
+    text_CD: Tensor,
+    made: tuple[Tensor, Tensor],
+    settings: Settings,
+    progress: Report,
+    generator: torch.Generator,
+) -> Tensor:
+    """Train rows from the text on, on virtual and made features."""
+    report = within(progress, SHARES[2], 1.0)
+    unseen = len(text_CD) - len(virtual.kept_S)
+    offsets_C = torch.zeros(len(text_CD))
+    if settings.adjust:
+        offsets_C = offsets(virtual.kept_S, unseen, settings.r)
+    return cosine_classifier.train_cosine(
+        torch.cat([virtual.features_ND, made[0]]),
+        torch.cat([virtual.labels_N, made[1]]),
+        text_CD,
+        settings.classifier(),
+        offsets_C,
+        lambda done, loss: report(done, "training rows", loss),
+        generator,
+    )
+
+
+def _check_sizes(head: Head, text_CD: Tensor) -> None:
+    if text_CD.shape[1] != head.feature_size:
+        raise InjectionError(
+            f"method 'dfzsl' compares class embeddings with features: they have "
+            f"{text_CD.shape[1]} numbers, the head's rows have {head.feature_size}",
+            pointer="/class_embeddings",
+        )

@@ -1,0 +1,188 @@
+"""Trains the two autoencoders, by the authors' rule of ending or by what hidden classes tell.
+
+It does not know what the rows are for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, cross_entropy, normalize
+
+from models.learners.early_stop import FlatLoss
+from models.methods.icis.autoencoders import Autoencoders, Distance, Terms
+
+FLAT_SLOPE = {"cosine": 2e-3, "mse": 2e-6}  # the authors'
+HIDDEN_MIN = 10  # seen classes: fewer, and none is hidden
+STEPS_BLIND = 40  # where none is hidden; what 900 ImageNet classes need
+LOOK_EVERY = 4  # steps
+PATIENCE = 2  # looks without gain
+LEAST_GAIN = 3e-3  # relative
+TEMPERATURE = 0.05  # of cosines
+Report = Callable[[float, float], None]  # fraction in [0, 1], loss
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The constants of a training; `epochs` is a limit."""
+
+    hidden_size: int
+    layers: int
+    deviation: float
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    loss: Distance
+    terms: Terms
+    seed: int
+    half: bool = False  # compute in bfloat16
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step that was taken, counted from 1, and whether it was its epoch's last."""
+
+    number: int
+    loss: float
+    ends_epoch: bool
+
+
+Ends = Callable[[Autoencoders, Step], bool]
+Took = Callable[[int, float], None]
+
+
+def train_as_authors(
+    embeddings_CA: Tensor, rows_SK: Tensor, recipe: Recipe, report: Report, *, stop: bool = True
+) -> Autoencoders:
+    """Train on all classes (the first S are seen) until the loss is flat, or to the last epoch."""
+    flat, losses = FlatLoss(FLAT_SLOPE[recipe.loss]), list[float]()
+    limit = recipe.epochs * -(-len(embeddings_CA) // recipe.batch_size)
+
+    def ends(_networks: Autoencoders, step: Step) -> bool:
+        losses.append(step.loss)
+        if not step.ends_epoch:
+            return False
+        mean = sum(losses) / len(losses)
+        losses.clear()
+        return stop and flat.add(mean)
+
+    return _train(
+        embeddings_CA, rows_SK, recipe, ends, lambda step, loss: report((step - 1) / limit, loss)
+    )
+
+
+def train_watching(
+    embeddings_CA: Tensor, rows_SK: Tensor, hidden_S: Tensor, recipe: Recipe, report: Report
+) -> Autoencoders:
+    """Train twice: without the hidden seen classes to learn for how many steps, then on all.
+
+    Every few steps the rows predicted for the hidden classes are compared with their true ones.
+    With fewer than 10 seen classes none is hidden, and the number of steps is a constant.
+    """
+    steps = STEPS_BLIND
+    if len(rows_SK) >= HIDDEN_MIN:
+        steps = _steps_until_worse(embeddings_CA, rows_SK, hidden_S, recipe, report)
+    return _train(
+        embeddings_CA,
+        rows_SK,
+        recipe,
+        lambda _networks, step: step.number >= steps,
+        lambda step, loss: report(0.5 + (step - 1) / steps / 2, loss),
+    )
+
+
+def _steps_until_worse(
+    embeddings_CA: Tensor, rows_SK: Tensor, hidden_S: Tensor, recipe: Recipe, report: Report
+) -> int:
+    """Return the last step at which the hidden classes' rows came nearer or apart."""
+    seen_SA, others_UA = embeddings_CA[: len(rows_SK)], embeddings_CA[len(rows_SK) :]
+    hidden_HA, truth_HK = seen_SA[hidden_S], rows_SK[hidden_S]
+    least, best = (float("inf"), float("inf")), 0
+
+    def ends(networks: Autoencoders, step: Step) -> bool:
+        nonlocal least, best
+        if step.number % LOOK_EVERY:
+            return False
+        predicted_HK = networks.predict(hidden_HA)
+        far = float(1 - cosine_similarity(predicted_HK, truth_HK).mean())
+        confused = confusion(predicted_HK, truth_HK, rows_SK)
+        if far < least[0] * (1 - LEAST_GAIN) or confused < least[1] * (1 - LEAST_GAIN):
+            best = step.number
+        least = min(far, least[0]), min(confused, least[1])
+        return step.number - best >= PATIENCE * LOOK_EVERY
+
+    kept_CA = torch.cat([seen_SA[~hidden_S], others_UA, hidden_HA])
+    # Nobody knows yet how many steps these will be: the fraction nears a half.
+    _train(
+        kept_CA,
+        rows_SK[~hidden_S],
+        recipe,
+        ends,
+        lambda step, loss: report(step / (step + STEPS_BLIND) / 2, loss),
+    )
+    return best or STEPS_BLIND
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device multiplies bfloat16 itself: else it is slower than float32."""
+    if device.type != "cpu":
+        return device.type == "cuda"
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def confusion(predicted_HK: Tensor, truth_HK: Tensor, rows_SK: Tensor) -> float:
+    """Return how hard it is to tell which true row is meant by each predicted one.
+
+    The cross-entropy of their cosines, in what they say to the seen rows: directions in which
+    these do not vary are no use. The mean cosine alone stops too early, since it is best while
+    predicted rows are still much alike.
+    """
+    mean_K = rows_SK.mean(dim=0)
+    centred_KS = (rows_SK - mean_K).T
+    predicted_HS = normalize((predicted_HK - mean_K) @ centred_KS)
+    cosine_HH = predicted_HS @ normalize((truth_HK - mean_K) @ centred_KS).T
+    own_H = torch.arange(len(truth_HK), device=truth_HK.device)
+    return float(cross_entropy(cosine_HH / TEMPERATURE, own_H))
+
+
+def _train(
+    embeddings_CA: Tensor, rows_SK: Tensor, recipe: Recipe, ends: Ends, took: Took
+) -> Autoencoders:
+    # Weights and batches are drawn on the CPU: the same seed means the same on every device.
+    device, generator = rows_SK.device, torch.Generator().manual_seed(recipe.seed)
+    sizes = (embeddings_CA.shape[1], rows_SK.shape[1], recipe.hidden_size)
+    networks = Autoencoders(sizes, recipe.deviation, generator, recipe.layers).to(device)
+    adam = torch.optim.Adam(networks.parameters(), recipe.learning_rate, fused=True)
+    classes = len(embeddings_CA) if recipe.terms == "all" else len(rows_SK)
+    number = 0
+    for _ in range(recipe.epochs):
+        order_C = torch.randperm(classes, generator=generator).to(device)
+        batches = torch.split(order_C, recipe.batch_size)
+        for index, batch_B in enumerate(batches, start=1):
+            loss = _step(networks, adam, embeddings_CA, rows_SK, batch_B, recipe)
+            number += 1
+            took(number, loss)
+            if ends(networks, Step(number, loss, index == len(batches))):
+                return networks
+    return networks
+
+
+def _step(
+    networks: Autoencoders,
+    adam: torch.optim.Adam,
+    embeddings_CA: Tensor,
+    rows_SK: Tensor,
+    batch_B: Tensor,
+    recipe: Recipe,
+) -> float:
+    seen_B = batch_B < len(rows_SK)
+    with torch.autocast(rows_SK.device.type, torch.bfloat16, enabled=recipe.half):
+        total = networks.loss(
+            embeddings_CA[batch_B], rows_SK[batch_B[seen_B]], seen_B, recipe.loss, recipe.terms
+        )
+    adam.zero_grad()
+    torch.autograd.backward(total)
+    adam.step()
+    return float(total.detach())

@@ -1,0 +1,91 @@
+"""MSDN: attention between attributes and regions, and each class its row of attributes.
+
+CVPR 2022. Two attention nets (networks.py) learn on labelled region features of seen
+classes which attributes a picture shows, each by itself and from the other (loss.py).
+A class is its attributes, so the result is no row but a head of its own kind
+(models/heads/attribute.py), which takes further classes without training.
+
+Differences from the specification: by default the training is first rehearsed with seen classes
+and pictures held out, which tells how many epochs to train on all of them, the nets' shares and
+the margin between seen and unseen classes; and Adam walks in larger steps. The nets are saved as
+what each attribute looks for, the product of its vector with the maps. The authors' constants are
+the presets `paper` (CUB), `paper_sun` and `paper_awa2`, but for the epoch, which they choose on
+test data: with `paper` all are walked.
+"""
+
+from dataclasses import fields, replace
+
+import torch
+
+from models.errors import InjectionError
+from models.features.regions import POINTER
+from models.heads.attribute import AttributeHead, unit_attributes
+from models.methods.msdn.hold_out import ALPHAS, Finding, hold_out, rehearse
+from models.methods.msdn.networks import Maps
+from models.methods.msdn.settings import Settings as Settings
+from models.methods.msdn.training import MARGIN, Lesson, train
+from models.progress import Progress, within
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset({"features", "regions", "attributes"})
+HEAD = "attribute"
+AUTO = False
+SOLE_ALPHA = {"regions": (1.0,), "attributes": (0.0,), "both": ALPHAS}
+
+
+def synthesize(
+    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+) -> AttributeHead:
+    """Return the head of all S + U classes, seen first, on the CPU.
+
+    InjectionError without region features or attribute vectors.
+    """
+    progress(0.0, "features")
+    regions, attributes = task.regions, task.attributes
+    if regions is None or attributes is None:
+        raise InjectionError("method 'msdn' needs region features and attributes", pointer=POINTER)
+    names = task.head.class_names + task.unseen_class_names
+    split, zero = task.head.class_count, settings.zero_negatives
+    given_CA = torch.cat([task.class_embeddings_SA, task.unseen_class_embeddings_UA])
+    unit_CA = unit_attributes(given_CA, names, zero_negatives=zero)
+    on_device_CA, vectors_AV = unit_CA.to(device), attributes.vectors_AV
+    recipe, generator = settings.recipe(), torch.Generator().manual_seed(settings.seed)
+    alphas = SOLE_ALPHA[settings.nets] if settings.alpha is None else (settings.alpha,)
+    held = None
+    if settings.hold_out:
+        unseen = len(task.unseen_class_names)
+        held = hold_out(regions.labels_N, split, unseen, settings.hold_out, generator)
+    found, trained_from = Finding(recipe.epochs, alphas[len(alphas) // 2], MARGIN), 0.0
+    if held:
+        trained_from = 0.5
+        found = rehearse(
+            held,
+            regions,
+            vectors_AV,
+            on_device_CA[:split],
+            recipe,
+            settings.patience,
+            within(progress, 0.0, trained_from),
+            generator,
+            alphas,
+        )
+    lesson = Lesson(
+        regions,
+        torch.arange(len(regions.labels_N)),
+        vectors_AV,
+        on_device_CA,
+        (torch.arange(len(names)) >= split).to(device),
+    )
+    report = within(progress, trained_from, 1.0)
+    maps = train(lesson, replace(recipe, epochs=found.epochs), report, generator)
+    return AttributeHead(
+        Maps(*(getattr(maps, one.name).cpu() for one in fields(Maps))),
+        unit_CA,
+        names,
+        split,
+        found.alpha,
+        found.margin if settings.margin is None else settings.margin,
+        zero,
+        attributes.names,
+        found.accuracy,
+    )

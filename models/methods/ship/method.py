@@ -1,0 +1,86 @@
+"""Features of unseen classes from synthesized prompts, and a prompt tuned on them as classifier.
+
+SHIP, ICCV 2023, arXiv 2307.07397: an autoencoder whose decoder is the encoder's frozen text tower
+(prompt_vae.py) makes features of classes from their names; one prompt for all classes is
+tuned on them and on seen features, as many of each. A row is the tuned text of its class.
+
+Differences from the specification: seen features are virtual ones around the head's directions,
+not 16 pictures a class; unseen ones are drawn once, not anew for each batch; seen rows stay, and
+calibration sets the new ones' lengths, the seen mean until then. By default few steps are taken,
+and few classes compete in each. Descriptions of classes are not read, names are.
+"""
+
+import torch
+from torch import Tensor
+
+from models.errors import InjectionError
+from models.heads.head import Head
+from models.heads.text_rows import text_rows
+from models.learners.prompt_tuning import tune
+from models.methods.ship.prompt_vae import synthesize_features, train
+from models.methods.ship.settings import Settings as Settings
+from models.progress import Progress, within
+from models.synthesis.seen_features import training_features
+from models.synthesis.virtual_features import Recipe, query_directions
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset({"text_tower"})
+TAKES = frozenset({"features"})
+AUTO = False  # nobody waits for it among candidates
+
+
+def synthesize(
+    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+) -> Head:
+    """Return one row per unseen class, in order: float32, on the CPU.
+
+    InjectionError without a text tower, or where its features are not of the head's size.
+    """
+    tower, head = task.text_tower, task.head
+    if tower is None:
+        raise InjectionError(
+            "method 'ship' writes prompts: name an open_clip encoder, not vectors",
+            pointer="/class_embeddings",
+        )
+    generator = torch.Generator().manual_seed(settings.seed)
+    seen = training_features(
+        task,
+        query_directions(head).to(device, torch.float32),
+        Recipe(steps=0, count=settings.virtual_per_class),
+        within(progress, 0.0, 0.1),
+        generator,
+    )
+    vae = train(
+        tower,
+        head.class_names,
+        seen.features_ND,
+        seen.labels_N,
+        settings.autoencoder(len(seen.labels_N)),
+        within(progress, 0.1, 0.5),
+        generator,
+    )
+    count, names = settings.features_per_class, task.unseen_class_names
+    made_MD, labels_M = synthesize_features(
+        vae, tower, names, count, within(progress, 0.5, 0.6), generator
+    )
+    mixed_P = half_and_half(len(seen.labels_N), len(labels_M)).to(seen.labels_N.device)
+    features_ND = torch.cat([seen.features_ND, made_MD.to(seen.features_ND)])
+    labels_N = torch.cat([seen.labels_N, head.class_count + labels_M.to(seen.labels_N)])
+    tuned = tune(
+        tower,
+        head.class_names + names,
+        features_ND[mixed_P],
+        labels_N[mixed_P],
+        settings.classifier(),
+        within(progress, 0.6, 1.0),
+        generator,
+        competing=head.class_count + len(names),
+        wanted=len(names),
+    )
+    return head.with_rows(text_rows(tuned.text_CD, head), names)
+
+
+def half_and_half(seen: int, unseen: int) -> Tensor:
+    """Number `seen` then `unseen` features, repeating the fewer, so that there are as many."""
+    each = torch.arange(max(seen, unseen))
+    return torch.cat([each % seen, seen + each % unseen])

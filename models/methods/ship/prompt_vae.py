@@ -1,0 +1,155 @@
+"""A variational autoencoder of image features whose decoder is a frozen text tower.
+
+SHIP (ICCV 2023, arXiv 2307.07397): a feature's code becomes a bias of the prompt's context, and
+the text feature of that prompt with the class's name is to be the feature. With codes N(0, I) and
+the name of a class nobody has seen, it makes features of that class. It does not know what for.
+
+Differs from the release, by default: fewer steps on smaller batches, since every feature of a
+batch costs a reading of the text tower. Weights start as N(0, 0.02), which the specification
+leaves open. `authors` has the release's batches and epochs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from models.embeddings.text_tower import CONTEXT_SIZE, TextTower
+from models.errors import InjectionError
+from models.features.batches import class_batches
+from models.learners.layers import DEVIATION, linear
+from models.progress import Report
+
+STAGE = "learning to prompt"
+AT_ONCE = 64  # prompts read between two reports
+AUTHORS_BATCH, AUTHORS_EPOCHS = 256, 50
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The constants of a training; sizes are of the encoder's and the generator's hidden layer."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    batch_size: int = 32
+    steps: int = 40
+    encoder_size: int = 2048
+    generator_size: int = 4096
+
+
+def authors(features: int) -> Recipe:
+    """Return the authors' constants: 50 epochs of batches of 256."""
+    steps = AUTHORS_EPOCHS * -(-features // AUTHORS_BATCH)
+    return Recipe(batch_size=AUTHORS_BATCH, steps=steps)
+
+
+class PromptVae(nn.Module):
+    """Features (D numbers) to codes of D numbers, and codes to contexts of width w.
+
+    Weights are drawn on the CPU; `losses` holds each step's loss once it is trained.
+    """
+
+    def __init__(
+        self, feature_size: int, width: int, recipe: Recipe, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.encode = linear(feature_size, recipe.encoder_size, generator)
+        self.mean = linear(recipe.encoder_size, feature_size, generator)
+        self.log_variance = linear(recipe.encoder_size, feature_size, generator)
+        self.widen = linear(feature_size, recipe.generator_size, generator)
+        self.bias = linear(recipe.generator_size, width, generator)
+        context_4W = torch.randn(CONTEXT_SIZE, width, generator=generator)
+        self.context_4W = nn.Parameter(DEVIATION * context_4W)
+        self.losses: tuple[float, ...] = ()
+
+    def code(self, features_BD: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of the codes (B, Z)."""
+        hidden_BZ = self.encode(features_BD).relu()
+        return self.mean(hidden_BZ), self.log_variance(hidden_BZ)
+
+    def contexts(self, codes_BZ: Tensor) -> Tensor:
+        """Return a context (B, 4, w) for each code: one bias for all four vectors."""
+        bias_BW: Tensor = self.bias(self.widen(codes_BZ).relu())
+        return self.context_4W + bias_BW[:, None]
+
+
+def train(
+    tower: TextTower,
+    class_names: Sequence[str],
+    features_ND: Tensor,
+    labels_N: Tensor,
+    recipe: Recipe,
+    report: Report,
+    generator: torch.Generator,
+) -> PromptVae:
+    """Learn to prompt for these features of these classes, on the tower's device.
+
+    Features count by their directions. InjectionError where they are not of the tower's size.
+    """
+    if features_ND.shape[1] != tower.feature_size:
+        raise InjectionError(
+            f"the features have {features_ND.shape[1]} numbers, the text has "
+            f"{tower.feature_size}: only text and pictures of one model can be compared",
+            pointer="/class_embeddings",
+        )
+    vae = PromptVae(tower.feature_size, tower.width, recipe, generator).to(tower.device)
+    adamw = torch.optim.AdamW(
+        vae.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    prompts_CL, labels_N = tower.prompts(class_names), labels_N.to(tower.device)
+    features_ND = normalize(features_ND.to(tower.device, torch.float32))
+    classes, losses = len(prompts_CL), list[float]()
+    for batch in class_batches(labels_N, classes, recipe.batch_size, recipe.steps, 0, generator):
+        report(len(losses) / recipe.steps, STAGE, losses[-1] if losses else None)
+        prompts_BL = prompts_CL[batch.targets_B]
+        loss = loss_of(vae, tower, prompts_BL, features_ND[batch.features_B], generator)
+        adamw.zero_grad()
+        torch.autograd.backward(loss)
+        adamw.step()
+        losses.append(float(loss.detach()))
+    vae.losses = tuple(losses)
+    return vae
+
+
+def loss_of(
+    vae: PromptVae,
+    tower: TextTower,
+    prompts_BL: Tensor,
+    features_BD: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """Sum the squared error and the divergence of codes from N(0, I), averaged over the batch."""
+    mean_BZ, log_variance_BZ = vae.code(features_BD)
+    noise_BZ = torch.randn(mean_BZ.shape, generator=generator).to(mean_BZ)
+    codes_BZ = mean_BZ + (0.5 * log_variance_BZ).exp() * noise_BZ
+    decoded_BD = tower.encode(prompts_BL, vae.contexts(codes_BZ))
+    error = (decoded_BD - features_BD).square().sum(dim=1)
+    terms_BZ = 1 + log_variance_BZ - mean_BZ.square() - log_variance_BZ.exp()
+    return (error - 0.5 * terms_BZ.sum(dim=1)).mean()
+
+
+@torch.no_grad()
+def synthesize_features(
+    vae: PromptVae,
+    tower: TextTower,
+    class_names: Sequence[str],
+    count: int,
+    report: Report,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Make `count` unit features of each class, (C * count, D), and their labels, class by class.
+
+    On the tower's device.
+    """
+    prompts_CL = tower.prompts(class_names)
+    labels_N = torch.arange(len(prompts_CL), device=tower.device).repeat_interleave(count)
+    parts = []
+    for start in range(0, len(labels_N), AT_ONCE):
+        report(start / len(labels_N), "drawing features", None)
+        shown_B = labels_N[start : start + AT_ONCE]
+        codes_BZ = torch.randn(len(shown_B), tower.feature_size, generator=generator)
+        contexts_B4W = vae.contexts(codes_BZ.to(tower.device))
+        parts.append(tower.encode(prompts_CL[shown_B], contexts_B4W))
+    return torch.cat(parts), labels_N

@@ -1,0 +1,46 @@
+"""SMO: a new row is the mix of seen rows whose mix of embeddings is nearest to the new embedding.
+
+The mix is on the simplex: non-negative weights that sum to 1, least squared error, solved exactly
+(simplex.py); among equally good mixes that with the smallest sum of squared weights.
+
+Differences from the specification: none in the problem. The release walks from a random start
+by gradient descent to a crude stop, so its mixes may be nearer to uniform. `rescale: release` is
+its rescaling (divided by 10 times the mean norm, [w ; b] together); off by default, since a mix
+has a row's magnitude.
+"""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.heads.head import Head
+from models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from models.methods.smo.simplex import nearest_mix
+from models.progress import Progress
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset()
+AUTO = False
+
+
+class Settings(BaseModel):
+    """The constants of the mix."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rescale: Rescale = Field(
+        "none",
+        description="Norms: as mixed (none), the seen rows' mean norm for each (seen), or one "
+        "factor that makes their mean 0.1 (release).",
+    )
+
+
+def synthesize(
+    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+) -> Head:
+    """Return one row per unseen class, in order: float32, on the CPU."""
+    seen_SA, unseen_UA = unit_embeddings(task, "cpu")
+    mixes = []
+    for number, target_A in enumerate(unseen_UA):
+        progress(number / len(unseen_UA), "solving")
+        mixes.append(nearest_mix(seen_SA, target_A))
+    return mixed_head(task, torch.stack(mixes).to(device), settings.rescale)

@@ -1,0 +1,71 @@
+"""Prototypes from class embeddings, trained on seen and generated features with adjusted logits.
+
+ZLAP, IJCAI 2022, arXiv 2204.11822: rows = P(a), cosine logits plus the offsets of
+models/learners/logit_adjustment.py in training; a WGAN-GP makes the unseen classes' features. Seen
+features are virtual ones around the head's own directions (dfzsl's first stage, at the optimum of
+its black-box loss).
+
+Differences from the specification: seen rows stay, new ones stand to them as their prototypes to
+the seen prototypes (prototypes.py), and calibration sets their distance. Features are
+scaled to [0, 1] only with `scale_features`, and where the head is linear with a bias: another
+cannot carry the offset. The number of GAN steps is ours, as are all constants but in `paper`.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from models.embeddings.normalise import points
+from models.heads.head import Head
+from models.learners.logit_adjustment import offsets
+from models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
+from models.methods.zlap.settings import Settings as Settings
+from models.progress import Progress
+from models.synthesis import wgan
+from models.synthesis.seen_features import training_features
+from models.synthesis.virtual_features import Recipe, query_directions
+from models.task import Task
+
+NEEDS: frozenset[str] = frozenset()
+TAKES = frozenset({"features"})
+AUTO = False  # nobody waits for it among candidates
+
+
+def synthesize(
+    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+) -> Head:
+    """Return one row per unseen class, in order: float32, on the CPU."""
+    head, unseen = task.head, len(task.unseen_class_names)
+    generator = torch.Generator().manual_seed(settings.seed)
+    embeddings_CA = torch.cat(points(task, device, torch.float32, centre=settings.centre))
+    seen = training_features(
+        task,
+        query_directions(head).to(device, torch.float32),
+        Recipe(steps=0, count=settings.virtual_per_class),
+        lambda done, stage, loss: progress(0.1 * done, stage, loss),
+        generator,
+    )
+    interval = None
+    if settings.scale_features and head.metric == "linear" and head.bias is not None:
+        interval = UnitInterval(seen.features_ND)
+        seen = replace(seen, features_ND=interval.scale(seen.features_ND))
+    made_MD, labels_M = wgan.synthesize_features(
+        seen,
+        embeddings_CA,
+        unseen,
+        settings.gan(positive=interval is not None),
+        lambda done, loss: progress(0.1 + 0.5 * done, "training generator", loss),
+        generator,
+    )
+    prototypes_CK = train_prototypes(
+        (torch.cat([seen.features_ND, made_MD]), torch.cat([seen.labels_N, labels_M])),
+        embeddings_CA,
+        settings.hidden_size,
+        settings.classifier(),
+        offsets(seen.kept_S, unseen, settings.r),
+        lambda done, loss: progress(0.6 + 0.4 * done, "training prototypes", loss),
+        generator,
+    )
+    if interval is not None:
+        prototypes_CK = interval.fold_back(prototypes_CK)
+    return head.with_rows(among_rows_of(head, prototypes_CK), task.unseen_class_names)

@@ -1,0 +1,162 @@
+"""What accuracy to expect of an injected head, read off a simulated trade-off.
+
+It knows nothing of methods. Where its constants come from, and how far they were checked, is
+written in tests/benchmarks/LOG.md.
+"""
+
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from models.metrics import harmonic_mean
+from models.selection.resample import resampled
+from models.selection.trade_off import SCALES, TradeOff, weighted_mean
+
+Prefer = Literal["old", "balanced", "new"]
+UNSEEN_WEIGHT: dict[Prefer, float] = {"old": 0.33, "balanced": 1.0, "new": 3.0}
+NORMAL_90 = 1.645
+STEP = log(SCALES[1] / SCALES[0])
+# How far the feature model itself is off, as a standard deviation, in accuracy.
+MODEL_DEVIATION = 0.05
+# The simulation sets rows of poor embeddings a little too near. Added to the scale's logarithm, by
+# the expected T1; about half of what half the folds asked for, since other heads ask for less.
+TILT_AT_0, TILT_PER_T1 = 0.25, -0.36
+# Where the curve is flat, the scale nearest to 1 is as good and less of a surprise.
+FLATNESS = 0.002
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An expected accuracy in [0, 1] and its 90 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected T1, u, s and H of a head, and what limits the belief in them.
+
+    `pictures` counts the labelled features they were read off; 0: virtual ones.
+    """
+
+    T1: Figure
+    u: Figure
+    s: Figure
+    H: Figure
+    reasons: tuple[str, ...] = ()
+    pictures: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """The play of one injection: on virtual features, or on real ones, counted by `pictures_S`."""
+
+    played: TradeOff
+    pictures_S: Tensor | None = None  # noqa: N815 - shape suffix
+
+    @property
+    def pictures(self) -> int:
+        """The number of real pictures this was played on."""
+        return 0 if self.pictures_S is None else int(self.pictures_S.sum())
+
+    def T1(self, at: int) -> Tensor:  # noqa: N802 - the measure's name
+        """Return T1 (G,) at one of the scales."""
+        return self.played.T1_GT[:, at]
+
+    def u(self, at: int) -> Tensor:
+        """Return u (G,) at one of the scales."""
+        return self.played.u_GT[:, at]
+
+    def s(self, at: int) -> Tensor:
+        """Return s (G,) at one of the scales."""
+        return self.played.s_GT[:, at]
+
+    @property
+    def u_T(self) -> Tensor:  # noqa: N802 - shape suffix
+        """Return u (T,) at all scales."""
+        return self.played.u_GT.mean(dim=0)
+
+    def value(self, prefer: Prefer) -> Tensor:
+        """Return the objective (T,): a harmonic mean of u and s, weighted by preference."""
+        u_T, s_T = self.u_T, self.played.s_GT.mean(dim=0)
+        surprise_T = FLATNESS * torch.tensor(SCALES).log().abs()
+        return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - surprise_T
+
+    def expected(self, at: int) -> tuple[float, float, float]:
+        """Return u, s and H at one of the scales."""
+        u, s = float(self.u_T[at]), float(self.played.s_GT[:, at].mean())
+        return u, s, harmonic_mean(u, s)
+
+    def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
+        """Choose a scale by its number: the best value, or the most u within a loss of s."""
+        if seen_loss is None:
+            return self._tilted(int(self.value(prefer).argmax()))
+        allowed = (self._loss_T <= seen_loss).nonzero()[:, 0]
+        if not len(allowed):
+            return int(self._loss_T.argmin())
+        return int(allowed[self.u_T[allowed].argmax()])
+
+    def worth(self, at: int, prefer: Prefer, seen_loss: float | None) -> float:
+        """Return what a choice is compared with others by."""
+        return float((self.value(prefer) if seen_loss is None else self.u_T)[at])
+
+    @property
+    def _loss_T(self) -> Tensor:  # noqa: N802 - shape suffix
+        loss_T: Tensor = (self.played.s_before_G[:, None] - self.played.s_GT).mean(dim=0)
+        return loss_T
+
+    def _tilted(self, at: int) -> int:
+        if self.pictures:
+            return at
+        tilt = max(0.0, TILT_AT_0 + TILT_PER_T1 * float(self.T1(at).mean()))
+        return min(at + round(tilt / STEP), len(SCALES) - 1)
+
+
+def estimate(
+    simulated: Simulated, at: int, reasons: tuple[str, ...] = (), *, unseen: int
+) -> Estimate:
+    """Read the expected accuracies at one of the scales, with 90 % intervals.
+
+    `unseen` classes are injected; one is always right among itself.
+
+    The spread over groups is that over which classes are injected: a delivered head has one
+    group, so it counts whole.
+    """
+    if simulated.pictures_S is not None:
+        drawn = resampled(simulated.played, simulated.pictures_S, at, unseen)
+        figures = {name: Figure(*one) for name, one in drawn.items()}
+        return Estimate(**figures, reasons=reasons, pictures=simulated.pictures)
+    u_G, s_G = simulated.u(at), simulated.s(at)
+    H = harmonic_mean(float(u_G.mean()), float(s_G.mean()))
+    spread_H = _spread(weighted_mean(u_G, s_G, 1.0))
+    return Estimate(
+        T1=Figure(1.0, 1.0, 1.0) if unseen == 1 else _figure(simulated.T1(at)),
+        u=_figure(u_G),
+        s=_figure(s_G),
+        H=_interval(H, spread_H),
+        reasons=reasons,
+    )
+
+
+def unknown(reason: str) -> Estimate:
+    """Return the estimate that knows nothing, with the reason."""
+    nothing = Figure(0.5, 0.0, 1.0)
+    return Estimate(nothing, nothing, nothing, nothing, (reason,))
+
+
+def _figure(values_G: Tensor) -> Figure:
+    return _interval(float(values_G.mean()), _spread(values_G))
+
+
+def _spread(values_G: Tensor) -> float:
+    return float(values_G.std()) if len(values_G) > 1 else 0.0
+
+
+def _interval(value: float, spread: float) -> Figure:
+    half = float(NORMAL_90 * (MODEL_DEVIATION**2 + spread**2) ** 0.5)
+    return Figure(value, max(0.0, value - half), min(1.0, value + half))

@@ -1,0 +1,116 @@
+"""Hides folds of seen classes and has a method inject them; it does not know what for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models import catalogue
+from models.embeddings.normalise import prepare
+from models.features.folds import deal_folds
+from models.heads.extend import split
+from models.heads.head import Head
+from models.progress import Progress
+from models.task import Task
+
+FOLDS = 10
+FOLDS_MIN = 3
+FOLD_MAX = 1000  # classes: the closed form solves one dense system of this size a fold
+
+
+@dataclass(frozen=True, eq=False)
+class Replaced:
+    """A seen head (S rows) in place of the old one, and what all of its classes' texts say (S, A).
+
+    The texts, unlike the rows, know nothing of the old rows.
+    """
+
+    head: Head
+    texts_SA: Tensor  # noqa: N815 - shape suffix
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Rows (S, K) predicted for hidden seen classes, each from the other folds' classes alone.
+
+    `known_S` marks the classes that have one. Where the method replaces seen rows, `replaced` are
+    those of the first fit, for hidden classes the predicted ones.
+    """
+
+    rows_SK: Tensor  # noqa: N815 - shape suffix
+    known_S: Tensor  # noqa: N815 - shape suffix
+    fold_S: Tensor  # noqa: N815 - shape suffix
+    fits: int
+    replaced: Replaced | None = None
+
+
+def fold_count(seen: int, unseen: int) -> int:
+    """Choose the number of folds: as large as the classes to inject, if that leaves enough."""
+    wanted = min(FOLDS, max(FOLDS_MIN, seen // unseen))
+    return min(seen, max(wanted, -(-seen // FOLD_MAX)))
+
+
+def leave_out(
+    task: Task,
+    method: str,
+    settings: Mapping[str, Any],
+    *,
+    device: str | torch.device,
+    progress: Progress,
+    fits: int = FOLDS,
+) -> LeftOut:
+    """Predict the rows of hidden seen classes, in at most `fits` fits of the method.
+
+    A method with a `leave_out` of its own hides every fold at the cost of about one fit. Another
+    is fitted once per fold; with fewer fits than folds, the rest of the classes get no row.
+    """
+    module, parsed = catalogue.method(method), catalogue.parse_settings(method, dict(settings))
+    seen_SA, _ = prepare(task.class_embeddings_SA, task.class_embeddings_SA[:1], centre=True)
+    folds = fold_count(task.head.class_count, len(task.unseen_class_names))
+    fold_S = deal_folds(seen_SA, folds)
+    closed_form = getattr(module, "leave_out", None)
+    if closed_form is not None:
+        rows_SK = closed_form(task, parsed, fold_S, device=device)
+        return LeftOut(rows_SK, torch.ones(len(fold_S), dtype=torch.bool), fold_S, 1)
+    rows_SK = torch.zeros_like(task.head.rows, dtype=torch.float32)
+    known_S = torch.zeros(len(fold_S), dtype=torch.bool)
+    replaced: Replaced | None = None
+    for fold in range(min(fits, folds)):
+        hidden_S = fold_S == fold
+        rest = hide(task, hidden_S)
+        made = module.synthesize(rest, parsed, device=device, progress=progress)
+        seen, unseen = split(rest.head, made)
+        rows_SK[hidden_S], known_S[hidden_S] = unseen.rows, True
+        if seen is not rest.head and replaced is None:
+            replaced = Replaced(_joined(task.head, seen, unseen, hidden_S), seen_SA)
+    return LeftOut(rows_SK, known_S, fold_S, min(fits, folds), replaced)
+
+
+def _joined(head: Head, seen: Head, unseen: Head, hidden_S: Tensor) -> Head:
+    """Put replaced and predicted rows into the order of the classes, in float32."""
+    rows_SK = torch.zeros_like(head.rows, dtype=torch.float32)
+    rows_SK[~hidden_S], rows_SK[hidden_S] = seen.rows.float(), unseen.rows
+    return head.with_rows(rows_SK, head.class_names)
+
+
+def hide(task: Task, hidden_S: Tensor) -> Task:
+    """Make the task in which the marked seen classes are the unseen ones."""
+    seen, names = task.head, task.head.class_names
+    kept_S = ~hidden_S
+    head = Head(
+        seen.weight[kept_S],
+        None if seen.bias is None else seen.bias[kept_S],
+        tuple(names[index] for index in kept_S.nonzero()[:, 0].tolist()),
+        seen.metric,
+        seen.scale,
+    )
+    return Task(
+        head,
+        task.class_embeddings_SA[kept_S],
+        task.class_embeddings_SA[hidden_S],
+        tuple(names[index] for index in hidden_S.nonzero()[:, 0].tolist()),
+        task.text_tower,
+        pictures=task.pictures and task.pictures.of(kept_S),
+    )

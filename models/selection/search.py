@@ -1,0 +1,120 @@
+"""Walks a method's tunable settings towards the best expected accuracy.
+
+It does not compare methods.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from models import catalogue
+from models.progress import Progress
+from models.selection.calibrate import Ground, simulate
+from models.selection.estimate import Prefer, Simulated
+from models.selection.leave_out import FOLDS, LeftOut, leave_out
+from models.task import Task
+
+NO_DIFFERENCE = 0.02  # of the objective: what the simulation cannot tell apart
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One candidate: what was hidden and found again, at which scale, and how good that is."""
+
+    method: str
+    settings: dict[str, Any]
+    left_out: LeftOut
+    simulated: Simulated
+    at: int
+    value: float
+    group_size: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What all trials of a task have in common."""
+
+    task: Task
+    ground: Ground
+    prefer: Prefer
+    seen_loss: float | None
+    device: str | torch.device
+    progress: Progress
+
+    def walk(self, method: str, given: dict[str, Any], ends: float, *, tune: bool) -> list[Trial]:
+        """Try a method's tunable settings one after the other, until the clock says `ends`.
+
+        Settings that are given stay, defaults do not matter: the values to try are the method's.
+        The last of the returned trials is the chosen one.
+        """
+        tunable = getattr(catalogue.method(method), "TUNABLE", {}) if tune else {}
+        trials: dict[str, Trial] = {}
+        chosen = dict(given)
+        for key, values in tunable.items():
+            if key in given:
+                continue
+            line = [{**chosen, key: value} for value in values]
+            self._try_all(method, line, trials, ends)
+            # Without time for any of them, the setting stays as it comes.
+            if known := [t for c in line if (t := trials.get(_key(method, c)))]:
+                chosen = _most_trusted(known).settings
+        self._try_all(method, [chosen], trials, ends)
+        best = trials[_key(method, chosen)]
+        return [*(trial for trial in trials.values() if trial is not best), best]
+
+    def _try_all(
+        self, method: str, line: list[dict[str, Any]], trials: dict[str, Trial], ends: float
+    ) -> None:
+        """Try each of the candidates that was not tried yet: one at least, more while time is."""
+        for settings in line:
+            key = _key(method, settings)
+            if key in trials:
+                continue
+            if trials and time.perf_counter() > ends:
+                return
+            self.progress(0.0, "calibrate")
+            trials[key] = self.attempt(method, settings)
+
+    def attempt(self, method: str, settings: dict[str, Any]) -> Trial:
+        """Hide seen classes, inject them, and find the best scale."""
+        began = time.perf_counter()
+        # An iterative method is calibrated from one fit: each costs as much as the final one.
+        iterative = "epochs" in catalogue.method(method).Settings.model_fields
+        left_out = leave_out(
+            self.task,
+            method,
+            settings,
+            device=self.device,
+            progress=self.progress,
+            fits=1 if iterative else FOLDS,
+        )
+        unseen = len(self.task.unseen_class_names)
+        simulated = simulate(self.ground, left_out, unseen)
+        at = simulated.choose(self.prefer, self.seen_loss)
+        largest = int(left_out.fold_S[left_out.known_S].bincount().max())
+        return Trial(
+            method,
+            settings,
+            left_out,
+            simulated,
+            at,
+            simulated.worth(at, self.prefer, self.seen_loss),
+            min(unseen, largest),
+            time.perf_counter() - began,
+        )
+
+
+def _most_trusted(line: list[Trial]) -> Trial:
+    """Return the first trial that is as good as any, but for what counts as no difference."""
+    best = max(trial.value for trial in line)
+    return next(trial for trial in line if trial.value >= best - NO_DIFFERENCE)
+
+
+def _key(method: str, settings: dict[str, Any]) -> str:
+    present = catalogue.parse_settings(method, settings).model_dump()
+    return " ".join(
+        f"{value:.6g}" if isinstance(value, float) else str(value) for value in present.values()
+    )

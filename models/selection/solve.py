@@ -1,0 +1,270 @@
+"""Solves a task: tries methods, calibrates their rows, and picks by the expected accuracy.
+
+Every choice comes from injecting seen classes that are hidden, and but for pictures of them that
+the user gave it looks at none. It knows nothing of a method but its settings.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from models import catalogue
+from models.errors import InjectionError
+from models.features.pictures import Pictures
+from models.heads.extend import split
+from models.heads.head import Head
+from models.progress import Progress
+from models.selection.calibrate import Calibration, origin_of, place, present_scale, survey
+from models.selection.caveats import reasons_for
+from models.selection.class_outlook import ClassOutlook, look_ahead
+from models.selection.cost import expected_seconds
+from models.selection.estimate import Estimate, Prefer, Simulated, estimate, unknown
+from models.selection.search import Search, Trial
+from models.selection.shift import choose_shift
+from models.selection.trade_off import SCALES
+from models.task import Task
+
+AUTO = "auto"
+SMALL = "ridge"  # what "auto" is where nothing can be tried
+SEEN_MIN = 5
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user wants of the head.
+
+    `seen_loss_points` is the most that seen accuracy may fall, in points of a hundred; it takes
+    the place of `prefer`. `seen_accuracy` is the head's own accuracy in [0, 1] where known.
+    `pictures` are labelled features of seen classes, which take the place of virtual ones.
+    """
+
+    prefer: Prefer = "balanced"
+    seen_loss_points: float | None = None
+    add_bias: bool = False
+    budget_seconds: float = 10.0
+    calibrate: bool = True
+    seen_accuracy: float | None = None
+    pictures: Pictures | None = None
+
+    @property
+    def seen_loss(self) -> float | None:
+        """The most that seen accuracy may fall, in [0, 1]."""
+        return None if self.seen_loss_points is None else self.seen_loss_points / 100
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One line of the table of candidates; `skipped` says why there is no estimate."""
+
+    method: str
+    settings: dict[str, Any]
+    estimate: Estimate | None
+    seconds: float
+    fits: int
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Expected seen and unseen accuracy at one scale."""
+
+    scale: float
+    u: float
+    s: float
+    H: float
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Unseen rows, calibrated and as the method made them, with all that is known of them.
+
+    `seen` is the head they extend: the task's own, unless the method was told to replace its rows.
+    `curve` and `outlook` are empty where nothing could be hidden.
+    """
+
+    seen: Head
+    unseen: Head
+    raw: Head
+    method: str
+    settings: dict[str, Any]
+    calibration: Calibration | None
+    estimate: Estimate
+    curve: tuple[CurvePoint, ...]
+    outlook: tuple[ClassOutlook, ...]
+    tried: tuple[Tried, ...]
+
+
+def solve(
+    task: Task,
+    method: str,
+    settings: Mapping[str, Any],
+    wish: Wish,
+    *,
+    device: str | torch.device,
+    progress: Progress,
+) -> Solution:
+    """Make the unseen rows with one method by name, or the best of all with "auto".
+
+    Settings that are given stay; a given `scale` too. InjectionError for what the user caused,
+    Stopped when told to stop.
+    """
+    names = _names(task) if method == AUTO else [method]
+    given = dict(settings)
+    _check(names, given, method == AUTO)
+    if task.head.class_count < SEEN_MIN:
+        name = SMALL if method == AUTO else method
+        return _unsurveyed(task, name, _allowed(name, given), wish, device, progress)
+    progress(0.0, "calibrate")
+    ground = survey(task.head, _own_accuracy(task, wish), wish.pictures)
+    search = Search(task, ground, wish.prefer, wish.seen_loss, device, progress)
+    ends = time.perf_counter() + wish.budget_seconds
+    trials: list[Trial] = []
+    tried: list[Tried] = []
+    for name in names:
+        own = _allowed(name, given) if method == AUTO else given
+        skipped = _too_long(task, name, own, ends, device) if method == AUTO else None
+        if skipped:
+            tried.append(Tried(name, own, None, 0.0, 0, skipped))
+            continue
+        found = search.walk(name, own, ends, tune=wish.calibrate)
+        trials.append(found[-1])
+        tried += [_line(task, trial) for trial in found]
+    best = max(trials, key=lambda trial: trial.value)
+    return _deliver(search, best, wish, tuple(tried))
+
+
+def _own_accuracy(task: Task, wish: Wish) -> float | None:
+    """Return how right the head is known to be: by word, or by enough pictures."""
+    all_S = torch.ones(task.head.class_count, dtype=torch.bool)
+    if wish.seen_accuracy is None and wish.pictures and wish.pictures.suffice(all_S):
+        return wish.pictures.head_accuracy
+    return wish.seen_accuracy
+
+
+def _names(task: Task) -> list[str]:
+    """List the methods whose needs the task meets, cheapest first."""
+    same_size = task.class_embeddings_SA.shape[1] == task.head.feature_size
+    met = {"joint_embeddings"} if same_size else set()
+    met |= {"text_tower"} if task.text_tower else set()
+    names = [name for name in catalogue.candidates() if met >= catalogue.method(name).NEEDS]
+    return sorted(names, key=lambda name: (expected_seconds(task, name, {}, "cpu"), name))
+
+
+def _check(names: list[str], given: dict[str, Any], any_of_them: bool) -> None:
+    """Refuse a setting that no candidate has, and a value that one cannot take."""
+    legal = {key for name in names for key in catalogue.method(name).Settings.model_fields}
+    for key in given:
+        if any_of_them and key not in legal:
+            raise InjectionError(
+                f"no method that fits this task has a setting {key!r}; "
+                f"they have: {', '.join(sorted(legal))}",
+                code="invalid_settings",
+                pointer=f"/settings/{key}",
+            )
+    for name in names:
+        catalogue.parse_settings(name, _allowed(name, given) if any_of_them else given)
+        if catalogue.kind(name) != "rows":
+            raise InjectionError(
+                f"method {name!r} makes no rows that could be placed", pointer="/method"
+            )
+
+
+def _allowed(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    fields = catalogue.method(name).Settings.model_fields
+    return {key: value for key, value in given.items() if key in fields}
+
+
+def _too_long(
+    task: Task, name: str, settings: dict[str, Any], ends: float, device: str | torch.device
+) -> str | None:
+    # One fit that hides a fold, and the final one.
+    needed = 2 * expected_seconds(task, name, settings, str(device))
+    left = max(ends - time.perf_counter(), 0.0)
+    if needed == 0 or needed <= left:
+        return None
+    return f"skipped: it would take about {needed:.0f} s, and {left:.0f} s are left"
+
+
+def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) -> Solution:
+    """Fit the chosen method on all seen classes and place its rows."""
+    task, ground = search.task, search.ground
+    parsed = catalogue.parse_settings(best.method, best.settings)
+    made = catalogue.method(best.method).synthesize(
+        task, parsed, device=search.device, progress=search.progress
+    )
+    seen, raw = split(task.head, made)
+    if seen is not task.head:
+        ground = ground.replacing(seen)
+    origin = origin_of(ground, best.left_out)
+    calibration, simulated, unseen = None, best.simulated, raw
+    at = _nearest_scale(present_scale(ground, raw, origin))
+    if wish.calibrate:
+        calibration, simulated, at = _calibrate(search, best, wish)
+        calibration = replace(calibration, equal_distance=origin.length is None)
+        unseen = place(ground, raw, origin, calibration)
+    reasons = reasons_for(search, best, simulated, add_bias=wish.add_bias)
+    return Solution(
+        seen=seen,
+        unseen=unseen,
+        raw=raw,
+        method=best.method,
+        settings=parsed.model_dump(mode="json"),
+        calibration=calibration,
+        estimate=estimate(simulated, at, reasons, unseen=len(task.unseen_class_names)),
+        curve=_curve(simulated),
+        outlook=look_ahead(task, ground, best.left_out, simulated.played.hits_ST[:, at], unseen),
+        tried=tried,
+    )
+
+
+def _calibrate(search: Search, best: Trial, wish: Wish) -> tuple[Calibration, Simulated, int]:
+    """Choose scale and, where pictures tell, shift; with the play and the scale's number there."""
+    # A scale that the user gave is kept, and the estimate is read there.
+    given = best.settings.get("scale")
+    if given is not None:
+        return Calibration(given), best.simulated, _nearest_scale(given)
+    if not best.simulated.pictures or search.task.head.bias is None:
+        return Calibration(SCALES[best.at]), best.simulated, best.at
+    unseen = len(search.task.unseen_class_names)
+    shift, simulated, at = choose_shift(
+        search.ground, best.left_out, unseen, wish.prefer, wish.seen_loss
+    )
+    return Calibration(SCALES[at], bias_shift=shift), simulated, at
+
+
+def _unsurveyed(
+    task: Task,
+    name: str,
+    settings: dict[str, Any],
+    wish: Wish,
+    device: str | torch.device,
+    progress: Progress,
+) -> Solution:
+    """Solve a task that is too small to hide classes of, with the settings as they come."""
+    parsed = catalogue.parse_settings(name, settings)
+    made = catalogue.method(name).synthesize(task, parsed, device=device, progress=progress)
+    seen, raw = split(task.head, made)
+    reason = (
+        f"the head has {task.head.class_count} classes, and {SEEN_MIN} are the fewest of which "
+        "some can be hidden: the rows are as the method makes them, their accuracy is unknown"
+    )
+    nothing = unknown(f"{reason}, labelled features were not used" if wish.pictures else reason)
+    dumped = parsed.model_dump(mode="json")
+    tried = (Tried(name, dumped, nothing, 0.0, 1, None),)
+    return Solution(seen, raw, raw, name, dumped, None, nothing, (), (), tried)
+
+
+def _line(task: Task, trial: Trial) -> Tried:
+    expected = estimate(trial.simulated, trial.at, unseen=len(task.unseen_class_names))
+    return Tried(trial.method, trial.settings, expected, trial.seconds, trial.left_out.fits)
+
+
+def _curve(simulated: Simulated) -> tuple[CurvePoint, ...]:
+    return tuple(CurvePoint(scale, *simulated.expected(at)) for at, scale in enumerate(SCALES))
+
+
+def _nearest_scale(scale: float) -> int:
+    return min(range(len(SCALES)), key=lambda at: abs(SCALES[at] - scale))

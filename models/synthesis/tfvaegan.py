@@ -1,0 +1,229 @@
+"""Makes features of classes nobody has seen from those of seen classes: TF-VAEGAN.
+
+ECCV 2020, arXiv 2003.07833, with the constants DFZSL (arXiv 2401.15657) gives it. A VAE and a GAN
+share the generator; each epoch is a loop without and one with feedback from the semantic decoder.
+It does not know where the features came from, nor what is trained on those it makes.
+
+Differences from the release: batches are drawn with replacement, and the gradient penalty is the
+closed form of a critic with one hidden layer, equal to the release's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from models.learners.cuda_graph import Replayed
+from models.learners.random_blocks import Draws, StepDraws
+from models.synthesis.critic import Critic
+from models.synthesis.seen_features import SeenFeatures
+from models.synthesis.tfvaegan_networks import Networks
+
+GAN_WEIGHT, SEMANTIC_WEIGHT = 10.0, 0.1
+PENALTY_HIGH, PENALTY_LOW, PENALTY_FACTOR = 1.05, 1.001, 1.1
+LOOK_EVERY = 16  # steps: reading a loss makes the device wait
+Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The constants of a training and of what is drawn afterwards; the defaults are the authors'.
+
+    `steps` are the generator's in each of an epoch's two loops; None: one pass over the features.
+    """
+
+    hidden_size: int = 1024
+    code_size: int = 512
+    epochs: int = 120
+    steps: int | None = None
+    batch_size: int = 64
+    critic_steps: int = 5
+    critic_rate: float = 3e-5
+    generator_rate: float = 3e-5
+    encoder_rate: float = 3e-5
+    decoder_rate: float = 5e-4
+    feedback_rate: float = 7e-4
+    penalty: float = 10.0
+    features_per_class: int = 1800
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Networks, and each epoch's mean losses (E, 4).
+
+    They are the critic's, with its penalty, then the VAE's, the generator's score and its WL1.
+    """
+
+    networks: Networks
+    losses_E4: Tensor  # noqa: N815 - shape suffix
+
+
+def synthesize_features(
+    seen: SeenFeatures,
+    text_CA: Tensor,
+    unseen: int,
+    recipe: Recipe,
+    report: Report,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Train on seen classes and return unit features (M, D) of unseen ones, with labels (M,).
+
+    `text_CA` are all classes' embeddings, the `unseen` ones last; labels count all classes.
+    `report` is called before every step and may raise. `generator` is one of the CPU.
+    """
+    trained = train(seen, text_CA, recipe, lambda done, loss: report(0.95 * done, loss), generator)
+    draws = Draws(generator, seen.features_ND.device)
+    count, S = recipe.features_per_class, len(text_CA) - unseen
+    made: list[Tensor] = []
+    for number, text_A in enumerate(text_CA[S:].to(seen.features_ND)):
+        report(0.95 + 0.05 * number / unseen, None)
+        made.append(draw_class(trained.networks, text_A, count, draws))
+    labels_M = torch.arange(S, len(text_CA)).repeat_interleave(count)
+    return torch.cat(made), labels_M.to(seen.labels_N.device)
+
+
+def draw_class(networks: Networks, text_A: Tensor, count: int, draws: Draws) -> Tensor:
+    """Make `count` unit features (count, D) of one class, from codes of N(0, 1), fed back."""
+    with torch.no_grad():
+        codes_NL = draws.normal(count, networks.code_size)
+        return networks.generate(codes_NL, text_A.expand(count, -1), fed_back=True)
+
+
+def train(
+    seen: SeenFeatures, text_CA: Tensor, recipe: Recipe, report: Report, generator: torch.Generator
+) -> Trained:
+    """Train all networks on the features of seen classes, on the features' device."""
+    training = _Training(seen, text_CA, recipe, generator)
+    steps = recipe.steps or -(-len(seen.labels_N) // recipe.batch_size)
+    total, number, latest, losses = 2 * steps * recipe.epochs, 0, None, list[Tensor]()
+    for _ in range(recipe.epochs):
+        sum_4 = torch.zeros(4, device=seen.features_ND.device)
+        for step in range(2 * steps):
+            looked = latest if number % LOOK_EVERY == 1 else None
+            report(number / total, None if looked is None else float(looked[1:].sum()))
+            latest = training.step(fed_back=step >= steps)
+            sum_4 += latest
+            number += 1
+        losses.append(sum_4 / (2 * steps))
+    return Trained(training.networks, torch.stack(losses).cpu())
+
+
+class _Training:
+    """The networks with their optimisers and what they are trained on."""
+
+    def __init__(
+        self, seen: SeenFeatures, text_CA: Tensor, recipe: Recipe, generator: torch.Generator
+    ) -> None:
+        self.recipe = recipe
+        self.features_ND, self.labels_N = seen.features_ND.float(), seen.labels_N
+        device = self.features_ND.device
+        self.text_CA = text_CA.to(device, torch.float32)
+        sizes = (self.features_ND.shape[1], text_CA.shape[1], recipe.hidden_size)
+        self.networks = networks = Networks((*sizes, recipe.code_size), generator).to(device)
+        self.critic = Critic(sizes, generator).to(device)
+        self.source = Draws(generator, device)
+        batch, critics = recipe.batch_size, recipe.critic_steps
+        normals = (critics + 1) * batch * recipe.code_size
+        self.draws = StepDraws(normals, 2 * critics * batch, device)
+        self.steps = {
+            fed_back: Replayed(partial(self._take_step, fed_back=fed_back), device)
+            for fed_back in (False, True)
+        }
+        self.penalty = torch.tensor(recipe.penalty, device=device)
+
+        def adam(module: torch.nn.Module, rate: float, beta: float = 0.5) -> Adam:
+            betas, capturable = (beta, 0.999), device.type == "cuda"
+            parameters = module.parameters()
+            return Adam(parameters, rate, betas=betas, fused=True, capturable=capturable)
+
+        self.encoder_adam = adam(networks.encoder, recipe.encoder_rate, 0.9)
+        self.generator_adam = adam(networks.generator, recipe.generator_rate)
+        self.critic_adam = adam(self.critic, recipe.critic_rate)
+        self.decoder_adam = adam(networks.decoder, recipe.decoder_rate)
+        self.feedback_adam = adam(networks.feedback, recipe.feedback_rate)
+
+    def step(self, *, fed_back: bool) -> Tensor:
+        """Take the critic's and decoder's steps, then the generator's; return the losses (4,)."""
+        self.draws.refill(self.source)
+        return self.steps[fed_back]()
+
+    def _take_step(self, *, fed_back: bool) -> Tensor:
+        self.draws.begin()
+        critics, penalties = list[Tensor](), list[Tensor]()
+        for _ in range(self.recipe.critic_steps):
+            real_BD, given_BA = self._batch()
+            self._decoder_step(real_BD, given_BA)
+            loss, penalty = self._critic_step(real_BD, given_BA, fed_back)
+            critics.append(loss)
+            penalties.append(penalty)
+        self._adapt(torch.stack(penalties).mean())
+        # The release's generator takes the critic's last batch, too.
+        parts_3 = self._generator_step(real_BD, given_BA, fed_back)
+        return torch.cat([torch.stack(critics).mean()[None], parts_3])
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        batch_B = self.draws.indices(self.recipe.batch_size, len(self.labels_N))
+        return self.features_ND[batch_B], self.text_CA[self.labels_N[batch_B]]
+
+    def _decoder_step(self, real_BD: Tensor, given_BA: Tensor) -> None:
+        loss = SEMANTIC_WEIGHT * weighted_l1(self.networks.decoder(real_BD), given_BA)
+        _step(loss, self.decoder_adam)
+
+    def _critic_step(
+        self, real_BD: Tensor, given_BA: Tensor, fed_back: bool
+    ) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            codes_BL, _ = self._codes(real_BD, given_BA)
+            fake_BD = self.networks.generate(codes_BL, given_BA, fed_back=fed_back)
+        mix_B1 = self.draws.uniform(len(real_BD))
+        verdict = self.critic.compare(real_BD, fake_BD, given_BA, mix_B1)
+        loss = GAN_WEIGHT * (verdict.fake_less_real + self.penalty * verdict.penalty)
+        _step(loss, self.critic_adam)
+        return loss.detach(), verdict.penalty.detach()
+
+    def _adapt(self, penalty: Tensor) -> None:
+        """Make the penalty's weight follow its mean, in place and without asking the device."""
+        less = torch.where(penalty < PENALTY_LOW, self.penalty / PENALTY_FACTOR, self.penalty)
+        more = self.penalty * PENALTY_FACTOR
+        self.penalty.copy_(torch.where(penalty > PENALTY_HIGH, more, less))
+
+    def _generator_step(self, real_BD: Tensor, given_BA: Tensor, fed_back: bool) -> Tensor:
+        networks = self.networks
+        codes_BL, divergence = self._codes(real_BD, given_BA)
+        fake_BD = networks.generate(codes_BL, given_BA, fed_back=fed_back)
+        vae = (fake_BD - real_BD).square().sum(dim=1).mean() + divergence
+        score = -GAN_WEIGHT * self.critic(fake_BD, given_BA).mean()
+        semantic = SEMANTIC_WEIGHT * weighted_l1(networks.decoder(fake_BD), given_BA)
+        optimisers = [self.encoder_adam, self.generator_adam]
+        _step(vae + score + semantic, *optimisers, *([self.feedback_adam] if fed_back else []))
+        return torch.stack([vae, score, semantic]).detach()
+
+    def _codes(self, real_BD: Tensor, given_BA: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode features: a code drawn for each (B, L), and the mean divergence from N(0, 1)."""
+        mean_BL, log_variance_BL = self.networks.encoder(real_BD, given_BA)
+        noise_BL = self.draws.normal(*mean_BL.shape)
+        codes_BL = mean_BL + noise_BL * (0.5 * log_variance_BL).exp()
+        surplus_BL = mean_BL.square() + log_variance_BL.exp() - 1 - log_variance_BL
+        return codes_BL, 0.5 * surplus_BL.sum(dim=1).mean()
+
+
+def weighted_l1(predicted_BA: Tensor, true_BA: Tensor) -> Tensor:
+    """Return the mean over the batch of sum |e|^3 / ||e||, e the error; 0 where there is none."""
+    error_BA = predicted_BA - true_BA
+    tiny = torch.finfo(error_BA.dtype).tiny
+    norm_B = error_BA.norm(dim=1).clamp_min(tiny)
+    loss: Tensor = (error_BA.abs().pow(3).sum(dim=1) / norm_B).mean()
+    return loss
+
+
+def _step(loss: Tensor, *optimisers: Adam) -> None:
+    """Take one step of each optimiser; gradients of other networks are not computed."""
+    parameters = [p for adam in optimisers for group in adam.param_groups for p in group["params"]]
+    gradients = torch.autograd.grad(loss, parameters)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    for adam in optimisers:
+        adam.step()

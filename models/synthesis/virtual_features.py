@@ -1,0 +1,189 @@
+"""Features of a head's own classes, made from the head alone; it does not know what they train.
+
+A class is a von Mises-Fisher distribution around a direction that is learned from what the head
+answers to draws (dfzsl, first stage); the draws that the head assigns to their class are kept.
+
+Outside the paper: a linear head is queried by the directions of its centred rows, as if it were
+a cosine head; kappa is chosen with two guards (models/synthesis/concentration.py).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, mse_loss, normalize
+
+from models.errors import InjectionError
+from models.heads.head import Head
+from models.progress import Report
+from models.synthesis.concentration import choose_kappa
+from models.synthesis.vmf import sample
+
+LEARNING = 0.8  # of the time
+AT_ONCE = 20_000  # draws in memory
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The constants: `draws` a class and step, `count` a class in the end.
+
+    A step draws for so many `classes`, chosen by lot (0: all of them). Without `kappa`, it is
+    36 / (smallest angle between two start directions)^2. Unless `trusted`, every draw is kept.
+    """
+
+    mode: Literal["black_box", "white_box"] = "black_box"
+    steps: int = 1000
+    draws: int = 50
+    classes: int = 0
+    learning_rate: float = 3e-3
+    weight_decay: float = 5e-4
+    temperature: float = 1.0
+    kappa: float | None = None
+    count: int = 100
+    trusted: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Unit directions (S, D), the kappa they share, and the loss of every step."""
+
+    directions_SD: Tensor  # noqa: N815 - shape suffix
+    kappa: float
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Virtual:
+    """Unit features (N, D) with labels (N,), class by class; `kept_S` of `drawn` each."""
+
+    features_ND: Tensor  # noqa: N815 - shape suffix
+    labels_N: Tensor  # noqa: N815 - shape suffix
+    kept_S: Tensor  # noqa: N815 - shape suffix
+    drawn: int
+
+
+def virtual_features(
+    head: Head, start_SD: Tensor, recipe: Recipe, progress: Report, generator: torch.Generator
+) -> Virtual:
+    """Learn the classes' directions from `start_SD` on, draw, and keep what the head recognises.
+
+    On the device and in the dtype of `start_SD`, which need not be unit.
+    InjectionError naming a class of which no draw was kept.
+    """
+
+    def learning(fraction: float, stage: str, loss: float | None) -> None:
+        progress(LEARNING * fraction, stage, loss)
+
+    def drawing(fraction: float, stage: str, loss: float | None) -> None:
+        progress(LEARNING + (1 - LEARNING) * fraction, stage, loss)
+
+    learned = learn_directions(head, start_SD, recipe, learning, generator)
+    virtual = draw(head, learned, recipe, drawing, generator)
+    _refuse_lost(virtual, head.class_names, learned.kappa)
+    return virtual
+
+
+def learn_directions(
+    head: Head, start_SD: Tensor, recipe: Recipe, progress: Report, generator: torch.Generator
+) -> Learned:
+    """Move the start directions until draws around them score as the head says.
+
+    black_box: cosines to the directions come near the head's own (the head is only asked);
+    white_box: the head's cross-entropy on the draws falls. The last iterate is kept.
+    """
+    query_SD = query_directions(head).to(start_SD)
+    kappa = recipe.kappa or choose_kappa(start_SD, query_SD, generator)
+    directions_SD = normalize(start_SD).clone().requires_grad_()
+    adam = torch.optim.Adam([directions_SD], recipe.learning_rate, weight_decay=recipe.weight_decay)
+    slower = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: (1 + 0.001 * step) ** -0.75)
+    loss_of = _black_box if recipe.mode == "black_box" else _white_box
+    losses: list[float] = []
+    for step in range(recipe.steps):
+        progress(step / recipe.steps, "learning virtual features", losses[-1] if losses else None)
+        chosen_B = torch.randperm(len(query_SD), generator=generator)[: recipe.classes or None]
+        chosen_B = chosen_B.to(query_SD.device)
+        drawn_ND = sample(directions_SD[chosen_B], kappa, recipe.draws, generator).flatten(0, 1)
+        labels_N = chosen_B.repeat_interleave(recipe.draws)
+        loss = loss_of(drawn_ND, labels_N, directions_SD, query_SD, recipe.temperature)
+        adam.zero_grad()
+        torch.autograd.backward(loss)
+        adam.step()
+        slower.step()
+        losses.append(float(loss.detach()))
+    return Learned(normalize(directions_SD.detach()), kappa, tuple(losses))
+
+
+def draw(
+    head: Head, learned: Learned, recipe: Recipe, progress: Report, generator: torch.Generator
+) -> Virtual:
+    """Draw features of each class and keep those that the head assigns to it, maybe none."""
+    count = recipe.count
+    query_SD = query_directions(head).to(learned.directions_SD)
+    offsets_S = _offsets(head).to(query_SD)
+    features, labels, done = [], [], 0
+    for group in torch.split(learned.directions_SD, max(1, AT_ONCE // count)):
+        progress(done / len(query_SD), "drawing virtual features", None)
+        drawn_ND = sample(group, learned.kappa, count, generator).flatten(0, 1)
+        label_N = torch.arange(done, done + len(group), device=group.device)
+        label_N = label_N.repeat_interleave(count)
+        trusted_N = (drawn_ND @ query_SD.T + offsets_S).argmax(dim=1) == label_N
+        if not recipe.trusted:
+            trusted_N = torch.ones_like(trusted_N)
+        features.append(drawn_ND[trusted_N])
+        labels.append(label_N[trusted_N])
+        done += len(group)
+    labels_N = torch.cat(labels)
+    return Virtual(torch.cat(features), labels_N, torch.bincount(labels_N, minlength=done), count)
+
+
+def query_directions(head: Head) -> Tensor:
+    """Return unit rows (S, D) in float32 or wider by which the head is asked: cosines are answers.
+
+    The rows of a linear head are centred first: outside the paper, and right for features whose
+    lengths and biases matter little. InjectionError naming a row that is the mean of all.
+    """
+    weight_SD = head.weight.to(torch.promote_types(head.weight.dtype, torch.float32))
+    if head.metric == "linear":
+        weight_SD = weight_SD - weight_SD.mean(dim=0)
+    lost_S = weight_SD.norm(dim=1) <= 1e-6 * head.weight.norm(dim=1).mean()
+    if lost_S.any():
+        name = head.class_names[int(lost_S.nonzero()[0])]
+        raise InjectionError(
+            f"the row of class {name!r} has no direction (it is zero, or the mean of all rows), "
+            "so no virtual feature can be made of it",
+            code="no_virtual_features",
+        )
+    return normalize(weight_SD)
+
+
+def _offsets(head: Head) -> Tensor:
+    """Return what the head adds to the cosines (S,)."""
+    if head.metric == "linear" or head.bias is None:
+        return torch.zeros(head.class_count)
+    return head.bias.float() / head.scale
+
+
+def _black_box(
+    drawn_ND: Tensor, _labels_N: Tensor, directions_SD: Tensor, query_SD: Tensor, T: float
+) -> Tensor:
+    return mse_loss(drawn_ND @ normalize(directions_SD).T / T, drawn_ND.detach() @ query_SD.T)
+
+
+def _white_box(
+    drawn_ND: Tensor, labels_N: Tensor, _directions_SD: Tensor, query_SD: Tensor, T: float
+) -> Tensor:
+    return cross_entropy(drawn_ND @ query_SD.T / T, labels_N)
+
+
+def _refuse_lost(virtual: Virtual, class_names: tuple[str, ...], kappa: float) -> None:
+    lost = (virtual.kept_S == 0).nonzero()[:, 0].tolist()
+    if lost:
+        others = f" ({len(lost) - 1} more classes neither)" if len(lost) > 1 else ""
+        raise InjectionError(
+            f"the head assigns none of the {virtual.drawn} virtual features of class "
+            f"{class_names[lost[0]]!r} to it{others}, drawn at kappa {kappa:g}: its row may be "
+            "that of another class; draw more, or raise kappa",
+            code="no_virtual_features",
+            pointer="/settings",
+        )

@@ -1,0 +1,123 @@
+"""Makes features of classes nobody has seen from those of seen classes: a conditional WGAN-GP.
+
+Its generator takes noise of the class embedding's size beside the embedding. It does not know
+where the features came from, nor what is trained on those it makes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, normalize
+
+from models.learners.layers import linear
+from models.learners.random_blocks import Draws
+from models.synthesis.critic import SLOPE, Critic
+from models.synthesis.seen_features import SeenFeatures
+
+LOOK_EVERY = 16  # steps: reading a loss makes the device wait
+Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The constants of a training and of what is drawn afterwards.
+
+    `steps` are the generator's; `positive` puts a ReLU at its end, for features that are at least
+    0. With `loud`, class embeddings are as long as the noise beside them, about sqrt(A), and
+    heard sooner; the paper leaves them at unit length.
+    """
+
+    hidden_size: int = 4096
+    steps: int = 1000
+    batch_size: int = 512
+    critic_steps: int = 5
+    learning_rate: float = 1e-4
+    penalty: float = 10.0
+    positive: bool = True
+    loud: bool = False
+    features_per_class: int = 10
+
+
+class Generator(nn.Module):
+    """A + A -> Z -> D: noise and class embedding to a feature of unit length."""
+
+    def __init__(
+        self, sizes: tuple[int, int, int], generator: torch.Generator, *, positive: bool
+    ) -> None:
+        super().__init__()
+        D, A, Z = sizes
+        self.positive = positive
+        self.first, self.second = linear(2 * A, Z, generator), linear(Z, D, generator)
+
+    def forward(self, noise_BA: Tensor, given_BA: Tensor) -> Tensor:
+        """Make unit features (B, D) of the classes given."""
+        hidden_BZ = leaky_relu(self.first(torch.cat([noise_BA, given_BA], dim=1)), SLOPE)
+        features_BD: Tensor = self.second(hidden_BZ)
+        return normalize(features_BD.relu() if self.positive else features_BD)
+
+
+def synthesize_features(
+    seen: SeenFeatures,
+    text_CA: Tensor,
+    unseen: int,
+    recipe: Recipe,
+    report: Report,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Train on seen classes and return unit features (M, D) of unseen ones, with labels (M,).
+
+    `text_CA` are all classes' embeddings, the `unseen` ones last; labels count all classes.
+    `report` is called before every step and may raise. `generator` is one of the CPU.
+    """
+    text_CA = text_CA.to(seen.features_ND.device, torch.float32)
+    if recipe.loud:
+        text_CA = normalize(text_CA) * text_CA.shape[1] ** 0.5
+    network = train(seen, text_CA, recipe, report, generator)
+    draws = Draws(generator, text_CA.device)
+    labels_M = torch.arange(len(text_CA) - unseen, len(text_CA), device=text_CA.device)
+    labels_M = labels_M.repeat_interleave(recipe.features_per_class)
+    with torch.no_grad():
+        noise_MA = draws.normal(len(labels_M), text_CA.shape[1])
+        return network(noise_MA, text_CA[labels_M]), labels_M
+
+
+def train(
+    seen: SeenFeatures, text_CA: Tensor, recipe: Recipe, report: Report, generator: torch.Generator
+) -> Generator:
+    """Train a generator against a critic on the features of seen classes, on their device."""
+    features_ND, labels_N = normalize(seen.features_ND.float()), seen.labels_N
+    sizes = (features_ND.shape[1], text_CA.shape[1], recipe.hidden_size)
+    network = Generator(sizes, generator, positive=recipe.positive).to(features_ND.device)
+    critic = Critic(sizes, generator).to(features_ND.device)
+    draws, loss = Draws(generator, features_ND.device), None
+    adams = [
+        torch.optim.Adam(one.parameters(), recipe.learning_rate, betas=(0.5, 0.999), fused=True)
+        for one in (network, critic)
+    ]
+    for number in range(recipe.steps):
+        looked = loss if number % LOOK_EVERY == 1 else None
+        report(number / recipe.steps, None if looked is None else float(looked))
+        for _ in range(recipe.critic_steps):
+            batch_B = draws.indices(recipe.batch_size, len(labels_N))
+            real_BD, given_BA = features_ND[batch_B], text_CA[labels_N[batch_B]]
+            with torch.no_grad():
+                fake_BD = network(draws.normal(*given_BA.shape), given_BA)
+            mix_B1 = draws.uniform(len(real_BD))
+            verdict = critic.compare(real_BD, fake_BD, given_BA, mix_B1)
+            loss = _step(verdict.fake_less_real + recipe.penalty * verdict.penalty, adams[1])
+        # The generator's step reuses the last batch's classes.
+        fake_BD = network(draws.normal(*given_BA.shape), given_BA)
+        _step(-critic(fake_BD, given_BA).mean(), adams[0])
+    return network
+
+
+def _step(loss: Tensor, adam: torch.optim.Adam) -> Tensor:
+    """Take a step of the optimiser's own network; the other's gradient is not computed."""
+    parameters = adam.param_groups[0]["params"]
+    gradients = torch.autograd.grad(loss, parameters)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    adam.step()
+    return loss.detach()

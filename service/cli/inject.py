@@ -1,0 +1,176 @@
+"""`headgraft inject`: from a checkpoint file to the extended file beside it.
+
+It knows the client, not the service; where there is none, it starts one for the occasion.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.cli.parsing import Entry, TypedError
+from service.client.client import Headgraft
+from service.local.state import locate
+from service.local.temporary import temporary_service
+from service.schemas.formats import FILES, Format
+from service.schemas.injections import Estimate
+from service.schemas.injections import InjectionResource as Injection
+
+# The service gives back safetensors, whatever it was sent.
+TORCH_SUFFIXES = (".pt", ".pth")
+# A file's name can ask for the head alone.
+ALONE: dict[str, Format] = {".onnx": "onnx", ".npz": "npz", ".pt": "pt", ".json": "labels"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be injected into which file; None leaves a choice to the service."""
+
+    checkpoint: Path
+    add: list[Entry]
+    names: list[Entry] | None = None
+    method: str | None = None
+    settings: Mapping[str, Any] | None = None
+    encoder: str | None = None
+    calibration: Mapping[str, Any] | None = None
+    features: Path | None = None
+    metadata: Mapping[str, str] | None = None
+    target: Path | None = None
+    may_overwrite: bool = False
+
+    def choose_target(self) -> Path:
+        """Return where the result goes; TypedError when something lies there already."""
+        is_torch = self.checkpoint.suffix in TORCH_SUFFIXES
+        suffix = ".safetensors" if is_torch else self.checkpoint.suffix
+        named = f"{self.checkpoint.stem}+{len(self.add)}{suffix}"
+        target = self.target or self.checkpoint.with_name(named)
+        if target.is_dir():
+            target /= named
+        if target.exists() and not self.may_overwrite:
+            raise TypedError(f"{target} exists already; choose with --out, or overwrite by --force")
+        if not target.parent.is_dir():
+            raise TypedError(f"there is no folder {target.parent} to write {target.name} into")
+        return target
+
+
+def carry_out(order: Order, url: str | None, key: str | None, console: Console) -> str:
+    """Inject, wait and save; return one line that says what came out, and where."""
+    target = order.choose_target()
+    if not order.checkpoint.is_file():
+        raise TypedError(f"there is no checkpoint {order.checkpoint}")
+    if order.features and not order.features.is_file():
+        raise TypedError(f"there is no file of features {order.features}")
+    with (
+        _progress(console) as progress,
+        _service(url, progress) as (address, is_ours),
+        Headgraft(address, key) as client,
+    ):
+        ended = _run(client, order, progress, is_ours=is_ours)
+        client.download(ended.id, target, _format(ended, target))
+    assert ended.result is not None
+    seconds = sum((ended.seconds or {}).values())
+    return (
+        f"{target}: {ended.seen_count} classes and {ended.unseen_count} new ones, "
+        f"by {ended.result.method} in {seconds:.1f} s ({ended.id})"
+        f"{_expected(ended.result.estimate)}"
+    )
+
+
+def _format(ended: Injection, target: Path) -> Format:
+    """Return what the file's name says, else the checkpoint, or what there is in its place."""
+    named = ALONE.get(target.suffix)
+    if named:
+        return named
+    left = {one.name for one in ended.artifacts}
+    return "safetensors" if FILES["safetensors"] in left else "native"
+
+
+def _expected(estimate: Estimate | None) -> str:
+    """Say what to expect of the head, where that is known."""
+    if not estimate or estimate.u.high - estimate.u.low >= 1:
+        return ""
+    new, old = (f"{100 * figure.value:.0f} %" for figure in (estimate.u, estimate.s))
+    count = estimate.pictures
+    basis = f"by {count} labelled features" if count else "without a picture seen"
+    return f"\nexpected, {basis}: {new} of new and {old} of old classes recognised"
+
+
+@contextmanager
+def _service(url: str | None, progress: Progress) -> Iterator[tuple[str, bool]]:
+    """Yield the URL of a service, and whether it was started here and ends here."""
+    home = locate(os.environ)
+    running = url or home.running()
+    if running:
+        yield running, False
+        return
+    task = progress.add_task("starting a service", total=None)
+    with temporary_service(home, os.environ) as started:
+        progress.remove_task(task)
+        yield started, True
+
+
+def _run(client: Headgraft, order: Order, progress: Progress, *, is_ours: bool) -> Injection:
+    upload = progress.add_task("upload", total=None)
+
+    def on_upload(sent: int, total: int) -> None:
+        progress.update(upload, completed=sent, total=total)
+
+    features = client.upload_features(order.features) if order.features else None
+    injection = client.submit(
+        order.checkpoint,
+        order.add,
+        features_id=features.id if features else None,
+        class_names=order.names,
+        method=order.method,
+        settings=order.settings,
+        calibration=order.calibration,
+        metadata=order.metadata,
+        class_embeddings={"kind": "names", "encoder": order.encoder} if order.encoder else None,
+        on_upload=on_upload,
+    )
+    try:
+        return client.result(injection.id, _shown_by(progress))
+    except KeyboardInterrupt:
+        if not is_ours:
+            progress.console.print(_goes_on(injection.id), highlight=False)
+        raise
+
+
+def _goes_on(injection: str) -> str:
+    return f"{injection} goes on without you; end it with `headgraft cancel {injection}`"
+
+
+def _shown_by(progress: Progress) -> Callable[[Injection], None]:
+    task = progress.add_task("queued", total=1.0)
+
+    def show(injection: Injection) -> None:
+        progress.update(task, completed=injection.progress, description=describe(injection))
+
+    return show
+
+
+def describe(injection: Injection) -> str:
+    """Say in a few words what an injection is doing."""
+    if injection.status == "queued":
+        if not injection.workers_online:
+            return "queued, no worker online yet"
+        return f"queued, number {injection.queue_position or 1}"
+    if injection.status != "running":
+        return injection.status
+    stage = injection.stage or "running"
+    return stage if injection.loss is None else f"{stage}, loss {injection.loss:.4g}"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        console=console,
+    )

@@ -1,0 +1,294 @@
+"""The command line; it reads arguments and prints, and leaves the work to others."""
+
+import importlib.metadata
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.cli import doctor, keys, parsing
+from service.cli import evaluate as cli_evaluate
+from service.cli import features as cli_features
+from service.cli import inject as cli_inject
+from service.cli.become import become
+from service.client import client
+from service.client.errors import HeadgraftError
+from service.local import state, up
+from service.local.redis_server import ServerError
+from service.web.created_keys import KeyringError
+from workers.environment import ConfigError
+from workers.ledger.scripts import LedgerError
+
+USER_ERRORS = (
+    ConfigError,
+    HeadgraftError,
+    KeyringError,
+    LedgerError,
+    ServerError,
+    parsing.TypedError,
+    state.StateError,
+    up.UpError,
+    OSError,
+)
+
+app = typer.Typer(
+    help="Graft new classes onto a trained classifier, without images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+encoders_app = typer.Typer(help="Text encoders.", no_args_is_help=True)
+app.add_typer(encoders_app, name="encoders")
+app.add_typer(keys.app, name="keys")
+
+StateOption = Annotated[
+    Path | None, typer.Option("--state", help="State folder, instead of HEADGRAFT_STATE.")
+]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", envvar="HEADGRAFT_URL", help="URL of the service.")
+]
+
+
+@app.command("up")
+def run_up(
+    host: Annotated[str, typer.Option(envvar="HEADGRAFT_HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="HEADGRAFT_PORT", help="0: any free one.")] = 8000,
+    folder: StateOption = None,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Start no worker.")] = False,
+) -> None:
+    """Run Redis (unless HEADGRAFT_REDIS_URL names one), API and worker on this machine."""
+    options = up.Options(_state(folder), host, port, with_worker=not no_worker)
+    if not up.Up(options, os.environ, _say).run():
+        _fail("killed at the second signal")
+
+
+@app.command("worker")
+def run_worker() -> None:
+    """Run a worker for HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or for the `up` here."""
+    up.require_torch()
+    home = _state(None)
+    redis_url = os.environ.get("HEADGRAFT_REDIS_URL") or home.running("redis-url")
+    store_url = os.environ.get("HEADGRAFT_STORE_URL") or home.running("store-url")
+    if not redis_url or not store_url:
+        _fail(
+            "a worker needs HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or a `headgraft up` that "
+            f"runs on {home.path}"
+        )
+    become("workers.process.parent", HEADGRAFT_REDIS_URL=redis_url, HEADGRAFT_STORE_URL=store_url)
+
+
+@app.command()
+def inject(
+    checkpoint: Annotated[Path, typer.Argument(help="A safetensors or torch (.pt, .pth) file.")],
+    add: Annotated[
+        list[str] | None, typer.Option(help="A class to add: 'NAME' or 'NAME: description'.")
+    ] = None,
+    add_file: Annotated[Path | None, typer.Option(help="Classes to add, one a line.")] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="The head's classes in row order, one a line.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="See `headgraft methods`.")] = None,
+    setting: Annotated[list[str] | None, typer.Option(help="name=value of the method.")] = None,
+    prefer: Annotated[
+        str | None, typer.Option(help="old, balanced or new: which classes to favour.")
+    ] = None,
+    max_seen_loss: Annotated[
+        float | None, typer.Option(help="Points of old accuracy that may be lost at most.")
+    ] = None,
+    encoder: Annotated[str | None, typer.Option(help="Text encoder of the workers.")] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Labelled features of the head's classes, to calibrate by."),
+    ] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="key=value to find it by.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the extended file; .onnx, .npz, .pt: the head alone, "
+            ".json: its labels."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what lies there.")] = False,
+    url: UrlOption = None,
+) -> None:
+    """Add classes to a checkpoint; without a service, one is started for the occasion."""
+    entries = [parsing.parse_entry(text) for text in add or []]
+    entries += parsing.read_entries(add_file) if add_file else []
+    if not entries:
+        _fail("no class to add: say --add 'NAME: description', or --add-file FILE")
+    order = cli_inject.Order(
+        checkpoint=checkpoint,
+        add=entries,
+        names=parsing.read_entries(names) if names else None,
+        method=method,
+        settings=parsing.parse_settings(setting or []) or None,
+        encoder=encoder,
+        calibration=_calibration(prefer, max_seen_loss),
+        features=features,
+        metadata=parsing.parse_metadata(metadata or []) or None,
+        target=out,
+        may_overwrite=force,
+    )
+    _say(cli_inject.carry_out(order, url, _key(), Console(stderr=True)))
+
+
+def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, Any] | None:
+    given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
+    return {name: value for name, value in given.items() if value is not None} or None
+
+
+app.command("evaluate")(cli_evaluate.evaluate)
+app.command("features")(cli_features.features)
+
+
+@app.command()
+def jobs(
+    url: UrlOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    after: Annotated[str | None, typer.Option(help="The last ID of the page before.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Only these: queued, failed ...")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="Only with these: key=value.")] = None,
+) -> None:
+    """List injections, newest first."""
+    wanted = parsing.parse_metadata(metadata or [])
+    table = Table("id", "status", "method", "classes", "progress", "created", box=None)
+    table.columns[0].no_wrap = True
+    with _client(url) as service:
+        found = service.injections(limit=limit, after=after, status=status or (), metadata=wanted)
+        for one in found:
+            classes = f"{one.seen_count}+{one.unseen_count}"
+            method = (one.result or one).method
+            progress = f"{one.progress:.0%}"
+            table.add_row(one.id, one.status, method, classes, progress, one.created_at)
+    Console().print(table)
+
+
+@app.command()
+def cancel(injection: Annotated[str, typer.Argument(metavar="ID")], url: UrlOption = None) -> None:
+    """Cancel a queued or running injection."""
+    with _client(url) as service:
+        _say(f"{injection} {service.cancel(injection).status}")
+
+
+@app.command()
+def delete(injection: Annotated[str, typer.Argument(metavar="ID")], url: UrlOption = None) -> None:
+    """Delete an injection that has ended, with its files."""
+    with _client(url) as service:
+        service.delete(injection)
+    _say(f"{injection} deleted")
+
+
+@app.command()
+def report(
+    injection: Annotated[str, typer.Argument(metavar="ID")],
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write the page to look at into this new file.")
+    ] = None,
+    url: UrlOption = None,
+) -> None:
+    """Print the report of an injection as JSON, or save it as a page to look at."""
+    with _client(url) as service:
+        if page is None:
+            _say(json.dumps(service.report(injection), indent=1))
+            return
+        text = service.report_html(injection)
+    with page.open("x", encoding="utf-8") as file:
+        file.write(text)
+    _say(str(page))
+
+
+@app.command()
+def methods(url: UrlOption = None) -> None:
+    """List the methods with their settings and defaults."""
+    with _client(url) as service:
+        for one in service.methods():
+            _say(f"{one.name}: {one.summary}")
+            for name, about in one.settings.get("properties", {}).items():
+                _say(f"  {name}={about.get('default')}  {about.get('description', '')}")
+
+
+@app.command("doctor")
+def run_doctor(folder: StateOption = None) -> None:
+    """Ask every part whether it is there; exit 1 where one is missing."""
+    is_ok = True
+    for finding in doctor.examine(_state(folder), os.environ):
+        is_ok &= finding.is_ok
+        _say(f"{'ok' if finding.is_ok else 'MISSING':<8} {finding.part:<8} {finding.text}")
+    if not is_ok:
+        raise typer.Exit(1)
+
+
+@encoders_app.command("pull")
+def pull_encoder(
+    model: Annotated[str, typer.Argument(metavar="MODEL:TAG", help="An open_clip model.")],
+    name: Annotated[str | None, typer.Option(help="Short name in requests.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(envvar="HEADGRAFT_ENCODERS", help="The encoders' folder.")
+    ] = None,
+) -> None:
+    """Download a text encoder; the one command that uses the network."""
+    up.require_torch()
+    target = folder or _state(None).encoders
+    target.mkdir(parents=True, exist_ok=True)
+    named = ["--name", name] if name else []
+    become("models.embeddings.encoders", "pull", model, "--folder", str(target), *named)
+
+
+@app.command()
+def demo() -> None:
+    """Hide a hundred classes of a real head, inject them, and compare."""
+    from service.demo import demo as demonstration
+
+    raise typer.Exit(demonstration.main())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    _say(importlib.metadata.version("headgraft"))
+
+
+def main() -> int:
+    """Run a command; what the user did wrong is one line on stderr and exit code 1."""
+    try:
+        app()
+    except USER_ERRORS as error:
+        sys.stderr.write(f"headgraft: {_sentence(error)}\n")
+        return 1
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _state(folder: Path | None) -> state.StateFolder:
+    return state.StateFolder(folder.absolute()) if folder else state.locate(os.environ)
+
+
+def _client(url: str | None) -> client.Headgraft:
+    return client.Headgraft(url or _state(None).running() or client.DEFAULT_URL, _key())
+
+
+def _key() -> str | None:
+    return os.environ.get("HEADGRAFT_API_KEY")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _fail(sentence: str) -> NoReturn:
+    raise parsing.TypedError(sentence)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+"""The calls of the HTTP API, each once; it knows the contract, and nothing of the server behind it.
+
+Whether a call is awaited is the transport's to say.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, Unpack
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from service.client.arguments import Entry, Wishes
+from service.client.errors import HeadgraftError
+from service.client.events import Watch
+from service.client.files import Download, UploadFile
+from service.client.retries import Retries
+from service.client.transport import Transport
+from service.schemas.formats import FILES, Format
+from service.schemas.injections import (
+    EncoderList,
+    EncoderResource,
+    EventList,
+    EventResource,
+    InjectionList,
+    InjectionResource,
+    MethodList,
+    MethodResource,
+)
+from service.schemas.uploads import FeaturesList, FeaturesResource, HeadList, HeadResource
+
+OnUpload = Callable[[int, int], None]
+OnProgress = Callable[[InjectionResource], None]
+Resource = TypeVar("Resource", bound=BaseModel)
+
+
+class Calls:
+    """A service; every call raises HeadgraftError where it is refused or not reached."""
+
+    def __init__(self, url: str, transport: Transport, retries: Retries) -> None:
+        self.url = url
+        self._transport = transport
+        self._retries = retries
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def submit(
+        self,
+        checkpoint: Path | None = None,
+        add: Sequence[Entry] = (),
+        *,
+        head_id: str | None = None,
+        on_upload: OnUpload | None = None,
+        **wishes: Unpack[Wishes],
+    ) -> InjectionResource:
+        """Add classes to a checkpoint, or to an uploaded head; return the queued injection.
+
+        `on_upload` hears (bytes sent, bytes in all).
+        """
+        request = _without_none(add=list(add), head_id=head_id, **wishes)
+        if checkpoint is None:
+            return await self._one(InjectionResource, "POST", "/v1/injections", json=request)
+        return await self._send(InjectionResource, "/v1/injections", checkpoint, request, on_upload)
+
+    async def upload_head(
+        self,
+        checkpoint: Path,
+        *,
+        class_names: Sequence[Entry] | None = None,
+        head: Mapping[str, Any] | None = None,
+        on_upload: OnUpload | None = None,
+    ) -> HeadResource:
+        """Upload a checkpoint once, to inject into by `head_id`."""
+        request = _without_none(class_names=class_names, head=head)
+        return await self._send(HeadResource, "/v1/heads", checkpoint, request, on_upload)
+
+    async def upload_features(
+        self, features: Path, *, on_upload: OnUpload | None = None
+    ) -> FeaturesResource:
+        """Upload a safetensors file of `features` and `labels`."""
+        with UploadFile(features, on_upload) as file:
+            part = (features.name, file, "application/octet-stream")
+            return await self._one(
+                FeaturesResource, "POST", "/v1/features", files={"features": part}
+            )
+
+    async def injection(self, id: str) -> InjectionResource:  # noqa: A002  # the contract's name
+        """Return an injection as it is now."""
+        return await self._one(InjectionResource, "GET", f"/v1/injections/{id}")
+
+    async def injections(
+        self,
+        *,
+        after: str | None = None,
+        limit: int = 20,
+        status: Sequence[str] = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[InjectionResource]:
+        """Return a page of injections, newest first; `after` an id comes the next page.
+
+        Only those in one of `status`, and with all of `metadata`.
+        """
+        pairs = [f"{key}={value}" for key, value in (metadata or {}).items()]
+        asked = _without_none(after=after, limit=limit, status=list(status), metadata=pairs)
+        return (await self._one(InjectionList, "GET", "/v1/injections", params=asked)).data
+
+    async def events(
+        self,
+        id: str,  # noqa: A002  # the contract's name
+        *,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[EventResource]:
+        """Return a page of what has happened to an injection, oldest first."""
+        asked = _without_none(after=after, limit=limit)
+        path = f"/v1/injections/{id}/events/list"
+        return (await self._one(EventList, "GET", path, params=asked)).data
+
+    async def head(self, id: str) -> HeadResource:  # noqa: A002  # the contract's name
+        """Return what is known of an uploaded head."""
+        return await self._one(HeadResource, "GET", f"/v1/heads/{id}")
+
+    async def heads(self, *, after: str | None = None, limit: int = 20) -> list[HeadResource]:
+        """Return a page of uploaded heads, newest first."""
+        asked = _without_none(after=after, limit=limit)
+        return (await self._one(HeadList, "GET", "/v1/heads", params=asked)).data
+
+    async def features(
+        self, *, after: str | None = None, limit: int = 20
+    ) -> list[FeaturesResource]:
+        """Return a page of uploaded features, newest first."""
+        asked = _without_none(after=after, limit=limit)
+        return (await self._one(FeaturesList, "GET", "/v1/features", params=asked)).data
+
+    async def wait(
+        self,
+        id: str,  # noqa: A002  # the contract's name
+        on_progress: OnProgress | None = None,
+        timeout_seconds: float | None = None,
+    ) -> InjectionResource:
+        """Follow an injection to its end and return it; HeadgraftError `timeout` where it lasts.
+
+        `on_progress` hears the injection whenever something of it changed. A service that goes
+        away meanwhile is waited for, a minute long.
+        """
+        watch = Watch(self._transport, self.injection, id, on_progress or _ignore)
+        return await watch.to_the_end(timeout_seconds)
+
+    async def result(
+        self,
+        id: str,  # noqa: A002  # the contract's name
+        on_progress: OnProgress | None = None,
+        timeout_seconds: float | None = None,
+    ) -> InjectionResource:
+        """Wait for an injection; HeadgraftError with the reason where it has not succeeded."""
+        ended = await self.wait(id, on_progress, timeout_seconds)
+        if ended.status == "succeeded":
+            return ended
+        code, why = "cancelled", "it was cancelled"
+        if ended.error:
+            code, why = ended.error.code, ended.error.message
+        raise HeadgraftError(None, code, f"{id} {ended.status}: {why} ({code})")
+
+    async def cancel(self, id: str) -> InjectionResource:  # noqa: A002  # the contract's name
+        """Cancel an injection and return it; HeadgraftError `conflict` when it has ended."""
+        return await self._one(InjectionResource, "POST", f"/v1/injections/{id}/cancel")
+
+    async def delete(self, id: str) -> None:  # noqa: A002  # the contract's name
+        """Delete an injection that has ended, with its files."""
+        await self._ask("DELETE", f"/v1/injections/{id}")
+
+    async def delete_head(self, id: str) -> None:  # noqa: A002  # the contract's name
+        """Delete an uploaded head; HeadgraftError `conflict` while a live injection needs it."""
+        await self._ask("DELETE", f"/v1/heads/{id}")
+
+    async def delete_features(self, id: str) -> None:  # noqa: A002  # the contract's name
+        """Delete uploaded features; HeadgraftError `conflict` while a live injection needs them."""
+        await self._ask("DELETE", f"/v1/features/{id}")
+
+    async def report(self, id: str) -> dict[str, Any]:  # noqa: A002  # the contract's name
+        """Return the report of a succeeded injection."""
+        path = f"/v1/injections/{id}/report"
+        reply = await self._ask("GET", path, params={"format": "json"})
+        report: dict[str, Any] = reply.json()
+        return report
+
+    async def report_html(self, id: str) -> str:  # noqa: A002  # the contract's name
+        """Return the report of a succeeded injection as a page that needs nothing else."""
+        path = f"/v1/injections/{id}/report"
+        return (await self._ask("GET", path, params={"format": "html"})).text
+
+    async def download(
+        self,
+        id: str,  # noqa: A002  # the contract's name
+        target: Path,
+        format: Format = "safetensors",  # noqa: A002  # the contract's name
+    ) -> Path:
+        """Save the extended checkpoint as `target`, whole and checked or not at all.
+
+        Another `format` is the head alone; a head that is no rows has `native`, `onnx`, `labels`.
+        A download that breaks off goes on where it stopped.
+        """
+        artifacts = {one.name: one.sha256 for one in (await self.injection(id)).artifacts}
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+        path = f"/v1/injections/{id}/head?format={format}"
+        try:
+            found = await Download(self._transport, self._retries, self.url, path).save(part)
+            if found != artifacts.get(FILES[format]):
+                detail = f"the download hashes to {found}, not {artifacts.get(FILES[format])}"
+                raise HeadgraftError(None, "corrupt_download", f"{detail}: try again")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return target
+
+    async def methods(self) -> list[MethodResource]:
+        """Return the methods, each with the JSON schema of its settings."""
+        return (await self._one(MethodList, "GET", "/v1/methods")).data
+
+    async def encoders(self) -> list[EncoderResource]:
+        """Return the text encoders of the workers online."""
+        return (await self._one(EncoderList, "GET", "/v1/encoders")).data
+
+    async def _send(
+        self,
+        kind: type[Resource],
+        path: str,
+        checkpoint: Path,
+        request: Mapping[str, Any],
+        on_upload: OnUpload | None,
+    ) -> Resource:
+        with UploadFile(checkpoint, on_upload) as file:
+            # The request goes first: what is wrong with it is answered before the upload is done.
+            files: list[tuple[str, Any]] = [
+                ("request", (None, json.dumps(request).encode(), "application/json")),
+                ("checkpoint", (checkpoint.name, file, "application/octet-stream")),
+            ]
+            return await self._one(kind, "POST", path, files=files)
+
+    async def _one(self, kind: type[Resource], verb: str, path: str, **options: Any) -> Resource:
+        reply = await self._ask(verb, path, **options)
+        try:
+            return kind.model_validate_json(reply.content)
+        except ValidationError as error:
+            detail = f"{self.url} is no Headgraft of this version"
+            raise HeadgraftError(reply.status_code, "not_headgraft", detail) from error
+
+    async def _ask(self, verb: str, path: str, **options: Any) -> httpx.Response:
+        """Send a request, and again where that may help: a key makes a POST count once."""
+        if verb == "POST":
+            options["headers"] = {"Idempotency-Key": uuid.uuid4().hex}
+        tries = 0
+        while True:
+            tries += 1
+            outcome = await self._try(verb, path, **options)
+            if isinstance(outcome, httpx.Response) and _is_done(verb, outcome, tries):
+                return outcome
+            await self._retries.wait(self._transport, self.url, verb, outcome, tries)
+
+    async def _try(
+        self, verb: str, path: str, **options: Any
+    ) -> httpx.Response | httpx.TransportError:
+        try:
+            return await self._transport.request(verb, path, **options)
+        except httpx.TransportError as error:
+            return error
+
+
+def _is_done(verb: str, reply: httpx.Response, tries: int) -> bool:
+    """Tell success: what a repeated DELETE does not find, the one before it has deleted."""
+    is_gone = reply.status_code == httpx.codes.NOT_FOUND
+    return reply.is_success or (verb == "DELETE" and tries > 1 and is_gone)
+
+
+def _ignore(_injection: InjectionResource) -> None:
+    """Hear nothing."""
+
+
+def _without_none(**members: Any) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}

@@ -1,0 +1,140 @@
+"""Follows one injection through its event stream, and by polling where there is none.
+
+It does not know what the events say, but that a terminal status is the last.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from service.client.errors import HeadgraftError
+from service.client.retries import log
+from service.client.transport import Transport
+from service.schemas.injections import InjectionResource
+from workers.jobs.spec import TERMINAL
+
+SILENCE_SECONDS = 40.0  # the service speaks at least every 15 s
+POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ServerEvent:
+    """One event of a stream; an `id` of None is a sign of life without content."""
+
+    id: str | None
+    data: dict[str, Any]
+
+
+@dataclass
+class Watch:
+    """One injection, followed across broken connections and restarts of the service."""
+
+    transport: Transport
+    read: Callable[[str], Awaitable[InjectionResource]]
+    injection: str
+    on_progress: Callable[[InjectionResource], None]
+    _last_id: str | None = field(default=None, init=False)
+    _shown: InjectionResource | None = field(default=None, init=False)
+
+    async def to_the_end(self, timeout_seconds: float | None) -> InjectionResource:
+        """Return the injection once it has ended; HeadgraftError `timeout` where it lasts."""
+        deadline = time.monotonic() + (timeout_seconds or float("inf"))
+        while not _is_over(shown := await self._poll()):
+            _check(shown, deadline)
+            try:
+                await self._listen(deadline)
+            except (httpx.TransportError, HeadgraftError):  # the next poll shows a lasting one
+                await self.transport.sleep(POLL_SECONDS)
+        return shown
+
+    async def _poll(self) -> InjectionResource:
+        """Read the injection; a service that is away has a minute to come back."""
+        patience = time.monotonic() + PATIENCE_SECONDS
+        is_told = False
+        while True:
+            try:
+                return self._show(await self.read(self.injection))
+            except HeadgraftError as error:
+                is_away = error.status in (None, httpx.codes.SERVICE_UNAVAILABLE)
+                if not is_away or time.monotonic() > patience:
+                    raise
+                if not is_told:
+                    log.warning("%s; waiting for it for %.0f s", error, PATIENCE_SECONDS)
+                    is_told = True
+                await self.transport.sleep(POLL_SECONDS)
+
+    async def _listen(self, deadline: float) -> None:
+        """Hear events until the last one, a break, or the deadline."""
+        headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
+        left = max(0.1, min(SILENCE_SECONDS, deadline - time.monotonic()))
+        address = f"/v1/injections/{self.injection}/events"
+        reader = EventReader()
+        async with self.transport.stream("GET", address, headers=headers, timeout=left) as answer:
+            if not answer.reply.is_success:
+                await self.transport.sleep(POLL_SECONDS)
+                return
+            async for line in answer.lines:
+                event = reader.feed(line)
+                shown = await self._hear(event) if event else None
+                if shown and (_is_over(shown) or time.monotonic() > deadline):
+                    return
+        # A stream that ends early must not be asked for in a tight loop.
+        await self.transport.sleep(0.1)
+
+    async def _hear(self, event: ServerEvent) -> InjectionResource:
+        """Show what an event changes; of a sign of life, the place in the queue is no event."""
+        if event.id is None or self._shown is None:
+            return self._show(await self.read(self.injection))
+        self._last_id = event.id
+        changed = {**self._shown.model_dump(), **_fields(event.data)}
+        return self._show(InjectionResource.model_validate(changed))
+
+    def _show(self, current: InjectionResource) -> InjectionResource:
+        if current != self._shown:
+            self._shown = current
+            self.on_progress(current)
+        return current
+
+
+def _is_over(injection: InjectionResource) -> bool:
+    return injection.status in TERMINAL
+
+
+def _check(injection: InjectionResource, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        detail = f"injection {injection.id} is still {injection.status}"
+        raise HeadgraftError(None, "timeout", detail)
+
+
+class EventReader:
+    """Reads the lines of an event stream; a comment is an event without id."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, str] = {}
+
+    def feed(self, line: str) -> ServerEvent | None:
+        """Take the next line; return the event that it ends, if any."""
+        if line.startswith(":"):
+            return ServerEvent(None, {})
+        if line:
+            name, _, value = line.partition(":")
+            self._fields[name] = value.removeprefix(" ")
+            return None
+        found, self._fields = self._fields, {}
+        if "data" not in found or "id" not in found:
+            return None
+        return ServerEvent(found["id"], json.loads(found["data"]))
+
+
+def _fields(event: dict[str, Any]) -> dict[str, Any]:
+    """Return what an event changes of the injection as shown."""
+    known = ("status", "attempt", "progress", "stage", "loss", "error")
+    changed = {name: event[name] for name in known if name in event}
+    if event.get("status", "queued") != "queued":
+        changed["queue_position"] = None
+    return changed

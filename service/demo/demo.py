@@ -1,0 +1,148 @@
+"""The demo: hides a hundred classes of a real head, injects them over HTTP, and compares.
+
+It imports no torch: `workers.pictures.lite0` runs the network in a process of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from service.client.client import Headgraft
+from service.client.errors import HeadgraftError
+from service.demo import screen
+from service.demo.figures import Outcome, read_head, read_pictures
+from service.demo.injection import DemoError, Entry, Injected, Texts, inject
+from service.local.state import StateFolder
+from service.local.temporary import temporary_service
+from service.local.up import UpError
+
+FOLDER = Path("demo-out")
+WIDTH = 100
+NETWORK_SECONDS = 300.0
+
+Say = Callable[[str], None]
+
+
+def main(folder: Path = FOLDER) -> int:
+    """Run the demo and print what came out; 1 when a stage failed, 130 when it was stopped."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    try:
+        with console.status("starting") as status:
+            outcome = run(folder, status.update)
+    except (DemoError, HeadgraftError, UpError) as error:
+        sys.stderr.write(f"demo: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("demo: stopped, with everything it had started\n")
+        return 130
+    screen.show(console, outcome)
+    return 0
+
+
+def run(folder: Path, say: Say) -> Outcome:
+    """Run every stage and leave the heads in `folder`; nothing that it starts outlives it.
+
+    `say` is told what is being done. DemoError, HeadgraftError or UpError: what failed, and why.
+    """
+    start, add = time.perf_counter(), read_hidden()
+    say("hiding 100 of the 1000 classes of EfficientNet-Lite0, and showing it a few pictures")
+    prepare(folder, [entry["name"] for entry in add])
+    prepared = time.perf_counter()
+    texts = Texts(read_seen(folder), add)
+    say("starting the service")
+    with service_of_our_own() as url:
+        started = time.perf_counter()
+        by_name, described = inject_both(url, folder, texts, say)
+    return Outcome(
+        folder=folder,
+        unseen=tuple(entry["name"] for entry in add),
+        full=read_head(folder / "lite0.safetensors"),
+        seen=read_head(folder / "seen.safetensors"),
+        by_name=read_head(by_name.path),
+        described=read_head(described.path),
+        pictures=read_pictures(folder / "pictures.npz"),
+        seconds={
+            "before": {"network, pictures": prepared - start, "service start": started - prepared},
+            "by name": by_name.seconds,
+            "described": described.seconds,
+        },
+    )
+
+
+@contextmanager
+def service_of_our_own() -> Iterator[str]:
+    """Run a service that takes nothing from the user's own: its URL, for as long as the block."""
+    # An empty home: nothing that an earlier run encoded makes the seconds look better.
+    given = {key: value for key, value in os.environ.items() if not key.startswith("HEADGRAFT_")}
+    with (
+        TemporaryDirectory(prefix="headgraft-demo-", ignore_cleanup_errors=True) as home,
+        temporary_service(StateFolder(Path(home)), given) as url,
+    ):
+        yield url
+
+
+def read_hidden() -> list[Entry]:
+    """Return the hundred classes to hide, each with a description of our own.
+
+    What the full head sees first in five pictures (of the cat: the first three), filled up with
+    an even spread over the thousand; fixed and described before any was injected.
+    """
+    text = files("service").joinpath("demo_classes.json").read_text(encoding="utf-8")
+    entries: list[Entry] = json.loads(text)
+    return entries
+
+
+def prepare(folder: Path, hidden: list[str]) -> None:
+    """Have `workers.pictures.lite0` write heads, texts, pictures; DemoError with its last words."""
+    hide = folder / "hidden.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        hide.write_text("\n".join(hidden), encoding="utf-8")
+    except OSError as error:
+        raise DemoError(f"cannot write into {folder}: {error.strerror}") from error
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "workers.pictures.lite0",
+        str(folder),
+        "--hide",
+        str(hide),
+    ]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=NETWORK_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DemoError(f"the network took more than {NETWORK_SECONDS:g} s") from error
+    if done.returncode != 0:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise DemoError(f"running the network failed with code {done.returncode}: {last}")
+
+
+def read_seen(folder: Path) -> list[Entry]:
+    """Return name and dictionary definition of each class of the seen head, in row order."""
+    entries: list[Entry] = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+    kept = set(read_head(folder / "seen.safetensors").class_names)
+    return [entry for entry in entries if entry["name"] in kept]
+
+
+def inject_both(url: str, folder: Path, texts: Texts, say: Say) -> tuple[Injected, Injected]:
+    """Inject the hidden classes by their bare names, then with descriptions."""
+    source = folder / "seen.safetensors"
+    with Headgraft(url) as client:
+        say("injecting 100 classes over HTTP, by bare name")
+        by_name = inject(client, source, folder / "by-name.safetensors", texts.names_only())
+        say("injecting 100 classes over HTTP, with one-line descriptions")
+        return by_name, inject(client, source, folder / "described.safetensors", texts)

@@ -1,0 +1,36 @@
+"""What is installed: the methods of this release, the encoders of the workers online."""
+
+from collections import Counter
+
+from fastapi import APIRouter
+
+from service.schemas.injections import EncoderList, EncoderResource, MethodList, MethodResource
+from service.web.context import InContext
+from service.web.openapi import errors
+
+router = APIRouter(prefix="/v1", tags=["catalogue"])
+
+
+@router.get("/methods", operation_id="listMethods", summary="List the methods", responses=errors())
+def list_methods(context: InContext) -> MethodList:
+    """Return each method with the JSON schema of its settings."""
+    methods = context.methods.items()
+    return MethodList(data=[MethodResource(name=name, **about) for name, about in methods])
+
+
+@router.get(
+    "/encoders", operation_id="listEncoders", summary="List the encoders", responses=errors()
+)
+def list_encoders(context: InContext) -> EncoderList:
+    """Return the text encoders that workers online have announced."""
+    counts = Counter(
+        (name, int(about["dimension"]), str(about["digest"]))
+        for worker in context.ledger.workers()
+        for name, about in worker.encoders.items()
+    )
+    return EncoderList(
+        data=[
+            EncoderResource(name=name, dimension=dimension, digest=digest, workers=count)
+            for (name, dimension, digest), count in sorted(counts.items())
+        ]
+    )

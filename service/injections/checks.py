@@ -1,0 +1,117 @@
+"""Finds what makes a request impossible for a head: names, counts, vectors, each with a pointer.
+
+It reads no file and knows nothing of methods beyond what they need.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.schemas.requests import InjectionRequest
+from service.uploads.locate_head import class_problems
+from service.web.pointers import Problem
+from workers.formats.find_head import HeadTensors
+from workers.jobs.spec import ClassEntry, Row, VectorEmbeddings
+
+PROMPTED = "open_clip"  # the kind of encoder that reads prompts
+
+
+def injection_problems(request: InjectionRequest, seen: Sequence[ClassEntry]) -> list[Problem]:
+    """Find what makes an injection into this head impossible: names, counts, vectors."""
+    seen_names = {entry.name for entry in seen}
+    problems = class_problems(request.add, "/add")
+    problems += [
+        Problem(f"/add/{index}/name", f"the head already has a class {entry.name!r}")
+        for index, entry in enumerate(request.add)
+        if entry.name in seen_names
+    ]
+    if isinstance(request.class_embeddings, VectorEmbeddings):
+        problems += _vector_problems(request.class_embeddings, seen, request.add)
+    return problems
+
+
+def joint_problem(
+    request: InjectionRequest, tensors: HeadTensors, encoder_size: int | None
+) -> Problem | None:
+    """Say why class embeddings cannot serve as rows: their size must be the head's feature size.
+
+    `encoder_size` is the named encoder's dimension, None while no worker has announced it.
+    """
+    vectors = request.class_embeddings
+    size = encoder_size
+    if isinstance(vectors, VectorEmbeddings) and vectors.seen:
+        size = len(vectors.seen[0])
+    if size is None or size == tensors.feature_size:
+        return None
+    return Problem(
+        "/class_embeddings",
+        f"method {request.method!r} uses the class embeddings themselves as rows: they have "
+        f"{size} numbers, the head's rows have {tensors.feature_size}",
+    )
+
+
+def prompt_problem(
+    request: InjectionRequest,
+    tensors: HeadTensors | None,
+    encoders: Mapping[str, Mapping[str, Any]],
+) -> Problem | None:
+    """Say why a method cannot write prompts: they are read by an encoder of the head's features.
+
+    `encoders` are those announced; nothing is said of another.
+    """
+    wanted, method = request.class_embeddings, f"method {request.method!r}"
+    if isinstance(wanted, VectorEmbeddings):
+        detail = f"{method} writes prompts: name an open_clip encoder in place of vectors"
+        return Problem("/class_embeddings", detail)
+    about = encoders.get(wanted.encoder)
+    if about is None:
+        return None
+    where = "/class_embeddings/encoder"
+    if about.get("kind", PROMPTED) != PROMPTED:
+        legal = ", ".join(
+            sorted(n for n, other in encoders.items() if other.get("kind") == PROMPTED)
+        )
+        return Problem(
+            where,
+            f"{method} writes prompts for an open_clip encoder, which {wanted.encoder!r} is not; "
+            f"online are: {legal or 'none'}",
+        )
+    if tensors and about["dimension"] != tensors.feature_size:
+        return Problem(
+            where,
+            f"{method} compares text with the head's features: encoder {wanted.encoder!r} gives "
+            f"{about['dimension']} numbers, the head reads {tensors.feature_size}",
+        )
+    return None
+
+
+def _vector_problems(
+    vectors: VectorEmbeddings, seen: Sequence[ClassEntry], add: Sequence[ClassEntry]
+) -> list[Problem]:
+    size = len(vectors.seen[0]) if vectors.seen else 0
+    problems: list[Problem] = []
+    parts = (("seen", vectors.seen, seen), ("unseen", vectors.unseen, add))
+    for part, rows, entries in parts:
+        pointer = f"/class_embeddings/{part}"
+        if len(rows) != len(entries):
+            detail = f"{len(rows)} vectors for {len(entries)} classes: give one per class, in order"
+            problems.append(Problem(pointer, detail))
+            continue
+        named = zip(rows, entries, strict=True)
+        problems += [
+            Problem(f"{pointer}/{index}", f"the vector of class {entry.name!r} {defect}")
+            for index, (row, entry) in enumerate(named)
+            if (defect := row_defect(row, size, "the first seen class"))
+        ]
+    return problems
+
+
+def row_defect(row: Row, size: int, first: str) -> str | None:
+    """Say what is wrong with a vector that must have as many numbers as the first one has."""
+    if len(row) == 0:
+        return "is empty"
+    if len(row) != size:
+        return f"has {len(row)} numbers; {first} has {size}"
+    if not all(map(math.isfinite, row)):
+        return "holds NaN or infinity"
+    return None if any(row) else "is all zero"

@@ -1,0 +1,29 @@
+"""What the endpoints of injections work with beyond what every endpoint has."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from service.injections.deadlines import Deadlines
+from service.injections.events import EventHub
+from service.injections.queue_view import QueueView
+from service.web.context import Context
+
+
+@dataclass(frozen=True)
+class InjectionContext(Context):
+    """The parts of one running service, with the threads that watch its injections."""
+
+    hub: EventHub
+    queue: QueueView
+    deadlines: Deadlines
+
+
+# It waits for nothing; the framework would send a plain function to a thread.
+async def injection_context_of(request: Request) -> InjectionContext:
+    """Return the running service's parts."""
+    return cast(InjectionContext, request.app.state.context)
+
+
+InInjectionContext = Annotated[InjectionContext, Depends(injection_context_of)]

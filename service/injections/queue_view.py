@@ -1,0 +1,214 @@
+"""The queue as a client sees it: how many are ahead, who is online, how long it will take.
+
+One look at the ledger serves every answer of a moment, so that a thousand pollers cost about as
+much as one. It changes nothing.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from statistics import quantiles
+from typing import Any
+
+import redis
+import structlog
+
+from workers.jobs.spec import Record
+from workers.ledger.ledger import PRESENCE_SECONDS, Ledger
+from workers.ledger.scripts import LedgerError
+
+FRESH_SECONDS = 0.25
+log = structlog.get_logger("headgraft.queue_view")
+# So many ended jobs of a method, their middle half no further apart, say what the next one takes.
+ENDED_MIN = 3
+SPREAD_MAX = 3.0
+# Before this part of its work is done, a job's pace says nothing.
+PROGRESS_MIN = 0.05
+Seconds = float | None
+Entry = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that has been delivered, as far as it tells what it still takes."""
+
+    method: str
+    started_at: int | None
+    progress: float
+
+    def seconds_left(self, now_ms: int, seconds: Mapping[str, Seconds]) -> Seconds:
+        """Tell by its own pace; before it has one, by what jobs of its method took."""
+        spent = (now_ms - self.started_at) / 1000 if self.started_at else 0.0
+        if PROGRESS_MIN <= self.progress < 1 and spent > 0:
+            return spent * (1 - self.progress) / self.progress
+        usual = seconds.get(self.method)
+        return None if usual is None or spent > usual else usual - spent
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen at one moment: `places` of the queued jobs, from 1, and their `waits`.
+
+    A wait is the seconds until a job begins, None where nobody can tell.
+    """
+
+    at: float = float("-inf")
+    now_ms: int = 0
+    newest: Entry = (0, 0)
+    workers_online: int = 0
+    places: Mapping[str, int] = field(default_factory=dict)
+    waits: Mapping[str, Seconds] = field(default_factory=dict)
+    seconds: Mapping[str, Seconds] = field(default_factory=dict)
+
+    def place(self, record: Record) -> int | None:
+        """Return 1 for the next job to be delivered; None once a worker has it."""
+        return self.places.get(record.id, 1) if record.status == "queued" else None
+
+    def seconds_left(self, record: Record) -> Seconds:
+        """Estimate the seconds until a live job ends; None where there is no ground for it.
+
+        A running job: its pace so far, or what the last jobs of its method took. A queued one:
+        the same of all that is ahead of it, shared by the workers online, and then its own.
+        """
+        method = record.summary["method"]
+        if record.status == "running":
+            running = Running(method, record.started_at, record.progress)
+            return running.seconds_left(self.now_ms, self.seconds)
+        own, wait = self.seconds.get(method), self.waits.get(record.id)
+        if record.status != "queued" or own is None or wait is None:
+            return None
+        return wait + own
+
+
+class QueueView:
+    """Looks at the queue when asked, at most every `FRESH_SECONDS`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._last = Look()
+        self._methods: dict[str, str] = {}
+
+    def look(self, record: Record | None = None) -> Look:
+        """Return a fresh look, one that has seen the record's message."""
+        with self._lock:
+            if self.recent(record) is None:
+                self._last = self._take()
+            return self._last
+
+    def recent(self, record: Record | None = None) -> Look | None:
+        """Return the last look where it still serves; nobody is asked for it.
+
+        Half way to its end the next one is taken in the background: who asks often never waits.
+        """
+        last = self._last
+        age = time.monotonic() - last.at
+        is_known = record is None or _entry(record.message) <= last.newest
+        if not is_known or age > FRESH_SECONDS:
+            return None
+        if age > FRESH_SECONDS / 2 and self._lock.acquire(blocking=False):
+            threading.Thread(target=self._renew, daemon=True).start()
+        return last
+
+    def _renew(self) -> None:
+        try:
+            self._last = self._take()
+        except LedgerError as error:
+            log.warning("look_not_renewed", error=str(error))
+        finally:
+            self._lock.release()
+
+    def _take(self) -> Look:
+        ledger, at = self._ledger, time.monotonic()
+        (clock, micros), messages = ledger.ask_all([("time",), ("xrange", ledger.key("queue"))])
+        now_ms = clock * 1000 + micros // 1000
+        silent = now_ms - PRESENCE_SECONDS * 1000
+        online = ledger.ask("zcount", ledger.key("workers"), f"({silent}", "+inf")
+        jobs = {fields["job"]: _entry(message) for message, fields in messages}
+        delivered = self._delivered() if jobs else (0, 0)
+        running = self._running([job for job, message in jobs.items() if message <= delivered])
+        queued = [job for job, message in jobs.items() if message > delivered]
+        methods = self._methods_of(queued)
+        seconds = self._seconds_of({*methods, *(one.method for one in running)})
+        ahead = [one.seconds_left(now_ms, seconds) for one in running]
+        return Look(
+            at=at,
+            now_ms=now_ms,
+            newest=max(jobs.values(), default=(0, 0)),
+            workers_online=online,
+            places={job: place for place, job in enumerate(queued, 1)},
+            waits=_waits(queued, ahead, [seconds[method] for method in methods], online),
+            seconds=seconds,
+        )
+
+    def _delivered(self) -> Entry:
+        try:
+            groups = self._ledger.ask("xinfo_groups", self._ledger.key("queue"))
+        except redis.ResponseError:  # the last message has left meanwhile, and the stream with it
+            return (0, 0)
+        return _entry(groups[0]["last-delivered-id"]) if groups else (0, 0)
+
+    def _running(self, jobs: Collection[str]) -> list[Running]:
+        asked = ("summary", "started_at", "progress")
+        found = self._ledger.ask_all(
+            [("hmget", self._ledger.key("job", job), *asked) for job in jobs]
+        )
+        return [
+            Running(_method(summary), int(started_at) if started_at else None, float(progress))
+            for summary, started_at, progress in found
+            if summary
+        ]
+
+    def _methods_of(self, jobs: Collection[str]) -> list[str]:
+        """Look up what was not known by the last look, and forget who has left the queue."""
+        fresh = [job for job in jobs if job not in self._methods]
+        found = self._ledger.ask_all(
+            [("hget", self._ledger.key("job", job), "summary") for job in fresh]
+        )
+        known = self._methods | dict(zip(fresh, map(_method, found), strict=True))
+        self._methods = {job: known[job] for job in jobs}
+        return [known[job] for job in jobs]
+
+    def _seconds_of(self, methods: Collection[str]) -> dict[str, Seconds]:
+        histories = self._ledger.ask_all(
+            [("lrange", self._ledger.key("seconds", method), 0, -1) for method in methods]
+        )
+        return dict(zip(methods, map(usual_seconds, histories), strict=True))
+
+
+def usual_seconds(milliseconds: Collection[Any]) -> Seconds:
+    """Return the median of what jobs took; None where they are few, or too unlike each other."""
+    if len(milliseconds) < ENDED_MIN:
+        return None
+    low, median, high = quantiles([int(one) / 1000 for one in milliseconds], n=4)
+    return None if high > SPREAD_MAX * max(low, 0.1) else median
+
+
+def _waits(
+    queued: Collection[str], running: list[Seconds], each: list[Seconds], workers: int
+) -> dict[str, Seconds]:
+    """Share the work ahead of each queued job evenly by the workers."""
+    if not workers:
+        return {}
+
+    waits, ahead = {}, _sum(running)
+    for job, own in zip(queued, each, strict=True):
+        waits[job] = None if ahead is None else ahead / workers
+        ahead = _sum([ahead, own])
+    return waits
+
+
+def _sum(parts: Collection[Seconds]) -> Seconds:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def _method(summary: str | None) -> str:
+    return str(json.loads(summary).get("method", "")) if summary else ""
+
+
+def _entry(message: str) -> Entry:
+    milliseconds, _, number = message.partition("-")
+    return int(milliseconds or 0), int(number or 0)

@@ -1,0 +1,94 @@
+"""Answers a request by the result of an identical one: the same bytes, under the new job's name.
+
+Identical is what would be computed alike: the same head, classes, class embeddings, features,
+method and settings, by the versions that every worker online has. It decides nothing about queues.
+"""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from service.web.idempotency import canonical, digest
+from workers.jobs.presence import Presence
+from workers.jobs.spec import JobSpec, Record
+from workers.ledger.ledger import Ledger
+from workers.store import Missing, Store, StoreError
+
+MANIFEST_FILE = "manifest.json"
+# Where the bytes lie, and how long a run may last.
+ASIDE: dict[str, set[str] | bool] = {
+    "head": {"path"},
+    "features": {"path"},
+    "timeout_seconds": True,
+}
+log = structlog.get_logger("headgraft.reuse")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A result under a new name, and the job it was made by."""
+
+    source: str
+    manifest: dict[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        """The size of its files."""
+        return sum(int(file["bytes"]) for file in self.manifest["files"].values())
+
+
+def digest_of(owner: str, spec: JobSpec) -> str:
+    """Hash what an owner asks for, by the content of its files."""
+    return digest(owner, canonical(spec.model_dump(mode="json", exclude=ASIDE)))
+
+
+def find(
+    ledger: Ledger, owner: str, result: str, spec: JobSpec, workers: Sequence[Presence]
+) -> Record | None:
+    """Return a job whose result is what the workers online would make again.
+
+    Without a worker nobody can say which versions that would be.
+    """
+    job = ledger.ask("get", result)
+    record = ledger.get(job) if job else None
+    if record is None or record.owner != owner or record.manifest is None or not workers:
+        return None
+    manifest = record.manifest
+    is_of_now = all(worker.versions == manifest.get("versions") for worker in workers)
+    return record if is_of_now and _is_of_encoder(manifest, spec, workers) else None
+
+
+def _is_of_encoder(manifest: dict[str, Any], spec: JobSpec, workers: Sequence[Presence]) -> bool:
+    name = spec.class_embeddings.encoder
+    if name is None:
+        return True
+    announced = [worker.encoders.get(name) for worker in workers]
+    digests = {about["digest"] for about in announced if about}
+    return digests == {(manifest.get("encoder") or {}).get("digest")}
+
+
+def copy(store: Store, source: Record, job: Record) -> Copy | None:
+    """Copy a result's files to a job's own folder; None where they are being deleted."""
+    assert source.manifest is not None
+    prefix = f"{job.owner}/{job.id}/{secrets.token_hex(16)}/"
+    manifest = {**source.manifest, "prefix": prefix}
+    try:
+        for name in manifest["files"]:
+            store.copy(source.manifest["prefix"] + name, prefix + name)
+        store.write(prefix + MANIFEST_FILE, json.dumps(manifest).encode())
+    except Missing:
+        log.info("result_gone", job=job.id, source=source.id)
+        _discard(store, prefix)
+        return None
+    return Copy(source.copied_from or source.id, manifest)
+
+
+def _discard(store: Store, prefix: str) -> None:
+    try:
+        store.delete(prefix)
+    except StoreError as error:
+        log.warning("copy_left_to_the_janitor", prefix=prefix, error=str(error))

@@ -1,0 +1,132 @@
+"""Decides whether an injection can run, from the request, the head's header and what is online.
+
+It reads nothing and writes nothing: every check is a function of its arguments.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from service.injections.attribute_checks import attribute_problems
+from service.injections.checks import injection_problems, joint_problem, prompt_problem
+from service.injections.feature_checks import attention_problems, bias_problems, feature_problems
+from service.schemas.requests import InjectionRequest
+from service.uploads.locate_head import LocatedHead
+from service.web.pointers import Problem, setting_problems
+from service.web.problems import invalid
+from workers.formats.find_head import HeadTensors
+from workers.jobs.presence import Presence
+from workers.jobs.spec import NameEmbeddings, StoredFeatures, StoredHead
+
+METHODS_FILE = Path(__file__).parents[1] / "methods.json"
+
+
+def read_methods(path: Path = METHODS_FILE) -> dict[str, dict[str, Any]]:
+    """Return name -> summary, needs and settings schema of the installed methods."""
+    methods: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return methods
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a request is held against: the installed methods and the workers online."""
+
+    methods: Mapping[str, Mapping[str, Any]]
+    workers: Sequence[Presence]
+
+    @cached_property
+    def encoders(self) -> dict[str, int]:
+        """The encoders announced by the workers online: name -> dimension."""
+        return {name: int(about["dimension"]) for name, about in self._announced.items()}
+
+    @cached_property
+    def _announced(self) -> dict[str, dict[str, Any]]:
+        return {name: about for worker in self.workers for name, about in worker.encoders.items()}
+
+    def check(
+        self, request: InjectionRequest, found: LocatedHead, features: StoredFeatures | None = None
+    ) -> None:
+        """Return when this injection can run; else a 422 problem with every defect found."""
+        problems = [
+            *injection_problems(request, found.class_names),
+            *self._method_problems(request, found.tensors),
+            *self._encoder_problems(request),
+            *bias_problems(request, found.tensors),
+            *self._feature_problems(request, found, features),
+        ]
+        if problems:
+            raise invalid(problems)
+
+    def _method_problems(
+        self, request: InjectionRequest, tensors: HeadTensors | None
+    ) -> list[Problem]:
+        method = self.methods.get(request.method)
+        if method is None:
+            legal = ", ".join(sorted(self.methods))
+            return [Problem("/method", f"method {request.method!r} is not one of {legal}")]
+        problems = setting_problems(request.method, request.settings, method["settings"])
+        if tensors and "joint_embeddings" in method["needs"]:
+            joint = joint_problem(request, tensors, self._encoder_size(request))
+            problems += [joint] if joint else []
+        if "text_tower" in method["needs"]:
+            prompts = prompt_problem(request, tensors, self._announced)
+            problems += [prompts] if prompts else []
+        problems += attribute_problems(request, method["needs"], self.encoders)
+        return problems + attention_problems(request, method["needs"])
+
+    def _feature_problems(
+        self, request: InjectionRequest, found: LocatedHead, features: StoredFeatures | None
+    ) -> list[Problem]:
+        about = self.methods.get(request.method, {})
+        size = found.tensors.feature_size if found.tensors else None
+        return feature_problems(
+            request,
+            features,
+            about.get("needs", ()),
+            size,
+            len(found.class_names),
+            about.get("takes", ()),
+        )
+
+    def _encoder_size(self, request: InjectionRequest) -> int | None:
+        wanted = request.class_embeddings
+        return self.encoders.get(wanted.encoder) if isinstance(wanted, NameEmbeddings) else None
+
+    def _encoder_problems(self, request: InjectionRequest) -> list[Problem]:
+        wanted = request.class_embeddings
+        if not isinstance(wanted, NameEmbeddings) or not self.encoders:
+            return []
+        if wanted.encoder in self.encoders:
+            return []
+        legal = ", ".join(sorted(self.encoders))
+        detail = f"encoder {wanted.encoder!r} is not one of those online: {legal}"
+        return [Problem("/class_embeddings/encoder", detail)]
+
+
+def summarize(
+    request: InjectionRequest, head: StoredHead, features: StoredFeatures | None = None
+) -> dict[str, Any]:
+    """Return what the record says of the request, without its vectors and names.
+
+    Of a head in a torch file it says what the request said; the rest is not known yet.
+    """
+    wanted = request.class_embeddings
+    return {
+        "method": request.method,
+        "settings": request.settings,
+        "class_embeddings": {"kind": wanted.kind, "encoder": wanted.encoder},
+        "seen_count": len(head.class_names),
+        "unseen_count": len(request.add),
+        "head": {
+            "id": request.head_id,
+            "sha256": head.sha256,
+            "bytes": head.bytes,
+            "format": head.format,
+            **head.known(),
+        },
+        "features": features
+        and {"id": request.features_id, **features.model_dump(include={"count", "classes"})},
+    }

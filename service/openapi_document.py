@@ -1,0 +1,119 @@
+"""Makes the OpenAPI document whole: what bodies read by hand may hold, and which call goes on with
+what another made.
+
+It adds nothing that the service does not hold to: the tests send what the document allows, and what
+it forbids.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from service.schemas.requests import HeadRequest, InjectionRequest
+from service.web.context import Context
+from service.web.openapi import SCHEMAS
+from service.web.problems import ProblemDocument
+
+OPEN_TAG = "health"
+# What a head that was uploaded before has said already.
+OF_UPLOAD = ("class_names", "head")
+ID = "$response.body#/id"
+FIRST_ID = "$response.body#/data/0/id"
+
+
+def install(app: FastAPI) -> None:
+    """Make the application's document complete; it is built once, when first asked for."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _build(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # the framework's own way to extend it
+
+
+def _build(app: FastAPI) -> dict[str, Any]:
+    context: Context = app.state.context
+    built = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    components = built.setdefault("components", {})
+    components.setdefault("schemas", {}).update(_schemas(sorted(context.methods)))
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    # Without keys configured no key is asked for: either is legal.
+    built["security"] = [{"key": []}] if context.settings.keys else [{"key": []}, {}]
+    for _, operation in _operations(built):
+        if OPEN_TAG in operation.get("tags", ()):
+            operation["security"] = []
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = _said(parameter["schema"])
+    _link(built)
+    return built
+
+
+def _schemas(methods: list[str]) -> dict[str, Any]:
+    """Return the schemas of what is read by hand; an injection has one for each kind of body."""
+    _, ours = models_json_schema(
+        [
+            (InjectionRequest, "validation"),
+            (HeadRequest, "validation"),
+            (ProblemDocument, "serialization"),
+        ],
+        ref_template=SCHEMAS + "{model}",
+    )
+    schemas: dict[str, Any] = ours["$defs"]
+    whole = schemas["InjectionRequest"]
+    fields = whole["properties"]
+    fields["method"]["enum"] = methods
+    schemas["InjectionRequest"] = {**whole, "properties": _without(fields, "head_id")}
+    kept = _without(fields, *OF_UPLOAD) | {"head_id": {"type": "string", "maxLength": 64}}
+    schemas["KeptHeadInjectionRequest"] = {
+        **whole,
+        "title": "KeptHeadInjectionRequest",
+        "description": "`POST /v1/injections` for a head that was uploaded before.",
+        "properties": kept,
+        "required": ["head_id", *whole["required"]],
+    }
+    return schemas
+
+
+def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: field for name, field in fields.items() if name not in names}
+
+
+def _operations(built: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, ways in built["paths"].items():
+        for operation in ways.values():
+            yield path, operation
+
+
+def _said(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what a parameter may be where it is said; that it may be left out is told elsewhere.
+
+    There is no null in a URL or a header.
+    """
+    legal = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(legal) != 1:
+        return schema
+    return {**_without(schema, "anyOf"), **legal[0]}
+
+
+def _link(built: dict[str, Any]) -> None:
+    """Say of each call that makes or lists objects which others go on with their ids."""
+    for path, ways in built["paths"].items():
+        links = {
+            operation["operationId"]: operation
+            for other, operation in _operations(built)
+            if other.startswith(path + "/{")
+        }
+        for method, place in (("post", ID), ("get", FIRST_ID)):
+            for status, response in ways.get(method, {}).get("responses", {}).items():
+                if links and str(status).startswith("2"):
+                    response["links"] = {name: _to(name, place) for name in links}
+
+
+def _to(operation: str, place: str) -> dict[str, Any]:
+    return {"operationId": operation, "parameters": {"id": place}}

@@ -1,0 +1,90 @@
+"""What an owner has uploaded, as the API shows it: heads and labelled features.
+
+It asks nobody: everything an object says is an argument here.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from service.schemas.injections import timestamp
+from workers.jobs.spec import FeaturesRecord, FileFormat, HeadRecord, StoredFeatures, StoredHead
+
+
+class HeadResource(BaseModel):
+    """An uploaded head; of a torch file's, null where the request did not say."""
+
+    object: Literal["head"] = "head"
+    id: str
+    sha256: str
+    bytes: int
+    format: FileFormat
+    weight: str | None
+    bias: str | None
+    class_count: int
+    feature_size: int | None
+    dtype: str | None
+    metric: Literal["linear", "cosine"]
+    scale: float
+    created_at: str
+    class_names: list[str]
+
+
+class HeadList(BaseModel):
+    """A page of heads, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[HeadResource]
+    has_more: bool
+
+
+class FeaturesResource(BaseModel):
+    """Uploaded labelled features; `classes` counts the distinct labels.
+
+    `region_shape` is [R] or [height, width], null for one feature a picture.
+    """
+
+    object: Literal["features"] = "features"
+    id: str
+    sha256: str
+    bytes: int
+    count: int
+    feature_size: int
+    dtype: str
+    label_dtype: str
+    label_min: int
+    label_max: int
+    classes: int
+    region_shape: list[int] | None
+    created_at: str
+
+
+class FeaturesList(BaseModel):
+    """A page of uploads, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[FeaturesResource]
+    has_more: bool
+
+
+def head_resource(record: HeadRecord) -> HeadResource:
+    """Show an uploaded head."""
+    head = StoredHead.model_validate(record.head)
+    return HeadResource(
+        id=record.id,
+        created_at=timestamp(record.created_at),
+        class_names=[entry.name for entry in head.class_names],
+        class_count=len(head.class_names),
+        **head.known(),
+        **head.model_dump(include={"sha256", "bytes", "format", "metric", "scale"}),
+    )
+
+
+def features_resource(record: FeaturesRecord) -> FeaturesResource:
+    """Show uploaded features."""
+    features = StoredFeatures.model_validate(record.features)
+    return FeaturesResource(
+        id=record.id,
+        created_at=timestamp(record.created_at),
+        **features.model_dump(exclude={"path"}),
+    )

@@ -1,0 +1,149 @@
+"""Checks a file of labelled features while it goes by: two tensors, finite, with labels.
+
+Features are (pictures, numbers), or of regions: (pictures, numbers, regions) or (pictures, numbers,
+height, width).
+
+It does not know where the bytes come from or go to, nor which head the features are for.
+"""
+
+import numpy as np
+
+from service.uploads.checkpoints import CheckpointReader
+from workers.formats.find_head import HEAD_DTYPES
+from workers.formats.header import Header, HeaderError, TensorEntry
+from workers.formats.safetensors import HEADER_BYTES_MAX, LENGTH_BYTES
+from workers.jobs.spec import StoredFeatures
+
+FEATURES, LABELS = "features", "labels"
+POOLED, RANKS = 2, (2, 3, 4)
+REGION_DTYPES = ("F16", "F32")
+WANTED = (
+    f"the file must hold exactly two tensors, {FEATURES!r} (pictures, numbers) and {LABELS!r} "
+    "(pictures,); features of regions are (pictures, numbers, regions) or (pictures, numbers, "
+    "height, width)"
+)
+LABEL_DTYPES = {
+    **{f"I{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+}
+# As many classes as a head may have.
+CLASSES_MAX = 200_000
+
+
+class FeaturesReader:
+    """Feed it a safetensors file's bytes in order; HeaderError at the first defect."""
+
+    def __init__(self) -> None:
+        self._file = CheckpointReader()
+        self._start = bytearray()
+        self._labels: LabelScan | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes that came, or as many as the header promises once it has passed."""
+        return self._file.size if self._labels else self._file.bytes
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        if self._labels:
+            self._file.feed(chunk)
+            self._labels.feed(chunk)
+            return
+        self._start += chunk
+        _check_start(bytes(self._start[:LENGTH_BYTES]))
+        if self._file.feed(chunk):
+            self._begin()
+
+    def _begin(self) -> None:
+        header = self._file.header
+        assert header is not None
+        _, labels = layout(header)
+        self._file.scan([FEATURES])
+        self._labels = LabelScan(labels)
+        self._labels.feed(bytes(self._start[self._file.size - header.data_bytes :]))
+        self._start.clear()
+
+    def finish(self, path: str) -> StoredFeatures:
+        """Describe the file, which lies at `path`; HeaderError when cut short or not finite."""
+        file = self._file.finish()
+        assert file.header is not None
+        assert self._labels is not None
+        if FEATURES in file.bad_rows:
+            raise HeaderError(f"{FEATURES} hold NaN or infinity in row {file.bad_rows[FEATURES]}")
+        features, labels = layout(file.header)
+        present = np.flatnonzero(self._labels.counts_C)
+        return StoredFeatures(
+            path=path,
+            sha256=file.sha256,
+            bytes=file.bytes,
+            count=features.shape[0],
+            feature_size=features.shape[1],
+            dtype=features.dtype,
+            label_dtype=labels.dtype,
+            label_min=int(present[0]),
+            label_max=int(present[-1]),
+            classes=len(present),
+            region_shape=list(features.shape[2:]) or None,
+        )
+
+
+def layout(header: Header) -> tuple[TensorEntry, TensorEntry]:
+    """Return the entries of features and labels; HeaderError where they are not as they must be."""
+    if set(header.tensors) != {FEATURES, LABELS}:
+        held = ", ".join(repr(name)[:80] for name in sorted(header.tensors)[:8]) or "none"
+        raise HeaderError(f"{WANTED}; it holds {held}")
+    features, labels = header.tensors[FEATURES], header.tensors[LABELS]
+    floats = HEAD_DTYPES if len(features.shape) <= POOLED else REGION_DTYPES
+    for entry, dtypes, ranks in ((features, floats, RANKS), (labels, LABEL_DTYPES, (1,))):
+        if entry.dtype not in dtypes:
+            legal = ", ".join(dtypes)
+            raise HeaderError(f"{entry.name} are {entry.dtype}; legal are {legal}")
+        if len(entry.shape) not in ranks or 0 in entry.shape:
+            raise HeaderError(f"{entry.name} have the shape {list(entry.shape)}; {WANTED}")
+    if features.shape[0] != labels.shape[0]:
+        raise HeaderError(
+            f"there are {features.shape[0]} {FEATURES} and {labels.shape[0]} {LABELS}: "
+            "one label for each picture"
+        )
+    return features, labels
+
+
+def _check_start(start: bytes) -> None:
+    if len(start) == LENGTH_BYTES and not 2 <= int.from_bytes(start, "little") <= HEADER_BYTES_MAX:
+        raise HeaderError(f"the file is no safetensors file, the one legal kind: {WANTED}")
+
+
+class LabelScan:
+    """Feed it the data section in order; `counts_C` holds the pictures of each class."""
+
+    def __init__(self, entry: TensorEntry) -> None:
+        self._entry = entry
+        self._dtype = LABEL_DTYPES[entry.dtype]
+        self._at = 0
+        self._carry = b""
+        self._seen = 0
+        self.counts_C = np.zeros(CLASSES_MAX, np.int64)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes behind the header; HeaderError at a label that no class can have."""
+        start = max(self._entry.start - self._at, 0)
+        end = max(self._entry.end - self._at, 0)
+        self._at += len(data)
+        buffer = self._carry + data[start:end]
+        count = len(buffer) // self._dtype.itemsize
+        labels_N = np.frombuffer(buffer, self._dtype, count)
+        self._carry = buffer[count * self._dtype.itemsize :]
+        # Most chunks of a file hold no label, and a count of all classes has its price.
+        if count:
+            self._count(labels_N)
+        self._seen += count
+
+    def _count(self, labels_N: "np.ndarray[tuple[int], np.dtype[np.integer]]") -> None:
+        bad_N = (labels_N < 0) | (labels_N >= CLASSES_MAX)
+        if bad_N.any():
+            place = int(bad_N.argmax())
+            raise HeaderError(
+                f"label {self._seen + place} is {labels_N[place]}; labels count a head's classes "
+                f"from 0, in row order, and a head has at most {CLASSES_MAX}"
+            )
+        self.counts_C += np.bincount(labels_N.astype(np.int64), minlength=CLASSES_MAX)

@@ -1,0 +1,132 @@
+"""Takes submissions in: from the body on the wire to files in the store and a record.
+
+A refused or broken submission leaves nothing behind. It does not know how answers look.
+"""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from anyio import CancelScope, to_thread
+from fastapi import Request
+from pydantic import BaseModel
+
+from service.schemas.requests import HeadRequest, InjectionRequest
+from service.uploads import repository
+from service.uploads.locate_head import LocatedHead, locate_head, stored_head
+from service.uploads.receiver import Limits, Nowhere, Receiver, Submission
+from service.uploads.room import require_room
+from service.web.context import Context, identity_of
+from service.web.idempotency import Claim
+from service.web.problems import invalid_at
+from workers.jobs.spec import HeadRecord, StoredHead
+from workers.store import Store, StoreError
+
+log = structlog.get_logger("headgraft.intake")
+
+
+def fresh_id(kind: str) -> str:
+    """Return an id that nobody can guess: kind, underscore, 24 hexadecimal digits."""
+    return f"{kind}_{secrets.token_hex(12)}"
+
+
+def limits_of(context: Context, request: Request) -> Limits:
+    """Return the sizes that the operator allows whoever sent the request."""
+    settings, allowed = context.settings, identity_of(request).limits
+    upload = allowed.upload_bytes or settings.upload_bytes_max
+    return Limits(upload=upload, request=settings.request_bytes_max)
+
+
+async def take_head(context: Context, owner: str, request: Request, claim: Claim) -> HeadRecord:
+    """Receive, check and keep one head; return its record."""
+    await require_room(context, request, for_job=False)
+    head = fresh_id("head")
+    folder = f"{owner}/uploads/{head}/"
+    receiver = Receiver(
+        HeadRequest,
+        store=context.store,
+        folder=folder,
+        limits=limits_of(context, request),
+        examine=lambda asked, header: head_names(locate_head(asked, header)),
+    )
+    async with nothing_left(context.store, [folder]):
+        submission = await receiver.receive(request, claim.stream(request))
+        asked = submission.request or HeadRequest()
+        stored = received_head(asked, submission)
+        record = HeadRecord(
+            id=head,
+            owner=owner,
+            created_at=int(time.time() * 1000),
+            head=stored.model_dump(mode="json"),
+        )
+        quota = identity_of(request).limits.quota
+        reservation = claim.settling(submission.fingerprint)
+        await to_thread.run_sync(repository.keep, context.ledger, record, quota, reservation)
+    return record
+
+
+async def resent(model: type[BaseModel], context: Context, request: Request, claim: Claim) -> str:
+    """Read a repeated submission to its end, keeping none of it; return its fingerprint."""
+    receiver: Receiver[BaseModel] = Receiver(
+        model,
+        store=Nowhere(),
+        folder="",
+        limits=limits_of(context, request),
+        examine=lambda _asked, _header: (),
+    )
+    submission = await receiver.receive(request, claim.stream(request))
+    return submission.fingerprint
+
+
+def head_names(found: LocatedHead) -> Collection[str]:
+    """Return the names of a head's tensors, as far as they are known."""
+    if found.tensors is None:
+        return []
+    return [name for name in (found.tensors.weight, found.tensors.bias) if name]
+
+
+def received_head(
+    asked: HeadRequest,
+    submission: Submission[InjectionRequest] | Submission[HeadRequest],
+) -> StoredHead:
+    """Describe the head of a received file; refuse it when it is not there or not finite."""
+    checkpoint = submission.checkpoint
+    if checkpoint is None:
+        raise invalid_at("", "the part checkpoint is missing: it holds the file")
+    found = locate_head(asked, checkpoint.header)
+    if found.tensors:
+        checkpoint.check_finite(found.tensors)
+    return stored_head(asked, found, checkpoint, submission.path)
+
+
+@dataclass
+class Files:
+    """What a submission wrote; once `stay` is set, a failure no longer deletes it."""
+
+    stay: bool = False
+
+
+@asynccontextmanager
+async def nothing_left(store: Store, prefixes: Collection[str]) -> AsyncIterator[Files]:
+    """Delete what lies under the prefixes when the block fails, whatever ends it."""
+    files = Files()
+    try:
+        yield files
+    except BaseException:
+        if files.stay:
+            raise
+        # A client that goes away cancels us; the cleaning must not be cancelled with us.
+        with CancelScope(shield=True):
+            for prefix in prefixes:
+                await _clean(store, prefix)
+        raise
+
+
+async def _clean(store: Store, prefix: str) -> None:
+    try:
+        await to_thread.run_sync(store.delete, prefix)
+    except StoreError as error:
+        log.warning("refused_upload_not_deleted", prefix=prefix, error=str(error))

@@ -1,0 +1,47 @@
+"""What every endpoint works with, and how one gets at it; it does nothing of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Path, Query, Request
+
+from service.config import ServiceSettings
+from service.web.auth import Identity
+from service.web.metrics import Metrics
+from workers.ledger.ledger import Ledger
+from workers.store import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of one running service."""
+
+    settings: ServiceSettings
+    ledger: Ledger
+    store: Store
+    methods: Mapping[str, Mapping[str, Any]]
+    metrics: Metrics
+
+
+# Neither waits for anything; the framework would send a plain function to a thread.
+async def context_of(request: Request) -> Context:
+    """Return the running service's parts."""
+    return cast(Context, request.app.state.context)
+
+
+def identity_of(request: Request) -> Identity:
+    """Return whose key the request carried, and what it allows; the gate has set it."""
+    return cast(Identity, request.state.identity)
+
+
+async def owner_of(request: Request) -> str:
+    """Return whose key the request carried."""
+    return identity_of(request).owner
+
+
+InContext = Annotated[Context, Depends(context_of)]
+Owner = Annotated[str, Depends(owner_of)]
+Id = Annotated[str, Path(max_length=64)]
+After = Annotated[str | None, Query(max_length=64, description="id of the last one seen")]
+Limit = Annotated[int, Query(ge=1, le=100)]

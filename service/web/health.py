@@ -1,0 +1,36 @@
+"""Whether this process lives, and whether what it needs answers."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from service.web.context import InContext
+from service.web.openapi import errors
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """The answer of a probe that found nothing wrong."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/healthz", operation_id="isAlive", summary="Ask whether the process lives")
+async def healthz() -> Health:
+    """Answer; nothing else is asked."""
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    operation_id="isReady",
+    summary="Ask whether Redis and the store answer",
+    responses=errors(),
+)
+def readyz(context: InContext) -> Health:
+    """Ask both; 503 names the one that does not answer."""
+    context.ledger.ping()
+    context.store.check()
+    return Health()

@@ -1,0 +1,132 @@
+"""What the OpenAPI document says beyond what the framework sees: bodies read by hand, errors."""
+
+from typing import Any
+
+from service.web.problems import MEDIA_TYPE, ProblemDocument
+
+SCHEMAS = "#/components/schemas/"
+DESCRIPTIONS = {
+    401: "No key, or an unknown one",
+    403: "Over a limit of the key that waiting does not lift: delete something first; "
+    "`violated-policies` names the limit",
+    404: "Not there, or another owner's",
+    409: "It has ended already, or a live injection needs it; the body shows which",
+    413: "Larger than this service accepts",
+    415: "Another content type or encoding than the documented ones",
+    422: "Refused; `errors` points at what is wrong",
+    429: "Over a limit of the key that time lifts; `violated-policies` names it, `Retry-After` the "
+    "seconds",
+    503: "Redis or the artifact store does not answer",
+    507: "Redis or the artifact store is full: nothing was kept, and waiting does not help",
+}
+ALWAYS = (401, 429, 503, 507)
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document error answers, with those that every endpoint may give."""
+    return {status: _error(DESCRIPTIONS[status]) for status in sorted({*statuses, *ALWAYS})}
+
+
+def _error(description: str) -> dict[str, Any]:
+    schema = {"$ref": SCHEMAS + ProblemDocument.__name__}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _file(description: str, content: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Document a download: whole, in part, unchanged, or not to be had."""
+    part = f"{description}: the range asked for. Of several ranges the whole file is sent"
+    return {
+        200: {"description": description, "content": content, "headers": FILE_HEADERS},
+        206: {"description": part, "content": content, "headers": {**FILE_HEADERS, **PART}},
+        304: {"description": "The file is the one of If-None-Match", "headers": FILE_HEADERS},
+        409: _error(
+            "Not succeeded: `not_ready`, or the failure's own code; a format that this head has "
+            "not: `head_not_linear`, `head_is_linear`, `format_not_written`"
+        ),
+        412: _error("The file is none of those in If-Match"),
+        416: _error("The file has no byte of the range"),
+    }
+
+
+TEXT = {"type": "string"}
+BINARY = {"type": "string", "format": "binary"}
+FILE_HEADERS = {
+    "ETag": {"description": "The file's sha256, quoted", "schema": TEXT},
+    "Repr-Digest": {"description": "The whole file's sha-256, RFC 9530", "schema": TEXT},
+}
+PART = {"Content-Range": {"description": "Which bytes, of how many", "schema": TEXT}}
+HEAD_FILE = _file(
+    "The checkpoint, or the head alone",
+    {"application/octet-stream": {"schema": BINARY}, "application/json": {"schema": {}}},
+)
+REPORT = _file(
+    "The report, or with `Accept: text/html` or `format=html` its page",
+    {"application/json": {"schema": {}}, "text/html": {"schema": TEXT}},
+)
+
+
+def headers_alone(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Document what HEAD answers where GET answers this: a range is defined for GET alone."""
+    kept = {status: answer for status, answer in responses.items() if status not in (206, 416)}
+    return {**kept, 200: {**kept[200], "content": {}}}
+
+
+def _parts(request: str, required: list[str]) -> dict[str, Any]:
+    return {
+        "schema": {
+            "type": "object",
+            "required": required,
+            "additionalProperties": False,
+            "properties": {
+                "request": {"$ref": SCHEMAS + request},
+                "checkpoint": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "A safetensors file, or a torch file (.pt, .pth).",
+                },
+            },
+        },
+        "encoding": {
+            "request": {"contentType": "application/json"},
+            "checkpoint": {"contentType": "application/octet-stream"},
+        },
+    }
+
+
+INJECTION_BODY = {
+    "required": True,
+    "description": "The parts may come in either order. With `head_id`, JSON alone.",
+    "content": {
+        "multipart/form-data": _parts("InjectionRequest", ["request", "checkpoint"]),
+        "application/json": {"schema": {"$ref": SCHEMAS + "KeptHeadInjectionRequest"}},
+    },
+}
+FEATURES_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["features"],
+                "additionalProperties": False,
+                "properties": {
+                    "features": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "A safetensors file of exactly two tensors: `features` "
+                        "(N, D), floats, as the head's layer gets them, and `labels` (N,), "
+                        "integers, 0 for the head's first class. Best of pictures that the head "
+                        "was not trained on. For a method that looks at regions, `features` are "
+                        "(N, D, R) or (N, D, H, W), F16 or F32.",
+                    }
+                },
+            },
+            "encoding": {"features": {"contentType": "application/octet-stream"}},
+        }
+    },
+}
+HEAD_BODY = {
+    "required": True,
+    "description": "The parts may come in either order.",
+    "content": {"multipart/form-data": _parts("HeadRequest", ["checkpoint"])},
+}

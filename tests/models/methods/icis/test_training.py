@@ -1,0 +1,144 @@
+"""How the two autoencoders are trained, and when that ends."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+from models.methods.icis.training import (
+    Recipe,
+    computes_bfloat16,
+    confusion,
+    train_as_authors,
+    train_watching,
+)
+
+RECIPE = Recipe(
+    hidden_size=64,
+    layers=1,
+    deviation=0.2,
+    learning_rate=1e-3,
+    batch_size=16,
+    epochs=60,
+    loss="cosine",
+    terms="all",
+    seed=0,
+)
+
+
+def data(noise: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Make 60 embeddings, and 50 rows that are a linear map of them plus noise."""
+    generator = torch.Generator().manual_seed(3)
+    embeddings_CA = normalize(torch.randn(60, 8, generator=generator))
+    rows_SK = embeddings_CA[:50] @ torch.randn(8, 6, generator=generator)
+    return embeddings_CA, rows_SK + noise * torch.randn(50, 6, generator=generator)
+
+
+def quicker() -> Recipe:
+    return replace(RECIPE, learning_rate=1e-2)
+
+
+def every_fifth() -> Tensor:
+    return torch.arange(50) % 5 == 0
+
+
+def steps(train: object, *arguments: object) -> list[tuple[float, float]]:
+    told: list[tuple[float, float]] = []
+    train(*arguments, lambda fraction, loss: told.append((fraction, loss)))  # type: ignore[operator]  # one of two functions
+    return told
+
+
+def test_hidden_classes_should_decide_how_long_all_are_trained() -> None:
+    told = steps(train_watching, *data(noise=1.0), every_fifth(), quicker())
+
+    halves = [sum(fraction < 0.5 for fraction, _ in told), sum(f >= 0.5 for f, _ in told)]
+    # The search goes two looks of four steps beyond what is then trained.
+    assert halves[0] == halves[1] + 8
+    assert halves[1] < 60 * 4
+
+
+def test_rows_without_noise_should_be_trained_longer_than_noisy_ones() -> None:
+    clean = steps(train_watching, *data(), every_fifth(), quicker())
+    noisy = steps(train_watching, *data(noise=1.0), every_fifth(), quicker())
+
+    assert len(clean) > len(noisy)
+
+
+def test_few_classes_should_be_trained_for_a_fixed_number_of_steps() -> None:
+    embeddings_CA, rows_SK = data()
+
+    told = steps(train_watching, embeddings_CA[:12], rows_SK[:9], every_fifth()[:9], RECIPE)
+
+    assert len(told) == 40
+
+
+def test_fractions_should_never_fall() -> None:
+    fractions = [fraction for fraction, _ in steps(train_watching, *data(), every_fifth(), RECIPE)]
+
+    assert fractions == sorted(fractions)
+    assert fractions[-1] <= 1
+
+
+def test_the_authors_loop_should_end_when_the_loss_is_flat() -> None:
+    flat = replace(RECIPE, learning_rate=1e-12)
+
+    told = steps(train_as_authors, *data(), flat)
+
+    assert len(told) == 26 * 4  # flat from epoch 22 on, five in a row; four batches an epoch
+
+
+def test_without_a_stop_the_authors_loop_should_go_to_the_last_epoch() -> None:
+    flat = replace(RECIPE, learning_rate=1e-12)
+    told: list[float] = []
+
+    train_as_authors(*data(), flat, lambda _fraction, loss: told.append(loss), stop=False)
+
+    assert len(told) == 60 * 4
+
+
+def test_training_should_find_rows_of_classes_it_never_saw() -> None:
+    embeddings_CA, rows_SK = data()
+    hidden_S = torch.arange(50) >= 40
+    known_CA = torch.cat([embeddings_CA[:40], embeddings_CA[50:], embeddings_CA[40:50]])
+
+    networks = train_watching(
+        known_CA, rows_SK[:40], every_fifth()[:40], quicker(), lambda _fraction, _loss: None
+    )
+
+    found = networks.predict(embeddings_CA[:50][hidden_S])
+    assert cosine_similarity(found, rows_SK[hidden_S]).mean() > 0.85
+
+
+def test_rows_that_are_told_apart_should_confuse_less_than_rows_that_are_all_near() -> None:
+    rows_SK = torch.eye(6) + 1
+    told_apart = torch.eye(6)[:4] - 0.2
+    all_alike = rows_SK.mean(dim=0) + 0.01 * torch.eye(6).flip(0)[:4]
+
+    apart = confusion(told_apart, rows_SK[:4], rows_SK)
+
+    assert apart < confusion(all_alike, rows_SK[:4], rows_SK)
+
+
+def test_half_precision_should_learn_the_same_directions() -> None:
+    embeddings_CA, rows_SK = data()
+    found = [
+        train_watching(
+            embeddings_CA,
+            rows_SK,
+            every_fifth(),
+            replace(quicker(), half=half),
+            lambda _fraction, _loss: None,
+        ).predict(embeddings_CA[50:])
+        for half in (False, True)
+    ]
+
+    assert cosine_similarity(found[0], found[1]).mean() > 0.97
+
+
+def test_a_device_should_tell_whether_it_has_bfloat16() -> None:
+    assert computes_bfloat16(torch.device("cuda"))
+    assert not computes_bfloat16(torch.device("mps"))
+    able = torch.cpu.get_capabilities()
+    if not able.get("avx512_bf16") and not able.get("amx_bf16"):
+        assert not computes_bfloat16(torch.device("cpu"))

@@ -1,0 +1,122 @@
+"""What a training of msdn sees of the pictures, and when it ends."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn.functional import normalize
+
+from models.features.regions import HeldRegions
+from models.methods.msdn.networks import Maps, attribute_scores
+from models.methods.msdn.settings import Settings
+from models.methods.msdn.training import Lesson, Recipe, train
+from models.progress import ignore
+from tests.models.builders import make_regions
+
+RECIPE = Settings(epochs=3, batch_size=5, steps_min=1).recipe()
+
+
+@dataclass(frozen=True, eq=False)
+class Counted(HeldRegions):
+    """Region features that note which pictures are taken."""
+
+    taken: list[int] = field(default_factory=list)
+
+    def take(self, numbers_B: torch.Tensor) -> torch.Tensor:
+        self.taken.extend(numbers_B.tolist())
+        return super().take(numbers_B)
+
+    def counts(self) -> list[int]:
+        return torch.tensor(self.taken).bincount(minlength=len(self.labels_N)).tolist()
+
+
+def lesson(regions: HeldRegions | None = None, numbers: range = range(48)) -> Lesson:
+    generator = torch.Generator().manual_seed(2)
+    attributes_CA = normalize(torch.rand(15, 4, generator=generator))
+    vectors_AV = torch.randn(4, 3, generator=generator)
+    return Lesson(
+        regions or make_regions(), torch.tensor(numbers), vectors_AV, attributes_CA,
+        torch.arange(15) >= 12,
+    )  # fmt: skip
+
+
+def run(one: Lesson, recipe: Recipe = RECIPE) -> Maps:
+    return train(one, recipe, ignore, torch.Generator().manual_seed(0))
+
+
+def test_every_picture_of_the_lesson_should_be_seen_once_an_epoch_and_no_other() -> None:
+    held = make_regions()
+    regions = Counted(held.features_NDR, held.labels_N)
+
+    run(lesson(regions, range(20)))
+
+    assert regions.counts() == [3] * 20 + [0] * 28
+
+
+def test_balanced_batches_should_show_a_rare_class_as_often_as_a_common_one() -> None:
+    held = make_regions(classes=2, each=100)
+    rare_N = torch.tensor([*range(100), 100, 101])
+    regions = Counted(held.features_NDR, held.labels_N)
+    recipe = dataclasses.replace(RECIPE, balanced=True, epochs=4)
+
+    run(dataclasses.replace(lesson(regions), numbers_M=rare_N), recipe)
+
+    assert len(regions.taken) == 4 * 102
+    assert 150 < sum(regions.counts()[100:102]) < 260
+
+
+def test_it_should_end_when_its_watcher_has_seen_enough() -> None:
+    seen: list[Maps] = []
+
+    def watch(maps: Maps) -> bool:
+        seen.append(maps)
+        return len(seen) == 2
+
+    train(lesson(), RECIPE, ignore, torch.Generator().manual_seed(0), watch)
+
+    assert len(seen) == 2
+
+
+def test_training_should_lower_the_loss() -> None:
+    losses: list[float] = []
+
+    train(
+        lesson(), dataclasses.replace(RECIPE, epochs=20, learning_rate=0.03),
+        lambda _fraction, _stage, loss: losses.append(loss or 0.0),
+        torch.Generator().manual_seed(0),
+    )  # fmt: skip
+
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+def test_few_pictures_should_be_walked_over_again_in_an_epoch() -> None:
+    losses: list[float] = []
+
+    train(
+        lesson(), dataclasses.replace(RECIPE, epochs=2, steps_min=15),
+        lambda _fraction, _stage, loss: losses.append(loss or 0.0),
+        torch.Generator().manual_seed(0),
+    )  # fmt: skip
+
+    assert len(losses) == 2 * 20  # ten steps show every picture once
+
+
+def test_a_net_that_is_left_out_should_stay_as_it_began() -> None:
+    features_NDR = make_regions().features_NDR
+    alone = run(lesson(), dataclasses.replace(RECIPE, nets="regions"))
+    other = run(lesson(), dataclasses.replace(RECIPE, nets="attributes", weight_decay=0.0))
+
+    assert not attribute_scores(features_NDR, alone.stacked())[1].any()
+    assert not other.region_attention_AD.any()
+
+
+def test_distillation_should_bring_the_two_nets_together() -> None:
+    features_NDR = make_regions().features_NDR
+
+    apart = []
+    for weight in (0.0, 10.0):
+        maps = run(lesson(), dataclasses.replace(RECIPE, distillation=weight, epochs=10))
+        first_NA, second_NA = attribute_scores(features_NDR, maps.stacked())
+        apart.append((first_NA - second_NA).norm().item())
+
+    assert apart[1] < 0.9 * apart[0]

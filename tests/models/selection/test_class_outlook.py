@@ -1,0 +1,69 @@
+"""What is said of each new class."""
+
+import dataclasses
+
+import torch
+
+from models.progress import Progress
+from models.selection.class_outlook import ClassOutlook
+from models.selection.solve import Wish, solve
+from models.task import Task
+from tests.models.selection.test_solve import secret_task
+
+
+def look(task: Task) -> tuple[ClassOutlook, ...]:
+    return solve(task, "ridge", {}, Wish(), device="cpu", progress=Progress()).outlook
+
+
+def with_embedding(task: Task, place: int, embedding_A: torch.Tensor) -> Task:
+    embeddings_UA = task.unseen_class_embeddings_UA.clone()
+    embeddings_UA[place] = embedding_A
+    return dataclasses.replace(task, unseen_class_embeddings_UA=embeddings_UA)
+
+
+def test_every_new_class_should_have_a_confidence_and_its_relatives_nearest_first() -> None:
+    task = secret_task()
+
+    for outlook, name in zip(look(task), task.unseen_class_names, strict=True):
+        assert outlook.name == name
+        assert 0 <= outlook.confidence <= 1
+        cosines = [cosine for _, cosine in outlook.nearest]
+        assert len(cosines) == 5
+        assert cosines == sorted(cosines, reverse=True)
+
+
+def test_a_class_embedded_like_an_old_one_should_be_warned_of_by_name() -> None:
+    task = secret_task()
+
+    outlook = look(with_embedding(task, 2, task.class_embeddings_SA[5] * 2))[2]
+
+    assert outlook.warning == "hard to tell from the old class 'old 5'"
+    assert outlook.advice
+
+
+def test_two_new_classes_embedded_alike_should_be_warned_of() -> None:
+    task = secret_task()
+
+    outlooks = look(with_embedding(task, 2, task.unseen_class_embeddings_UA[7]))
+
+    assert outlooks[2].warning == "hard to tell from the new class 'new 7'"
+    assert outlooks[7].warning == "hard to tell from the new class 'new 2'"
+
+
+def test_a_class_with_no_relative_should_be_warned_of_and_a_description_advised() -> None:
+    task = secret_task()
+    seen_SA = torch.nn.functional.pad(task.class_embeddings_SA, (0, 1))
+    unseen_UA = torch.nn.functional.pad(task.unseen_class_embeddings_UA, (0, 1))
+    unseen_UA[0] = torch.tensor([0.0] * 16 + [1.0])
+    task = Task(task.head, seen_SA, unseen_UA, task.unseen_class_names)
+
+    outlook = look(task)[0]
+
+    assert outlook.warning == "nothing related is known"
+    assert "description" in str(outlook.advice)
+
+
+def test_a_class_without_warning_should_have_no_advice() -> None:
+    assert all(
+        (outlook.warning is None) == (outlook.advice is None) for outlook in look(secret_task())
+    )

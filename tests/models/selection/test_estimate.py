@@ -1,0 +1,68 @@
+"""How a simulated trade-off is read."""
+
+import pytest
+import torch
+
+from models.selection.estimate import Simulated, estimate, unknown
+from models.selection.trade_off import SCALES, TradeOff
+
+
+def simulated(groups: int = 3) -> Simulated:
+    """Make a trade-off whose u rises and s falls with the scale, alike in every group."""
+    u_GT = torch.linspace(0, 0.8, len(SCALES)).expand(groups, -1)
+    s_GT = torch.linspace(0.9, 0.1, len(SCALES)).expand(groups, -1)
+    T1_GT = torch.full_like(u_GT, 0.8)
+    shares_ST = torch.zeros(4, len(SCALES))
+    before_G = torch.full((groups,), 0.9)
+    play = TradeOff(T1_GT, u_GT, s_GT, before_G, shares_ST, shares_ST, shares_ST)
+    return Simulated(play)
+
+
+def test_the_balanced_choice_should_be_the_best_harmonic_mean() -> None:
+    play = simulated()
+
+    at = play.choose("balanced", None)
+
+    assert float(play.played.H_GT[0, at]) == pytest.approx(float(play.played.H_GT.max()), abs=0.005)
+
+
+def test_preferences_should_order_the_chosen_scales() -> None:
+    play = simulated()
+
+    assert play.choose("old", None) < play.choose("balanced", None) < play.choose("new", None)
+
+
+def test_a_loss_limit_should_be_used_up_but_not_exceeded() -> None:
+    play = simulated()
+
+    at = play.choose("balanced", 0.1)
+
+    assert 0.9 - float(play.played.s_GT[0, at]) <= 0.1
+    assert 0.9 - float(play.played.s_GT[0, at + 1]) > 0.1
+
+
+def test_an_impossible_loss_limit_should_give_the_least_loss() -> None:
+    assert simulated().choose("balanced", -1.0) == 0
+
+
+def test_groups_that_disagree_should_widen_the_interval() -> None:
+    play = simulated()
+    spread = TradeOff(
+        torch.tensor([0.5, 0.8, 0.9])[:, None].expand(-1, len(SCALES)),
+        play.played.u_GT,
+        play.played.s_GT,
+        play.played.s_before_G,
+        *[play.played.hits_ST] * 3,
+    )
+
+    narrow = estimate(play, 10, unseen=5).T1
+    wide = estimate(Simulated(spread), 10, unseen=5).T1
+
+    assert wide.high - wide.low > narrow.high - narrow.low
+
+
+def test_an_unknown_estimate_should_exclude_nothing() -> None:
+    found = unknown("too few classes")
+
+    assert (found.H.low, found.H.high) == (0, 1)
+    assert found.reasons == ("too few classes",)

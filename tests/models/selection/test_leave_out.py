@@ -1,0 +1,76 @@
+"""What leaving classes out promises, for methods with a closed form and without."""
+
+from dataclasses import replace
+
+import torch
+
+from models.methods import ridge
+from models.progress import Progress
+from models.selection.leave_out import fold_count, hide, leave_out
+from tests.models.builders import make_head, make_task
+from tests.models.towers import make_tower
+
+SMALL_ICIS = {"hidden_size": 8, "epochs": 2}
+
+
+def test_folds_should_be_as_large_as_the_classes_to_inject_if_that_leaves_enough() -> None:
+    assert fold_count(900, 100) == 9
+    assert fold_count(900, 1) == 10
+    assert fold_count(500, 500) == 3
+    assert fold_count(5, 1) == 5
+    assert fold_count(20_000, 100) == 20
+
+
+def test_the_closed_form_should_equal_refits() -> None:
+    task = make_task(make_head(classes=30), size=4)
+
+    left_out = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
+
+    # The closed form centres embeddings with all classes, so both sides must not centre.
+    uncentred = leave_out(task, "ridge", {"centre": False}, device="cpu", progress=Progress())
+    hidden_S = uncentred.fold_S == 2
+    settings = ridge.Settings(centre=False, equal_distance=False, scale=1)
+    refit = ridge.synthesize(hide(task, hidden_S), settings, device="cpu", progress=Progress())
+    torch.testing.assert_close(uncentred.rows_SK[hidden_S], refit.rows, rtol=1e-3, atol=1e-3)
+    assert left_out.fits == 1
+    assert bool(left_out.known_S.all())
+
+
+def test_a_method_without_a_closed_form_should_be_fitted_once_per_fold() -> None:
+    left_out = leave_out(make_task(), "icis", SMALL_ICIS, device="cpu", progress=Progress(), fits=2)
+
+    assert left_out.fits == 2
+    assert left_out.known_S.tolist() == (left_out.fold_S < 2).tolist()
+    assert bool(torch.isfinite(left_out.rows_SK).all())
+
+
+def test_a_hidden_class_should_be_unseen_and_gone_from_the_head() -> None:
+    task = make_task()
+    hidden_S = torch.arange(12) == 5
+
+    hidden = hide(task, hidden_S)
+
+    assert hidden.unseen_class_names == ("class 5",)
+    assert "class 5" not in hidden.head.class_names
+    assert torch.equal(hidden.unseen_class_embeddings_UA, task.class_embeddings_SA[5:6])
+
+
+def test_hiding_classes_should_leave_the_text_tower_to_the_task() -> None:
+    task, tower = make_task(), make_tower()
+
+    assert hide(task, torch.arange(12) < 3).text_tower is None
+    assert hide(replace(task, text_tower=tower), torch.arange(12) < 3).text_tower is tower
+
+
+def test_rows_of_a_fold_should_not_depend_on_its_true_rows() -> None:
+    task = make_task()
+    fold_S = leave_out(task, "ridge", {}, device="cpu", progress=Progress()).fold_S
+    changed = task.head.weight.clone()
+    changed[fold_S == 0] *= 100
+    other = make_task(task.head.__class__(changed, task.head.bias, task.head.class_names))
+
+    first = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
+    second = leave_out(other, "ridge", {}, device="cpu", progress=Progress())
+
+    inside = fold_S == 0
+    torch.testing.assert_close(first.rows_SK[inside], second.rows_SK[inside], rtol=1e-3, atol=1e-3)

@@ -1,0 +1,57 @@
+"""How a method's settings are searched."""
+
+import time
+
+import pytest
+
+from models.methods import ridge
+from models.progress import Progress
+from models.selection.calibrate import survey
+from models.selection.search import NO_DIFFERENCE, Search
+from tests.models.builders import make_head, make_task
+
+
+def make_search() -> Search:
+    task = make_task(make_head(classes=60), size=12)
+    return Search(task, survey(task.head, None), "balanced", None, "cpu", Progress())
+
+
+def test_the_chosen_candidate_should_be_as_good_as_any_but_for_no_difference() -> None:
+    trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=True)
+
+    # Once for each of the two settings that are tuned.
+    assert trials[-1].value >= max(trial.value for trial in trials) - 2 * NO_DIFFERENCE
+
+
+def test_every_value_should_be_tried_once() -> None:
+    trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=True)
+
+    tried = [(trial.settings["gamma"], trial.settings.get("ridge")) for trial in trials]
+    assert len(tried) == len(set(tried))
+    assert {gamma for gamma, _ in tried} == set(ridge.TUNABLE["gamma"])
+
+
+def test_a_setting_that_is_given_should_not_be_tuned() -> None:
+    trials = make_search().walk("ridge", {"gamma": 3.0}, time.perf_counter() + 60, tune=True)
+
+    assert {trial.settings["gamma"] for trial in trials} == {3.0}
+
+
+def test_without_time_one_candidate_should_be_tried_all_the_same() -> None:
+    assert len(make_search().walk("ridge", {}, time.perf_counter() - 1, tune=True)) == 1
+
+
+def test_without_time_a_default_that_is_no_value_to_try_should_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ridge, "TUNABLE", {"gamma": (3.0, 6.0), "ridge": (0.3, 0.9)})
+
+    trials = make_search().walk("ridge", {}, time.perf_counter() - 1, tune=True)
+
+    assert [trial.settings for trial in trials] == [{"gamma": 3.0}]
+
+
+def test_without_tuning_the_settings_should_stay_as_they_come() -> None:
+    trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=False)
+
+    assert [trial.settings for trial in trials] == [{}]

@@ -1,0 +1,91 @@
+"""From a folder of pictures to a head: `headgraft features`, the API, a real worker."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.client.client import Headgraft
+from tests import checkpoints, pictures, region_features
+from tests.fundamentals import client
+from tests.processes import Processes
+from tests.service.product import product
+
+HEADGRAFT = str(Path(sys.executable).with_name("headgraft"))
+CLASSES, EACH = 10, 5
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Run Redis, API and a worker."""
+    with product(tmp_path_factory.mktemp("product")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pictures.write(tmp_path_factory.mktemp("pictures") / "in", CLASSES, EACH)
+
+
+def look(folder: Path, target: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [HEADGRAFT, "features", str(folder), "--model", "resnet18", "--out", str(target)]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=240)
+
+
+def test_regions_of_fifty_pictures_should_make_a_head_that_looks_at_them(
+    worker: Processes, folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "regions.safetensors"
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(checkpoints.class_names(CLASSES)))
+
+    said = look(folder, file, "--regions", "--names", str(names))
+
+    assert said.returncode == 0, said.stderr
+    assert "features 50 x 512 x 7 x 7 of 10 classes" in said.stdout
+    with Headgraft(worker.url) as ours:
+        features = ours.upload_features(file)
+    assert (features.count, features.region_shape) == (CLASSES * EACH, [7, 7])
+    source = checkpoints.write(tmp_path / "head", checkpoints.tensors(CLASSES, 512))
+    request = region_features.request(
+        class_names=checkpoints.class_names(CLASSES),
+        class_embeddings=region_features.attributes(CLASSES),
+        features_id=features.id,
+    )
+    done = client.wait(worker.url, client.post(worker.url, source, request)["id"])
+    assert done["status"] == "succeeded", done
+    report = httpx.get(f"{worker.url}/v1/injections/{done['id']}/report").json()
+    assert report["attribute"]["grid"] == [7, 7]
+
+
+def test_pooled_features_should_calibrate_rows(
+    worker: Processes, folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "pooled.safetensors"
+
+    said = look(folder, file, "--batch-size", "16")
+
+    assert said.returncode == 0, said.stderr
+    assert "features 50 x 512 of 10 classes" in said.stdout
+    with Headgraft(worker.url) as ours:
+        features = ours.upload_features(file)
+    source = checkpoints.write(tmp_path / "head", checkpoints.tensors(CLASSES, 512))
+    request = checkpoints.request(CLASSES, features_id=features.id)
+    done = client.wait(worker.url, client.post(worker.url, source, request)["id"])
+    assert done["status"] == "succeeded", done
+    assert done["features"]["count"] == CLASSES * EACH
+
+
+def test_a_class_that_the_head_lacks_should_be_one_line(folder: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("class 0\nclass 1")
+
+    said = look(folder, tmp_path / "f", "--names", str(names))
+
+    assert said.returncode == 1
+    assert said.stderr.startswith("headgraft: ")
+    assert "the head has no class 'class 2'" in said.stderr
+    assert not (tmp_path / "f").exists()

@@ -1,0 +1,319 @@
+"""The command line as a person meets it: real processes, what they print, how they exit."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from service.cli.inject import Order, describe
+from service.cli.parsing import TypedError, parse_entry, parse_settings, read_entries
+from service.client.client import Headgraft
+from service.local.state import StateFolder
+from service.schemas.injections import InjectionResource
+from tests import checkpoints
+from tests.processes import Processes, eventually, free_port
+
+HEADGRAFT = Path(sys.executable).with_name("headgraft")
+
+
+@pytest.fixture(scope="module")
+def processes(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Start the API and a worker."""
+    running = Processes(tmp_path_factory.mktemp("product"), redis_url)
+    try:
+        running.start_api()
+        running.start_worker()
+        with Headgraft(running.url) as client:
+            eventually(client.encoders, 60, "the worker is online")
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a checkpoint and the list of its classes."""
+    checkpoints.write(tmp_path / "net.safetensors")
+    (tmp_path / "names.txt").write_text("\n".join(checkpoints.class_names(20)))
+    return tmp_path
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("HEADGRAFT_")}
+    state = {"HEADGRAFT_STATE": str(folder / "state"), "HEADGRAFT_DEVICES": "cpu"}
+    return {**clean, **state, **variables}
+
+
+def running(process: psutil.Process, name: str) -> bool:
+    """Tell whether something below a process runs a module; it may end while we look."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(name in one.cmdline() for one in process.children(recursive=True))
+    return False
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [HEADGRAFT, *arguments],
+        cwd=folder,
+        env=environment(folder, **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def complaint(ran: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line on stderr of a command that the user got wrong."""
+    assert ran.returncode == 1, ran.stderr
+    lines = [line for line in ran.stderr.splitlines() if line.startswith("headgraft: ")]
+    assert len(lines) == 1, ran.stderr
+    assert "Traceback" not in ran.stderr
+    return lines[0]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+def test_a_checkpoint_should_be_extended_beside_itself(folder: Path, processes: Processes) -> None:
+    arguments = ["inject", "net.safetensors", "--names", "names.txt", "--url", processes.url]
+    arguments += ["--add", "zebra: a striped horse", "--add", "okapi", "--method", "ridge"]
+    arguments += ["--setting", "scale=1.5", "--prefer", "new", "--max-seen-loss", "5"]
+    ran = run(folder, *arguments)
+    assert ran.returncode == 0, ran.stderr
+    assert re.match(r"net\+2\.safetensors: 20 classes and 2 new ones, by ridge in", ran.stdout)
+    assert re.search(r"expected, without a picture seen: \d+ % of new and \d+ %", ran.stdout)
+    assert "upload" in ran.stderr
+    assert files(folder) == ["names.txt", "net+2.safetensors", "net.safetensors"]
+
+    again = run(folder, *arguments)
+    assert "net+2.safetensors exists already; choose with --out, or overwrite" in complaint(again)
+    assert run(folder, *arguments, "--force").returncode == 0
+
+
+def test_the_job_should_be_listed_and_not_cancelled_any_more(
+    folder: Path, processes: Processes
+) -> None:
+    with Headgraft(processes.url) as client:
+        job = client.submit(folder / "net.safetensors", **checkpoints.request()).id
+        client.wait(job, timeout_seconds=60)
+    listed = run(folder, "jobs", HEADGRAFT_URL=processes.url)
+    assert re.search(rf"{job} +succeeded +(ridge|icis) +20\+3 +100%", listed.stdout)
+    assert "has ended already" in complaint(run(folder, "cancel", job, "--url", processes.url))
+
+
+def test_jobs_should_be_found_by_what_was_said_of_them_and_deleted(
+    folder: Path, processes: Processes
+) -> None:
+    url = ("--url", processes.url)
+    arguments = ["net.safetensors", "--names", "names.txt", "--add", "okapi", "--method", "ridge"]
+    ran = run(folder, "inject", *arguments, "--metadata", "project=zoo", *url)
+    [job] = re.findall(r"inj_[0-9a-f]+", ran.stdout)
+
+    found = run(folder, "jobs", "--metadata", "project=zoo", "--status", "succeeded", *url)
+    assert job in found.stdout, found.stderr
+    for other in (("--metadata", "project=ark"), ("--status", "queued"), ("--after", job)):
+        assert job not in run(folder, "jobs", *other, *url).stdout
+    assert "no metadata" in complaint(run(folder, "jobs", "--metadata", "zoo", *url))
+    assert run(folder, "delete", job, *url).stdout == f"{job} deleted\n"
+    assert "there is no injection" in complaint(run(folder, "delete", job, *url))
+
+
+def test_a_report_should_be_printed_or_saved_as_a_page_once(
+    folder: Path, processes: Processes
+) -> None:
+    with Headgraft(processes.url) as client:
+        request = checkpoints.request()
+        job = client.wait(client.submit(folder / "net.safetensors", **request).id).id
+    url = ("--url", processes.url)
+
+    printed = run(folder, "report", job, *url)
+    assert json.loads(printed.stdout)["unseen_count"] == 3, printed.stderr
+    saved = run(folder, "report", job, "--html", "report.html", *url)
+    assert saved.stdout.strip() == "report.html", saved.stderr
+    assert "With 3 new classes added" in (folder / "report.html").read_text()
+    again = run(folder, "report", job, "--html", "report.html", *url)
+    assert complaint(again) == "headgraft: report.html: File exists"
+    assert "there is no injection 'inj_0'" in complaint(run(folder, "report", "inj_0", *url))
+
+
+def test_methods_should_be_listed_with_their_settings(folder: Path, processes: Processes) -> None:
+    ran = run(folder, "methods", "--url", processes.url)
+    assert re.search(r"^ridge: .+\n(  \w+=.+\n)*", ran.stdout, re.MULTILINE)
+
+
+def test_what_the_service_refuses_should_be_one_line(folder: Path, processes: Processes) -> None:
+    ran = run(
+        folder,
+        *("inject", "net.safetensors", "--names", "names.txt", "--url", processes.url),
+        *("--add", "class 1"),
+    )
+    assert "/add/0/name: the head already has a class 'class 1'" in complaint(ran)
+    assert files(folder) == ["names.txt", "net.safetensors"]
+
+
+def test_a_failed_job_should_say_why(folder: Path, processes: Processes) -> None:
+    ran = run(
+        folder,
+        *("inject", "net.safetensors", "--names", "names.txt", "--url", processes.url),
+        *("--add", "zebra", "--encoder", "nobody-has-it"),
+    )
+    assert "nobody-has-it" in complaint(ran)
+
+
+def test_without_a_service_one_should_be_started_for_the_occasion(folder: Path) -> None:
+    (folder / "tmp").mkdir()
+    ran = run(
+        folder,
+        *("inject", "net.safetensors", "--names", "names.txt", "--add", "zebra", "--out", "z"),
+        TMPDIR=str(folder / "tmp"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert files(folder) == ["names.txt", "net.safetensors", "z"]
+    assert list((folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_what_was_started_for_the_occasion_should_end_with_it(
+    folder: Path, order: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [
+            *(HEADGRAFT, "inject", "net.safetensors", "--names", "names.txt", "--add", "zebra"),
+            *("--method", "icis", "--setting", "epochs=100000", "--setting", "early_stop=false"),
+        ],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    started = psutil.Process(process.pid)
+    eventually(lambda: running(started, "workers.process.child"), 60, "the worker runs")
+    family = started.children(recursive=True)
+    process.send_signal(order)
+    assert process.wait(30) != 0
+    _, alive = psutil.wait_procs(family, timeout=15)
+    assert alive == []
+    assert files(folder) == ["names.txt", "net.safetensors"]
+
+
+def test_a_service_that_runs_here_should_be_used(folder: Path, processes: Processes) -> None:
+    lock = StateFolder(folder / "state").lock()
+    lock.publish("url", processes.url)
+    ran = run(folder, "inject", "net.safetensors", "--names", "names.txt", "--add", "zebra")
+    lock.release()
+    assert ran.returncode == 0, ran.stderr
+    job = re.search(r"inj_[0-9a-f]+", ran.stdout)
+    assert job
+    with Headgraft(processes.url) as client:
+        assert client.injection(job[0]).status == "succeeded"
+
+
+def test_classes_to_add_should_come_from_a_file_too(folder: Path, processes: Processes) -> None:
+    (folder / "add.txt").write_text("zebra: a striped horse\n\nokapi\n")
+    ran = run(
+        folder,
+        *("inject", "net.safetensors", "--names", "names.txt", "--url", processes.url),
+        *("--add-file", "add.txt", "--method", "ridge"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "net+2.safetensors" in files(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["inject", "net.safetensors"], "no class to add"),
+        (["inject", "none.safetensors", "--add", "a"], "no checkpoint none.safetensors"),
+        (["inject", "net.safetensors", "--add", "a", "--out", "no/x"], "no folder no"),
+        (["inject", "net.safetensors", "--add", "a", "--names", "no"], "no: No such file"),
+        (["inject", "net.safetensors", "--add", "a", "--setting", "x"], "'x' is no setting"),
+        (["jobs", "--url", "localhost"], "'localhost' is no URL of a service"),
+        (["worker"], "a worker needs HEADGRAFT_REDIS_URL"),
+    ],
+)
+def test_what_is_typed_wrong_should_be_said_in_one_line(
+    folder: Path, arguments: list[str], expected: str
+) -> None:
+    assert expected in complaint(run(folder, *arguments))
+
+
+def test_nobody_listening_should_say_what_to_start(folder: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert "start it with `headgraft up`" in complaint(run(folder, "jobs", "--url", url))
+
+
+def test_no_command_should_take_a_key_or_import_torch(folder: Path) -> None:
+    for command in ("inject", "jobs", "cancel", "report", "methods", "up"):
+        assert "--key" not in run(folder, command, "--help").stdout
+    program = "import sys, service.cli.main, service.cli.doctor; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_a_worker_without_torch_should_not_be_needed_to_ask_for_the_version(folder: Path) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", run(folder, "version").stdout)
+
+
+def test_a_model_that_no_one_can_pull_should_be_refused(folder: Path) -> None:
+    ran = run(folder, "encoders", "pull", "no-such-model:tag")
+    assert ran.returncode == 1
+    assert "no-such-model" in ran.stderr
+
+
+def test_the_first_colon_with_a_space_should_divide_name_and_description() -> None:
+    assert parse_entry("zebra") == {"name": "zebra"}
+    assert parse_entry("C3:PO: a robot: golden") == {
+        "name": "C3:PO",
+        "description": "a robot: golden",
+    }
+    with pytest.raises(TypedError, match="names no class"):
+        parse_entry(": nothing")
+
+
+def test_a_list_without_classes_should_be_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n \n")
+    with pytest.raises(TypedError, match="lists no class"):
+        read_entries(tmp_path / "empty")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(TypedError, match="no UTF-8"):
+        read_entries(tmp_path / "binary")
+
+
+def test_settings_should_be_json_where_they_can() -> None:
+    assert parse_settings(["a=1", "b=0.5", "c=true", "d=cosine", "e=x=y"]) == {
+        "a": 1,
+        "b": 0.5,
+        "c": True,
+        "d": "cosine",
+        "e": "x=y",
+    }
+
+
+def test_a_result_should_go_into_a_folder_under_its_own_name(tmp_path: Path) -> None:
+    order = Order(Path("a/net.safetensors"), [{"name": "x"}], target=tmp_path)
+    assert order.choose_target() == tmp_path / "net+1.safetensors"
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+def test_the_result_of_a_torch_file_should_be_named_what_it_is(suffix: str) -> None:
+    order = Order(Path(f"net{suffix}"), [{"name": "x"}])
+    assert order.choose_target() == Path("net+1.safetensors")
+
+
+def test_a_job_should_be_described_by_what_it_waits_for() -> None:
+    waiting: dict[str, Any] = {"status": "queued", "workers_online": 0, "queue_position": 3}
+    nothing = InjectionResource.model_construct(**waiting)
+    assert describe(nothing) == "queued, no worker online yet"
+    assert describe(nothing.model_copy(update={"workers_online": 1})) == "queued, number 3"
+    running = {"status": "running", "stage": "training", "loss": 0.12345}
+    assert describe(nothing.model_copy(update=running)) == "training, loss 0.1235"
+    assert describe(nothing.model_copy(update={**running, "loss": None})) == "training"

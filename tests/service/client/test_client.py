@@ -1,0 +1,271 @@
+"""The Python client against the real API, a real worker and a real Redis."""
+
+import hashlib
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from service.cli.inject import Order, carry_out
+from service.cli.parsing import TypedError
+from service.client.arguments import Wishes
+from service.client.client import Headgraft
+from service.client.errors import HeadgraftError
+from service.client.events import EventReader, ServerEvent
+from service.local import redis_server
+from service.local.redis_server import RedisServer
+from service.schemas.injections import InjectionResource
+from service.schemas.requests import InjectionRequest
+from tests import checkpoints, features
+from tests.processes import Processes, eventually, free_port
+
+KEY = "a-key-of-ada-0123456789"
+LONG = {"epochs": 100_000, "early_stop": False}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Start a Redis server of this module's own, which its tests may stop."""
+    server = redis_server.start(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def processes(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Start the API, with a key, and a worker."""
+    keys = {"HEADGRAFT_API_KEYS": f"ada:{KEY}"}
+    running = Processes(tmp_path_factory.mktemp("product"), server.url, keys)
+    try:
+        running.start_api()
+        running.start_worker()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def client(processes: Processes) -> Iterator[Headgraft]:
+    """Return a client with the key."""
+    with Headgraft(processes.url, KEY) as client:
+        yield client
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """Return a small checkpoint."""
+    return checkpoints.write(tmp_path / "net.safetensors")
+
+
+def request(**fields: Any) -> dict[str, Any]:
+    return checkpoints.request(method="ridge", **fields)
+
+
+def test_a_checkpoint_should_come_back_extended(client: Headgraft, checkpoint: Path) -> None:
+    seen: list[InjectionResource] = []
+    sent: list[tuple[int, int]] = []
+    queued = client.submit(checkpoint, on_upload=lambda *pair: sent.append(pair), **request())
+    assert queued.status == "queued"
+    size = checkpoint.stat().st_size
+    assert sent[-1] == (size, size)
+
+    ended = client.wait(queued.id, seen.append, timeout_seconds=60)
+    assert ended.status == "succeeded", ended.error
+    assert [one.status for one in seen][-1] == "succeeded"
+    assert {one.progress for one in seen} > {0.0}
+
+    assert [one.data["status"] for one in client.events(queued.id) if one.type == "status"] == [
+        "queued",
+        "running",
+        "succeeded",
+    ]
+
+    target = client.download(queued.id, checkpoint.with_name("net+3.safetensors"))
+    about = next(one for one in ended.artifacts if one.name == "head.safetensors")
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == about.sha256
+    assert sorted(path.name for path in target.parent.iterdir()) == [target.name, checkpoint.name]
+    assert client.report(queued.id)
+
+
+def test_an_uploaded_head_should_be_injected_by_its_id(client: Headgraft, checkpoint: Path) -> None:
+    head = client.upload_head(checkpoint, class_names=checkpoints.class_names(20))
+    fields = request()
+    del fields["class_names"]
+    queued = client.submit(head_id=head.id, **fields)
+    assert queued.head.id == head.id
+    assert client.wait(queued.id, timeout_seconds=60).status == "succeeded"
+    assert queued.id in [one.id for one in client.injections(limit=5)]
+
+
+def test_uploaded_features_should_change_what_the_estimate_rests_on(
+    client: Headgraft, checkpoint: Path
+) -> None:
+    file = features.write(checkpoint.with_name("pictures.safetensors"))
+    sent: list[tuple[int, int]] = []
+    uploaded = client.upload_features(file, on_upload=lambda *pair: sent.append(pair))
+    assert sent[-1] == (file.stat().st_size,) * 2
+
+    given = (uploaded.id, None)
+    jobs = [client.submit(checkpoint, features_id=one, **request()) for one in given]
+    by_pictures, without = (client.wait(job.id, timeout_seconds=60) for job in jobs)
+
+    assert by_pictures.result
+    assert without.result
+    estimate, other = by_pictures.result.estimate, without.result.estimate
+    assert estimate
+    assert estimate.pictures == 100
+    assert "estimated from 100 labelled features of 20 classes" in estimate.reasons[0]
+    assert client.report(jobs[0].id)["estimate"]["reasons"] == estimate.reasons
+    assert other
+    assert other.pictures == 0
+    assert "without a picture" in other.reasons[0]
+
+    client.delete_features(uploaded.id)
+    with pytest.raises(HeadgraftError, match="there are no features"):
+        client.submit(checkpoint, features_id=uploaded.id, **request())
+
+
+def test_the_command_should_upload_features_first_and_name_them_in_the_end(
+    processes: Processes, checkpoint: Path
+) -> None:
+    file = features.write(checkpoint.with_name("pictures.safetensors"))
+    names = [{"name": name} for name in checkpoints.class_names(20)]
+    order = Order(checkpoint, [{"name": "okapi"}], names, method="ridge", features=file)
+
+    said = carry_out(order, processes.url, KEY, Console(stderr=True))
+    assert re.search(r"expected, by 100 labelled features: \d+ % of new and \d+ %", said)
+
+    missing = replace(order, features=Path("nowhere"), may_overwrite=True)
+    with pytest.raises(TypedError, match="no file of features nowhere"):
+        carry_out(missing, processes.url, KEY, Console(stderr=True))
+    wrong = replace(order, features=checkpoint, may_overwrite=True)
+    with pytest.raises(HeadgraftError, match="exactly two tensors"):
+        carry_out(wrong, processes.url, KEY, Console(stderr=True))
+
+
+def test_a_refusal_should_say_where_and_why(client: Headgraft, checkpoint: Path) -> None:
+    with pytest.raises(HeadgraftError, match="'class 1'") as caught:
+        client.submit(checkpoint, **{**request(), "add": ["class 1", "x", "y"]})
+    assert (caught.value.status, caught.value.code) == (422, "invalid_request")
+    assert caught.value.errors[0]["pointer"].startswith("/add/0")
+
+
+def test_a_wrong_key_should_be_told_where_the_key_comes_from(processes: Processes) -> None:
+    with (
+        Headgraft(processes.url, "another-key-0123456789") as client,
+        pytest.raises(HeadgraftError, match="HEADGRAFT_API_KEY") as caught,
+    ):
+        client.methods()
+    assert (caught.value.status, caught.value.code) == (401, "unauthorized")
+
+
+def test_a_key_that_no_header_can_carry_should_not_be_shown() -> None:
+    with pytest.raises(HeadgraftError) as caught:
+        Headgraft(key="secret\nkey")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://host:eight", "http://"])
+def test_what_is_no_url_should_be_shown(url: str) -> None:
+    with pytest.raises(HeadgraftError, match="is no URL of a service"):
+        Headgraft(url)
+
+
+def test_nobody_listening_should_say_what_to_start() -> None:
+    with (
+        Headgraft(f"http://127.0.0.1:{free_port()}") as client,
+        pytest.raises(HeadgraftError, match="start it with `headgraft up`"),
+    ):
+        client.methods()
+
+
+def test_a_cancelled_job_should_end_the_waiting_and_not_be_cancelled_twice(
+    client: Headgraft, processes: Processes, checkpoint: Path
+) -> None:
+    queued = client.submit(checkpoint, **{**request(), "method": "icis", "settings": LONG})
+    timer = threading.Timer(1.0, client.cancel, [queued.id])
+    timer.start()
+    assert client.wait(queued.id, timeout_seconds=60).status == "cancelled"
+    timer.join()
+    with pytest.raises(HeadgraftError, match="has ended already") as caught:
+        client.cancel(queued.id)
+    assert caught.value.status == 409
+    with pytest.raises(HeadgraftError, match="was cancelled"):
+        client.download(queued.id, checkpoint.with_name("none.safetensors"))
+    assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
+
+
+def test_waiting_should_end_in_time(client: Headgraft, checkpoint: Path) -> None:
+    queued = client.submit(checkpoint, **{**request(), "method": "icis", "settings": LONG})
+    with pytest.raises(HeadgraftError, match="is still") as caught:
+        client.wait(queued.id, timeout_seconds=1)
+    assert caught.value.code == "timeout"
+    client.cancel(queued.id)
+
+
+def test_waiting_should_survive_a_restart_of_the_service(
+    client: Headgraft, processes: Processes, checkpoint: Path
+) -> None:
+    queued = client.submit(checkpoint, **{**request(), "method": "icis", "settings": LONG})
+    ended: list[InjectionResource] = []
+    waiting = threading.Thread(target=lambda: ended.append(client.wait(queued.id)))
+    waiting.start()
+    api = processes.started[0]
+    api.send_signal(signal.SIGKILL)
+    api.wait()
+    processes.started[0] = processes.start_api()
+    with Headgraft(processes.url, KEY) as another:
+        another.cancel(queued.id)
+    waiting.join(30)
+    assert [one.status for one in ended] == ["cancelled"]
+
+
+def test_reading_should_outlast_a_redis_that_restarts(
+    client: Headgraft, server: RedisServer
+) -> None:
+    listed: list[list[InjectionResource]] = []
+    os.kill(server.pid, signal.SIGKILL)
+    eventually(lambda: server.poll() is not None, 5, "the server ended")
+    with pytest.raises(HeadgraftError) as caught:
+        client.cancel("inj_x")
+    assert caught.value.code == "redis_unavailable"
+    reading = threading.Thread(target=lambda: listed.append(client.injections()))
+    reading.start()
+    server.restart()
+    reading.join(30)
+    assert len(listed) == 1
+
+
+def test_what_is_installed_should_be_listed(client: Headgraft) -> None:
+    assert "ridge" in [one.name for one in client.methods()]
+    eventually(client.encoders, 60, "the worker is online")
+    assert "minilm" in [one.name for one in client.encoders()]
+
+
+def test_the_client_should_know_every_field_of_a_request() -> None:
+    assert {*Wishes.__annotations__, "add", "head_id"} == set(InjectionRequest.model_fields)
+
+
+def events(lines: list[str]) -> list[ServerEvent]:
+    reader = EventReader()
+    return [event for line in lines if (event := reader.feed(line))]
+
+
+def test_a_stream_should_be_read_event_by_event() -> None:
+    lines = [": hello", "id: 1-0", "event: status", 'data: {"a":1}', "", "id: 2-0", "data: {}", ""]
+    assert events(lines) == [
+        ServerEvent(None, {}),
+        ServerEvent("1-0", {"a": 1}),
+        ServerEvent("2-0", {}),
+    ]
+
+
+def test_an_event_cut_off_should_not_be_read() -> None:
+    assert events(["id: 1-0", 'data: {"a"']) == []

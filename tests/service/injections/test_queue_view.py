@@ -1,0 +1,179 @@
+"""Place in the queue and seconds left: told where there is ground for it, null where not."""
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from service.injections.queue_view import FRESH_SECONDS, QueueView, usual_seconds
+from tests.service.injections.test_routes import TOKEN, begin, created
+from workers.jobs.presence import Presence
+from workers.jobs.spec import Record
+from workers.ledger.ledger import Ledger
+
+SUMMARY = {"method": "ridge"}
+
+
+@pytest.fixture
+def view(ledger: Ledger) -> QueueView:
+    """Return a view of an empty ledger that knows its queue."""
+    ledger.open_queue()
+    return QueueView(ledger)
+
+
+def create(ledger: Ledger, *jobs: str, method: str = "ridge") -> None:
+    for job in jobs:
+        summary = {"method": method}
+        ledger.create(job, "ada", spec="spec", summary=summary, timeout_seconds=60)
+
+
+def read(ledger: Ledger, job: str) -> Record:
+    record = ledger.get(job)
+    assert record is not None
+    return record
+
+
+def remember(ledger: Ledger, *seconds: float, method: str = "ridge") -> None:
+    """Let jobs of a method have taken these times."""
+    took = [int(one * 1000) for one in seconds]
+    ledger.client.rpush(ledger.key("seconds", method), *took)
+
+
+def online(ledger: Ledger, count: int) -> None:
+    for number in range(count):
+        ledger.announce(Presence(name=f"w{number}", device="cpu"))
+
+
+def test_a_place_should_count_the_jobs_ahead(ledger: Ledger, view: QueueView) -> None:
+    create(ledger, "inj_1", "inj_2", "inj_3")
+    places = [
+        view.look(read(ledger, f"inj_{n}")).place(read(ledger, f"inj_{n}")) for n in (1, 2, 3)
+    ]
+    assert places == [1, 2, 3]
+    begin(ledger, "inj_1")
+    time.sleep(FRESH_SECONDS)
+    look = view.look()
+    assert look.place(read(ledger, "inj_1")) is None
+    assert look.place(read(ledger, "inj_2")) == 1
+
+
+def test_a_job_newer_than_the_last_look_should_be_looked_for(
+    ledger: Ledger, view: QueueView
+) -> None:
+    create(ledger, "inj_1")
+    first = view.look(read(ledger, "inj_1"))
+    create(ledger, "inj_2")
+    assert view.look(read(ledger, "inj_1")) is first
+    assert view.look(read(ledger, "inj_2")).place(read(ledger, "inj_2")) == 2
+
+
+def test_a_recent_look_should_serve_only_what_it_has_seen(ledger: Ledger, view: QueueView) -> None:
+    create(ledger, "inj_1")
+    assert view.recent(read(ledger, "inj_1")) is None
+    look = view.look(read(ledger, "inj_1"))
+    assert view.recent(read(ledger, "inj_1")) is look
+    create(ledger, "inj_2")
+    assert view.recent(read(ledger, "inj_2")) is None
+    time.sleep(FRESH_SECONDS)
+    assert view.recent(read(ledger, "inj_1")) is None
+
+
+def test_many_askers_of_a_moment_should_cost_one_look(ledger: Ledger, view: QueueView) -> None:
+    create(ledger, "inj_1")
+    record = read(ledger, "inj_1")
+    assert len({id(view.look(record)) for _ in range(50)}) <= 2
+
+
+def test_nothing_should_be_estimated_without_ground(ledger: Ledger, view: QueueView) -> None:
+    create(ledger, "inj_1")
+    online(ledger, 1)
+    record = read(ledger, "inj_1")
+    assert view.look(record).seconds_left(record) is None
+
+
+@pytest.mark.parametrize(
+    ("took", "expected"),
+    [([], None), ([2, 2], None), ([2, 3, 4], 3), ([2, 2, 2, 60, 60, 60], None), ([5] * 20, 5)],
+)
+def test_what_jobs_took_should_count_where_they_agree(
+    took: list[float], expected: float | None
+) -> None:
+    assert usual_seconds([str(int(one * 1000)) for one in took]) == expected
+
+
+def test_a_wait_should_be_the_work_ahead_shared_by_the_workers(
+    ledger: Ledger, view: QueueView
+) -> None:
+    remember(ledger, 4, 4, 4)
+    create(ledger, *(f"inj_{number}" for number in range(5)))
+    online(ledger, 2)
+    look = view.look(read(ledger, "inj_4"))
+    left = [look.seconds_left(read(ledger, f"inj_{number}")) for number in range(5)]
+    assert left == [4, 6, 8, 10, 12]
+
+
+def test_an_unknown_job_ahead_should_leave_those_behind_it_unknown(
+    ledger: Ledger, view: QueueView
+) -> None:
+    remember(ledger, 4, 4, 4)
+    create(ledger, "inj_1")
+    create(ledger, "inj_2", method="icis")
+    create(ledger, "inj_3")
+    online(ledger, 1)
+    look = view.look(read(ledger, "inj_3"))
+    assert look.seconds_left(read(ledger, "inj_1")) == 4
+    assert look.seconds_left(read(ledger, "inj_3")) is None
+
+
+def test_without_workers_nobody_should_promise_an_end(ledger: Ledger, view: QueueView) -> None:
+    remember(ledger, 4, 4, 4)
+    create(ledger, "inj_1")
+    record = read(ledger, "inj_1")
+    assert view.look(record).seconds_left(record) is None
+
+
+def test_a_running_job_should_be_told_by_its_pace(ledger: Ledger, view: QueueView) -> None:
+    create(ledger, "inj_1")
+    begin(ledger, "inj_1")
+    ledger.client.hincrby(ledger.key("job", "inj_1"), "started_at", -30_000)
+    assert ledger.progress("inj_1", TOKEN, (0.25, "train", None)) == "ok"
+    record = read(ledger, "inj_1")
+    assert view.look(record).seconds_left(record) == pytest.approx(90, abs=3)
+
+
+def test_an_ended_job_should_teach_the_next_estimate(api: httpx.Client, ledger: Ledger) -> None:
+    for _ in range(3):
+        job = created(api)
+        begin(ledger, job)
+        ledger.client.hincrby(ledger.key("job", job), "started_at", -20_000)
+        assert ledger.succeed(job, TOKEN, {"prefix": "p/", "files": {}}) == "ok"
+    online(ledger, 1)
+    time.sleep(FRESH_SECONDS)
+    shown: dict[str, Any] = api.get(f"/v1/injections/{created(api)}").json()
+    assert shown["seconds_left"] == pytest.approx(20, abs=2)
+    assert ledger.client.pttl(ledger.key("seconds", "ridge")) > 0
+
+
+def asked_often(view: QueueView) -> list[int] | None:
+    """Ask for four looks' time; return the queue's lengths seen, None where a look was missing."""
+    view.look()
+    seen, ends = list[int](), time.monotonic() + 4 * FRESH_SECONDS
+    while time.monotonic() < ends:
+        recent = view.recent()
+        if recent is None:
+            return None
+        seen.append(len(recent.places))
+        time.sleep(FRESH_SECONDS / 50)
+    return seen
+
+
+def test_who_asks_often_should_never_wait_for_a_look(ledger: Ledger, view: QueueView) -> None:
+    view.look()
+    create(ledger, "inj_1")
+
+    # A machine that stops this process for a look's time may spoil a try.
+    tries = [asked_often(view) for _ in range(3)]
+
+    (whole, *_) = [seen for seen in tries if seen]
+    assert whole[-1] == 1

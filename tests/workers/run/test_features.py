@@ -1,0 +1,104 @@
+"""Which of the uploaded pictures a worker looks at."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from models.errors import InjectionError
+from models.heads.head import Head
+from models.progress import Progress
+from tests import checkpoints
+from tests import features as pictures
+from tests.models.builders import make_head
+from tests.workers.run.test_job import LIMITS, spec, torch_spec
+from tests.workers.torch_files import files
+from workers.jobs import spec as jobs
+from workers.run import features
+from workers.run.features import choose, read
+from workers.run.job import Shelf, run_job
+
+
+def write(folder: Path, head: Head, each: int = 3, dtype: torch.dtype = torch.float32) -> Path:
+    labels_N = torch.arange(head.class_count).repeat(each)
+    path = folder / "features.safetensors"
+    save_file({"features": head.weight[labels_N].to(dtype), "labels": labels_N.int()}, path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_features_should_be_read_as_they_were_written(tmp_path: Path, dtype: torch.dtype) -> None:
+    head = make_head(bias=False)
+
+    found = read(write(tmp_path, head, dtype=dtype), head)
+
+    assert found.labels_N.tolist() == list(range(12)) * 3
+    rounded_ND = head.weight.to(dtype).float()[found.labels_N]
+    assert torch.equal(found.features_ND, rounded_ND)
+
+
+def test_blocks_should_be_joined_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = make_head(bias=False)
+    path = write(tmp_path, head)
+    whole = read(path, head)
+    monkeypatch.setattr(features, "BLOCK_NUMBERS", 5 * head.feature_size)
+
+    assert torch.equal(read(path, head).features_ND, whole.features_ND)
+
+
+def test_of_too_many_pictures_every_class_should_keep_alike_many() -> None:
+    labels_N = torch.tensor([0] * 50 + [3] * 7 + [1] * 2)
+
+    chosen_M = choose(labels_N, 12)
+
+    assert labels_N[chosen_M].bincount().tolist() == [5, 2, 0, 5]
+    assert chosen_M.tolist() == sorted(set(chosen_M.tolist()))
+    assert torch.equal(chosen_M, choose(labels_N, 12))
+    assert choose(labels_N, 59).tolist() == list(range(59))
+
+
+def test_features_of_another_head_should_be_an_error_of_the_users(tmp_path: Path) -> None:
+    with pytest.raises(InjectionError, match="reads 7 numbers") as caught:
+        read(write(tmp_path, make_head()), make_head(features=7))
+    assert caught.value.code == "invalid_features"
+
+
+def test_a_damaged_file_should_be_an_error_of_the_users(tmp_path: Path) -> None:
+    path = tmp_path / "features.safetensors"
+    path.write_bytes(b"nothing")
+
+    with pytest.raises(InjectionError, match="cannot be read"):
+        read(path, make_head())
+
+
+def run(job: jobs.JobSpec, source: Path, file: Path) -> dict[str, Any]:
+    return run_job(
+        job,
+        source,
+        source.parent,
+        shelf=Shelf(None, source.parent / "cache", "cpu"),
+        device="cpu",
+        limits=LIMITS,
+        progress=Progress(),
+        features=file,
+    )
+
+
+def test_a_job_with_features_should_say_what_its_estimate_rests_on(tmp_path: Path) -> None:
+    source = checkpoints.write(tmp_path / "in.safetensors")
+
+    report = run(spec(), source, pictures.write(tmp_path / "pictures.safetensors"))
+
+    assert report["estimate"]["pictures"] == 100
+    assert "100 labelled features of 20 classes" in report["estimate"]["reasons"][0]
+
+
+def test_a_torch_head_of_another_size_should_fail_by_the_features_fault(tmp_path: Path) -> None:
+    source = files.write(tmp_path / "in.pt", {"state_dict": checkpoints.tensors()})
+    file = write(tmp_path, make_head(features=15))
+
+    with pytest.raises(InjectionError, match=r"this head reads 16 numbers") as caught:
+        run(torch_spec(), source, file)
+    assert (caught.value.code, caught.value.pointer) == ("invalid_features", "/features_id")

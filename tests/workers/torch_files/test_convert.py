@@ -1,0 +1,202 @@
+"""Torch files of strangers, converted by a process that may die of them."""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.errors import InjectionError
+from models.progress import Progress, Stopped
+from tests import checkpoints
+from tests.processes import eventually
+from tests.workers.torch_files import files
+from workers.torch_files.convert import Conversion, Limits, convert
+
+MIB = 1 << 20
+LIMITS = Limits(memory_bytes=1 << 30, seconds=60)
+# What is left to small files, so that a bomb need not be large.
+TIGHT = Limits(memory_bytes=200 * MIB, seconds=60)
+
+
+def converted(
+    source: Path, limits: Limits = LIMITS, stop: threading.Event | None = None
+) -> tuple[dict[str, Tensor], Conversion]:
+    target = source.with_suffix(".safetensors")
+    said = convert(source, target, limits=limits, progress=Progress(should_stop=stop))
+    return load_file(target), said
+
+
+def refusal(source: Path, limits: Limits = LIMITS) -> str:
+    with pytest.raises(InjectionError) as caught:
+        converted(source, limits)
+    assert caught.value.code == "invalid_checkpoint"
+    assert converters() == []
+    return str(caught.value)
+
+
+def converters() -> list[psutil.Process]:
+    return files.readers(psutil.Process())
+
+
+def assert_equal(new: dict[str, Tensor], old: dict[str, Tensor]) -> None:
+    assert set(new) == set(old)
+    for name, tensor in old.items():
+        assert new[name].dtype == tensor.dtype
+        assert torch.equal(new[name], tensor)
+
+
+def test_a_state_dict_should_come_out_bit_for_bit(tmp_path: Path) -> None:
+    new, said = converted(files.write(tmp_path / "in.pt"))
+    assert_equal(new, checkpoints.tensors())
+    assert said == Conversion(state_dict=None, dropped=[], dropped_count=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.complex64])
+def test_a_dtype_should_be_kept(tmp_path: Path, dtype: torch.dtype) -> None:
+    old = checkpoints.tensors(dtype=dtype)
+    new, _ = converted(files.write(tmp_path / "in.pt", old))
+    assert_equal(new, old)
+
+
+def test_a_training_checkpoint_should_give_its_state_dict_and_name_the_rest(
+    tmp_path: Path,
+) -> None:
+    network = torch.nn.Sequential(OrderedDict(fc=torch.nn.Linear(4, 3)))
+    optimizer = torch.optim.AdamW(network.parameters())
+    network(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+    saved = {
+        "epoch": 3,
+        "best_acc1": torch.tensor([76.1]),
+        "state_dict": {**network.state_dict(), "fc._extra_state": {"scale": 1}},
+        "optimizer": optimizer.state_dict(),
+    }
+    new, said = converted(files.write(tmp_path / "in.pt", saved))
+    assert_equal(new, network.state_dict())
+    assert said.state_dict == "state_dict"
+    assert said.dropped == ["epoch", "best_acc1", "optimizer", "fc._extra_state"]
+
+
+def test_tensors_that_share_memory_should_each_come_out_whole(tmp_path: Path) -> None:
+    whole = torch.arange(24.0).reshape(4, 6)
+    old = {"a": whole, "tied": whole, "part": whole[1:3, ::2], "turned": whole.T}
+    old |= {"one": whole[:1, :1], "none": whole[:0], "number": whole[2, 3], "cast": whole[:, 0] > 6}
+    new, _ = converted(files.write(tmp_path / "in.pt", old))
+    assert_equal(new, old)
+
+
+def test_parameters_should_be_taken_as_tensors(tmp_path: Path) -> None:
+    old = {"fc.weight": torch.nn.Parameter(torch.ones(3, 4))}
+    new, _ = converted(files.write(tmp_path / "in.pt", old))
+    assert_equal(new, {"fc.weight": torch.ones(3, 4)})
+
+
+def test_code_in_a_file_should_be_named_and_not_run(tmp_path: Path) -> None:
+    message = refusal(files.forbidden(tmp_path / "in.pt"))
+    assert "'posix.system'" in message
+    assert "weights_only" not in message
+
+
+def test_a_whole_module_should_be_refused_with_the_way_out(tmp_path: Path) -> None:
+    message = refusal(files.write(tmp_path / "in.pt", torch.nn.Linear(2, 2)))
+    assert "'torch.nn.modules.linear.Linear'" in message
+    assert "torch.save(model.state_dict(), path)" in message
+
+
+def test_a_pickle_of_the_old_kind_should_never_be_read(tmp_path: Path) -> None:
+    message = refusal(files.write(tmp_path / "in.pt", is_zip=False))
+    assert "not the zip file that torch.save writes" in message
+
+
+def test_a_truncated_file_should_be_refused(tmp_path: Path) -> None:
+    source = files.write(tmp_path / "in.pt")
+    os.truncate(source, source.stat().st_size // 2)
+    assert "central directory" in refusal(source)
+
+
+def test_an_index_that_leads_out_of_the_file_should_be_the_files_fault(tmp_path: Path) -> None:
+    source = files.write(tmp_path / "in.pt", {"fc.weight": torch.ones(64, 64)})
+    content = bytearray(source.read_bytes())
+    content[-21] ^= 0xFF  # in the mark that the zip file's end is found by
+    source.write_bytes(content)
+    assert "Invalid argument" in refusal(source)
+
+
+def test_a_file_that_unpacks_to_far_more_should_hit_the_memory_limit(tmp_path: Path) -> None:
+    source = files.bomb(tmp_path / "in.pt", 600 * MIB)
+    assert source.stat().st_size < MIB
+    assert f"more than {200 * MIB} bytes of memory" in refusal(source, TIGHT)
+
+
+def test_one_number_spread_over_a_huge_tensor_should_not_be_written_out(tmp_path: Path) -> None:
+    message = refusal(files.expanded(tmp_path / "in.pt"))
+    assert f"take {4 << 40} bytes when written out" in message
+    assert list(tmp_path.iterdir()) == [tmp_path / "in.pt"]
+
+
+def test_a_huge_buffer_asked_for_by_a_number_should_hit_the_memory_limit(tmp_path: Path) -> None:
+    ask = b"c__builtin__\nbytearray\n" + b"J" + (1 << 30).to_bytes(4, "little") + b"\x85R"
+    source = files.write_program(tmp_path / "in.pt", b"\x80\x02" + ask + b".")
+    assert "bytes of memory" in refusal(source, TIGHT)
+
+
+def test_a_file_that_takes_for_ever_should_be_given_up(tmp_path: Path) -> None:
+    source = files.endless(tmp_path / "in.pt")
+    start = time.monotonic()
+    message = refusal(source, Limits(memory_bytes=1 << 30, seconds=1))
+    assert "longer than 1 s" in message
+    assert time.monotonic() - start < 30
+
+
+def test_a_source_that_never_answers_should_be_given_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "in.pt")
+    message = refusal(tmp_path / "in.pt", Limits(memory_bytes=1 << 30, seconds=0.5))
+    assert "longer than 0.5 s" in message
+
+
+def test_a_stop_should_end_the_process_within_a_second(tmp_path: Path) -> None:
+    source, stop = files.endless(tmp_path / "in.pt"), threading.Event()
+    ended: list[float] = []
+
+    def work() -> None:
+        with pytest.raises(Stopped):
+            converted(source, stop=stop)
+        ended.append(time.monotonic())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    eventually(lambda: converters() and converters()[0].cpu_times().user > 1, 30, "it works")
+    [process] = converters()
+    told = time.monotonic()
+    stop.set()
+    thread.join()
+    assert ended[0] - told < 1
+    assert not process.is_running()
+
+
+def test_the_process_should_see_nothing_of_our_settings_and_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADGRAFT_REDIS_URL", "redis://user:password@host")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    source = files.endless(tmp_path / "in.pt")
+    thread = threading.Thread(target=lambda: refusal(source, Limits(1 << 30, seconds=2)))
+    thread.start()
+    eventually(lambda: converters(), 30, "it runs")
+    environment = converters()[0].environ()
+    thread.join()
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert not {name for name in environment if name.startswith(("HEADGRAFT", "AWS"))}
+
+
+def test_our_own_failures_should_not_be_blamed_on_the_file(tmp_path: Path) -> None:
+    source = files.write(tmp_path / "in.pt")
+    with pytest.raises(RuntimeError, match="No such file or directory"):
+        convert(source, tmp_path / "no" / "folder", limits=LIMITS, progress=Progress())

@@ -1,0 +1,58 @@
+"""Which tensors of a torch checkpoint are the network's, and what makes that unclear."""
+
+import pytest
+import torch
+
+from models.errors import InjectionError
+from workers.torch_files.state_dict import CUSTOMARY, pick
+
+FC = {"fc.weight": torch.ones(3, 4), "fc.bias": torch.ones(3)}
+
+
+@pytest.mark.parametrize("key", CUSTOMARY)
+def test_a_nested_state_dict_should_be_found_under_each_customary_key(key: str) -> None:
+    found = pick({"epoch": 3, key: FC, "optimizer": {"state": {0: {"m": torch.ones(2, 2)}}}})
+    assert found.key == key
+    assert found.tensors == FC
+    assert found.dropped == ("epoch", "optimizer")
+
+
+def test_a_flat_state_dict_should_lose_its_bookkeeping_only() -> None:
+    found = pick({**FC, "epoch": 3, "arch": "resnet", "none": None, "fc._extra_state": [1]})
+    assert found.key is None
+    assert list(found.tensors) == ["fc.weight", "fc.bias"]
+    assert found.dropped == ("epoch", "arch", "none", "fc._extra_state")
+
+
+def test_a_number_kept_beside_the_state_dict_should_not_make_it_unclear() -> None:
+    assert pick({"best_acc1": torch.tensor(76.1), "model": FC}).key == "model"
+
+
+@pytest.mark.parametrize(
+    ("loaded", "complaint"),
+    [
+        ({"model": FC, "model_ema": FC}, r"under 'model', 'model_ema'"),
+        ({"state_dict": FC, "head.weight": torch.ones(2, 2)}, r"'state_dict' beside 'head.weight'"),
+        ({"mine": FC, "epoch": 1}, r"its keys are 'mine', 'epoch'.*model.state_dict\(\)"),
+        ({}, "its keys are none"),
+        ([FC], "holds a list, not a state dict"),
+        (torch.ones(2), "holds a Tensor"),
+        ({**FC, "layers": [1, 2]}, "entry 'layers' of the state dict is a list"),
+        ({"model": dict([*FC.items(), (7, FC)])}, "the key '<int>'"),
+        ({**FC, "\ud800": torch.ones(1)}, r"the key '\\ud800'; keys must be Unicode"),
+        ({"w": torch.ones(2, 2).to_sparse()}, "'w' is sparse"),
+        ({"w": torch.ones(2, 2, device="meta")}, "'w' holds no numbers: it is on 'meta'"),
+    ],
+)
+def test_anything_unclear_should_be_refused_with_what_is_there(
+    loaded: object, complaint: str
+) -> None:
+    with pytest.raises(InjectionError, match=complaint) as caught:
+        pick(loaded)
+    assert caught.value.code == "invalid_checkpoint"
+
+
+def test_a_quantized_tensor_should_be_refused() -> None:
+    quantized = torch.ops.aten.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8)
+    with pytest.raises(InjectionError, match="'w' is quantized"):
+        pick({"w": quantized})

@@ -1,0 +1,111 @@
+"""Reads whatever head a safetensors file holds, as something that scores features.
+
+It does not know on which features.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.errors import InjectionError
+from models.heads import attribute, checkpoint, semantic
+from models.heads.head import Metric
+from models.heads.protocol import NativeHead
+from models.metrics import Classifier
+from workers.formats.find_head import HeadTensors, find_head
+from workers.formats.header import Header
+from workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
+
+
+@dataclass(frozen=True)
+class How:
+    """How to read a head of rows; names that are None are found."""
+
+    weight: str | None = None
+    bias: str | None = None
+    metric: Metric = "linear"
+    scale: float = 1.0
+
+
+AS_FOUND = How()
+
+
+@dataclass(frozen=True, eq=False)
+class HeadFile:
+    """A head, its classes in the order of its scores, and the tensors of its rows.
+
+    Of a head without rows: what it reads its features by.
+    """
+
+    scorer: Classifier
+    class_names: tuple[str, ...]
+    tensors: HeadTensors
+    takes_regions: bool = False
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says beside its tensors; InjectionError for another file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise InjectionError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def read_rows(path: Path, class_names: Sequence[str], how: How) -> HeadFile:
+    """Read a head of one row per name; InjectionError or HeaderError for what does not fit."""
+    tensors = find_head(
+        _header(path), class_count=len(class_names), weight=how.weight, bias=how.bias
+    )
+    head = checkpoint.read_head(
+        path,
+        weight=tensors.weight,
+        bias=tensors.bias,
+        class_names=class_names,
+        metric=how.metric,
+        scale=how.scale,
+    )
+    return HeadFile(head, head.class_names, tensors)
+
+
+def is_native(metadata: dict[str, str]) -> bool:
+    """Tell a file of `?format=native`, which says itself all that there is to say of its head."""
+    return metadata.get("kind") in READERS
+
+
+def read_native(path: Path, metadata: dict[str, str]) -> HeadFile:
+    """Read a head of its own kind; InjectionError where the file is incomplete."""
+    kind = metadata["kind"]
+    make, part, weight = READERS[kind]
+    try:
+        tensors = load_file(path)
+        head = make(tensors, metadata)
+    except InjectionError:
+        raise
+    except (KeyError, ValueError) as error:
+        raise InjectionError(f"{path} is no complete head of kind {kind!r}: {error!r}") from error
+    shape = tuple(tensors[part].shape)
+    if len(shape) != 2 or shape[0] != len(head.class_names):
+        raise InjectionError(
+            f"{path}: {part} has shape {shape}; there are {len(head.class_names)} classes"
+        )
+    rows = find_head(_header(path), class_count=len(tensors[weight]), weight=weight, bias=None)
+    return HeadFile(head, head.class_names, rows, takes_regions=kind == attribute.KIND)
+
+
+# How a head is made again, which of its tensors has one row per class, and which reads features.
+Make = Callable[[Mapping[str, Tensor], Mapping[str, str]], NativeHead]
+READERS: dict[str, tuple[Make, str, str]] = {
+    semantic.KIND: (semantic.from_state_dict, "class_embeddings", "weight"),
+    attribute.KIND: (attribute.from_state_dict, "class_attributes", "region_scores"),
+}
+
+
+def _header(path: Path) -> Header:
+    with path.open("rb") as file:
+        length = header_length(file.read(LENGTH_BYTES))
+        return parse_header(file.read(length))

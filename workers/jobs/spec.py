@@ -1,0 +1,271 @@
+"""One job as data: what a client asks for, and what a worker needs to run it.
+
+It knows nothing of HTTP, Redis or torch: both sides of the queue read it.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    model_validator,
+)
+
+from workers.formats.find_head import HeadTensors
+
+SCHEMA = 1
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+FileFormat = Literal["safetensors", "torch"]
+
+EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+TensorName = Annotated[str, Field(min_length=1, max_length=500)]
+Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
+Row = list[float]
+AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# To JSON, and its schemas, 5.0 is an integer.
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class Strict(BaseModel):
+    """A part of a request: a field we do not have is an error, and true is no number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ClassEntry(Strict):
+    """A class: its name and, when given, the line a text encoder reads instead of the bare name."""
+
+    name: str = Field(min_length=1, max_length=200)
+    description: str | None = Field(default=None, min_length=1, max_length=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class NameEmbeddings(Strict):
+    """Class embeddings made from the class names by a text encoder of the workers."""
+
+    kind: Literal["names"] = "names"
+    encoder: EncoderName = Field(
+        default="minilm", description="Short name of an encoder listed by GET /v1/encoders."
+    )
+    templates: list[Template] | None = Field(
+        default=None, min_length=1, max_length=100, description="Prompts, each with one {}."
+    )
+
+
+class VectorEmbeddings(Strict):
+    """Class embeddings sent with the request: `seen` (S, A) and `unseen` (U, A), in class order.
+
+    What each attribute means, if asked: a vector (A, V), or a name that a text encoder reads.
+    """
+
+    kind: Literal["attributes", "embeddings"]
+    seen: list[Row]
+    unseen: list[Row]
+    attribute_names: list[AttributeName] | None = Field(default=None, min_length=1)
+    attribute_vectors: list[Row] | None = Field(default=None, min_length=1)
+    attribute_encoder: EncoderName = Field("minilm", description="For names without vectors.")
+
+    @property
+    def encoder(self) -> str | None:
+        """The text encoder that must read something, if one must."""
+        is_read = self.attribute_names is not None and self.attribute_vectors is None
+        return self.attribute_encoder if is_read else None
+
+
+class HeadFields(Strict):
+    """How to read the checkpoint's head; whatever is left out is detected."""
+
+    weight: TensorName | None = None
+    bias: TensorName | None = None
+    metric: Literal["linear", "cosine"] = "linear"
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+
+class CalibrationWish(Strict):
+    """How new rows are balanced against old ones, found by hiding seen classes."""
+
+    enabled: bool = Field(default=True, description="Off: rows as the method makes them.")
+    prefer: Literal["old", "balanced", "new"] = Field(
+        default="balanced", description="Which classes to favour where accuracies trade off."
+    )
+    seen_loss_points: float | None = Field(
+        default=None, ge=0, le=100, description="At most so many points of seen accuracy lost."
+    )
+    seen_accuracy: float | None = Field(
+        default=None, gt=0, le=1, description="The head's own accuracy, where it is known."
+    )
+    add_bias: bool = Field(
+        default=False,
+        description="Ask for a bias; refused where the head has none, as the file gains no tensor.",
+    )
+    budget_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="Time that `auto` may spend on candidates."
+    )
+
+
+class StoredHead(Strict):
+    """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it.
+
+    In a torch file the head is found by the worker that converts it: `tensors` is None until
+    then, and `weight` and `bias` are the names that the request gave, if it did.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+    format: FileFormat = "safetensors"
+    tensors: HeadTensors | None
+    weight: TensorName | None = None
+    bias: TensorName | None = None
+    metric: Literal["linear", "cosine"]
+    scale: float
+    class_names: list[ClassEntry]
+
+    @property
+    def located(self) -> HeadTensors:
+        """Where the head is; only for a file that needs no conversion, or has had it."""
+        assert self.tensors is not None, f"nobody has looked for the head in {self.path} yet"
+        return self.tensors
+
+    def known(self) -> dict[str, Any]:
+        """Return feature_size, dtype, weight and bias; None for what only a worker can tell."""
+        if self.tensors is None:
+            return {"feature_size": None, "dtype": None, "weight": self.weight, "bias": self.bias}
+        return self.tensors.model_dump(include={"feature_size", "dtype", "weight", "bias"})
+
+
+class StoredFeatures(Strict):
+    """Uploaded labelled features: `features` (count, feature_size), `labels` (count,) from 0.
+
+    `classes` counts the distinct labels, which lie in label_min to label_max. `region_shape` is
+    [R] or [height, width], of features of regions.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+    count: int
+    feature_size: int
+    dtype: str
+    label_dtype: str
+    label_min: int
+    label_max: int
+    classes: int
+    region_shape: list[int] | None = None
+
+
+class JobSpec(Strict):
+    """Everything a worker needs to run one injection; stored as `{owner}/{job}/request.json`."""
+
+    schema_version: Literal[1] = 1
+    head: StoredHead
+    features: StoredFeatures | None = None
+    add: list[ClassEntry]
+    class_embeddings: Annotated[NameEmbeddings | VectorEmbeddings, Field(discriminator="kind")]
+    method: str
+    settings: dict[str, JsonValue]
+    calibration: CalibrationWish = CalibrationWish()
+    attention_of: list[NonNegativeInt] | None = None
+    timeout_seconds: int
+
+
+class JobError(BaseModel):
+    """Why a job failed: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Record(BaseModel):
+    """A job as the ledger holds it; times are milliseconds since 1970 on Redis's clock."""
+
+    id: str
+    owner: str
+    status: Status
+    attempt: int
+    timeout_seconds: int
+    spec: str
+    summary: dict[str, Any]
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    expires_at: int | None = None
+    message: str = ""
+    token: str = ""
+    worker: str | None = None
+    progress: float = 0.0
+    stage: str | None = None
+    loss: float | None = None
+    error: JobError | None = None
+    manifest: dict[str, Any] | None = None
+    metadata: dict[str, str] = {}
+    deadline_at: int | None = None
+    request_id: str | None = None
+    traceparent: str | None = None
+    copied_from: str | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def seconds_allowed(self) -> float:
+        """How long the run that has begun may last: its timeout, or less before a deadline."""
+        if self.deadline_at is None or self.started_at is None:
+            return self.timeout_seconds
+        return min(self.timeout_seconds, (self.deadline_at - self.started_at) / 1000)
+
+    @property
+    def origin(self) -> dict[str, str | None]:
+        """Say for log lines which request this job came with, and which trace it belongs to."""
+        _, trace_id, parent_id, _ = (self.traceparent or "---").split("-")
+        told = {"request_id": self.request_id, "trace_id": trace_id, "parent_id": parent_id}
+        return {name: value or None for name, value in told.items()}
+
+
+class HeadRecord(BaseModel):
+    """An uploaded head as the ledger holds it; `head` is a `jobs.StoredHead` as JSON."""
+
+    KIND: ClassVar = "head"
+    BODY: ClassVar = "head"
+    id: str
+    owner: str
+    created_at: int
+    head: dict[str, Any]
+
+
+class FeaturesRecord(BaseModel):
+    """Uploaded features as the ledger holds them; `features` is a `StoredFeatures` as JSON."""
+
+    KIND: ClassVar = "feature"
+    BODY: ClassVar = "features"
+    id: str
+    owner: str
+    created_at: int
+    features: dict[str, Any]
+
+
+def folders(owner: str, job: str) -> tuple[str, str]:
+    """Return the two folders of the store that hold all files of a job."""
+    return f"{owner}/{job}/", f"{owner}/uploads/{job}/"
+
+
+def names(entries: Iterable[ClassEntry]) -> tuple[str, ...]:
+    """Return the bare class names, in order."""
+    return tuple(entry.name for entry in entries)

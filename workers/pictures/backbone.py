@@ -1,0 +1,106 @@
+"""A network without its last layer: what it sees in pictures, pooled or region by region.
+
+It does not know which network it is: it watches one picture go through, or asks timm's own.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from workers.pictures.folder import picture_error
+
+Seen = list[tuple[str, nn.Module, Tensor, Tensor]]
+
+
+class Backbone:
+    """A network in evaluation mode that gives what its last layer would read.
+
+    `layer` names the module whose output are the regions, (N, D, H, W), or tokens (N, T, D); it is
+    found where it is not given.
+    """
+
+    def __init__(self, network: nn.Module, layer: str | None = None) -> None:
+        self._network = network.eval()
+        self._layer = layer
+        if layer is not None and layer not in dict(network.named_modules()):
+            names = [name for name, _ in network.named_children()]
+            raise picture_error(f"the network has no module {layer!r}; it has {', '.join(names)}")
+
+    @torch.no_grad()
+    def pooled(self, pictures: Tensor) -> Tensor:
+        """Return one feature a picture (N, D): what goes into the layer that scores classes."""
+        with self._watched() as seen:
+            output = self._network(pictures)
+        linear = [(read, made) for _, module, read, made in seen if isinstance(module, nn.Linear)]
+        if linear and linear[-1][1] is _tensor(output):
+            output = linear[-1][0]
+        features_ND = _tensor(output)
+        if features_ND is None or features_ND.ndim != 2:
+            raise picture_error(
+                "the network's last layer is no torch.nn.Linear over one feature a picture, nor "
+                "does it give one itself: take its classifier off"
+            )
+        return features_ND
+
+    @torch.no_grad()
+    def regions(self, pictures: Tensor) -> Tensor:
+        """Return features of regions: (N, D, H, W), or (N, D, T) of tokens."""
+        if self._layer is None and hasattr(self._network, "forward_features"):
+            forward = cast(Callable[[Tensor], Tensor], self._network.forward_features)
+            return self._laid_out(forward(pictures), timm=True)
+        with self._watched() as seen:
+            self._network(pictures)
+        outputs = [made for name, _, _, made in seen if self._layer in (None, name)]
+        if self._layer is None:
+            outputs = [made for made in outputs if made.ndim == 4 and made[0, 0].numel() > 1]
+        if not outputs:
+            raise picture_error(
+                "no module of the network gives a map of regions: name one as layer"
+            )
+        return self._laid_out(outputs[-1], timm=False)
+
+    def _laid_out(self, output: Tensor, *, timm: bool) -> Tensor:
+        """Bring the features' size to the second place; timm says how its networks have it."""
+        if output.ndim == 4:
+            is_last = timm and getattr(self._network, "output_fmt", "NCHW") == "NHWC"
+            return output.permute(0, 3, 1, 2) if is_last else output
+        if output.ndim != 3:
+            shape = tuple(output.shape)
+            raise picture_error(f"the layer's output has shape {shape}, which is no map of regions")
+        # Tokens of no region, such as the class token, go first.
+        others = int(getattr(self._network, "num_prefix_tokens", 0)) if timm else 0
+        return output[:, others:].transpose(1, 2)
+
+    @contextmanager
+    def _watched(self) -> Iterator[Seen]:
+        """Note of each module, in the order in which they end, what it read and what it made."""
+        seen: Seen = []
+
+        def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            def note(module: nn.Module, read: Any, made: Any) -> None:
+                before, after = _tensor(read), _tensor(made)
+                if before is not None and after is not None:
+                    seen.append((name, module, before, after))
+
+            return note
+
+        hooks = [
+            module.register_forward_hook(watch(name))
+            for name, module in self._network.named_modules()
+        ]
+        try:
+            yield seen
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _tensor(given: Any) -> Tensor | None:
+    """Return the tensor, or the first of several, of what a module reads or makes."""
+    if isinstance(given, tuple | list):
+        return _tensor(given[0]) if given else None
+    logits = getattr(given, "logits", given)
+    return logits if isinstance(logits, Tensor) else None

@@ -1,0 +1,192 @@
+"""`python -m workers.pictures.features`: what a network sees in a folder of pictures, as a file.
+
+The file is what `POST /v1/features` takes. It does not know what becomes of it.
+"""
+
+import argparse
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, get_args
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from models.embeddings.torchvision_ops import import_torchvision
+from models.errors import InjectionError
+from workers.evaluate.features import read_names
+from workers.formats.safetensors import LENGTH_BYTES
+from workers.pictures.backbone import Backbone
+from workers.pictures.folder import PictureFolder, find_pictures, open_picture, picture_error
+
+Dtype = Literal["float16", "float32"]
+STORED: dict[Dtype, tuple[str, str]] = {"float16": ("F16", "<f2"), "float32": ("F32", "<f4")}
+Transform = Callable[[Image], Tensor]
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RESIZED, CROPPED = 256, 224
+
+
+@dataclass(frozen=True)
+class Written:
+    """The shape (N, D) or (N, D, ...) of the features in a file, and the classes labels count."""
+
+    shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+
+def write_features(
+    network: nn.Module,
+    folder: Path,
+    target: Path,
+    *,
+    regions: bool = False,
+    layer: str | None = None,
+    class_names: Sequence[str] | None = None,
+    transform: Transform | None = None,
+    batch_size: int = 32,
+    dtype: Dtype | None = None,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+) -> Written:
+    """Run a network over one folder of pictures per class, and write what it sees as `target`.
+
+    Pooled, as its last layer reads it, in float32; or with `regions`, the output of `layer` or of
+    the last that gives a map, in float16. Labels count `class_names`, a head's in row order, else
+    the folders' names. `transform` makes of a picture what the network reads, by default as for
+    ImageNet. It runs on the GPU if there is one. InjectionError for what does not fit, naming it;
+    `target` is there whole or not at all.
+    """
+    pictures = find_pictures(folder, class_names)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    backbone = Backbone(network.to(device), layer)
+    look = backbone.regions if regions else backbone.pooled
+    batches = _batches(pictures, transform or imagenet, batch_size)
+    steps = -(-len(pictures.paths) // batch_size)
+    shown = track(batches, "pictures", steps, console=Console(stderr=True), disable=not progress)
+    stored = dtype or ("float16" if regions else "float32")
+    seen = (look(batch.to(device)) for batch in shown)
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        with part.open("xb") as file:
+            shape = _write(file, seen, pictures, stored)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return Written(shape, pictures.class_names)
+
+
+def imagenet(picture: Image) -> Tensor:
+    """Make of a picture what networks for ImageNet read: (3, 224, 224), its middle, normalised."""
+    scale = RESIZED / min(picture.size)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    left, top = ((side - CROPPED) // 2 for side in size)
+    middle = picture.resize(size).crop((left, top, left + CROPPED, top + CROPPED))
+    pixels_HW3 = torch.from_numpy(np.array(middle, np.float32)) / 255
+    return ((pixels_HW3 - torch.tensor(MEAN)) / torch.tensor(DEVIATION)).permute(2, 0, 1)
+
+
+def timm_network(name: str, weights: Path | None) -> tuple[nn.Module, Transform]:
+    """Build one of timm's networks, with weights from a file, and how it wants its pictures.
+
+    InjectionError for a name that timm does not have, or weights that are another network's.
+    """
+    import_torchvision()  # timm imports it
+    import timm
+    from timm.data import config, transforms_factory
+
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name}*")[:8]) or "see timm.list_models()"
+        raise picture_error(f"timm has no network {name!r}; it has {near}")
+    try:
+        network = timm.create_model(name, checkpoint_path=str(weights or ""))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise picture_error(f"{weights} holds no weights of {name!r}: {error}") from error
+    wanted = config.resolve_data_config({}, model=network)  # type: ignore[no-untyped-call] # timm's
+    return network, transforms_factory.create_transform(**wanted)
+
+
+def _batches(pictures: PictureFolder, transform: Transform, size: int) -> Iterator[Tensor]:
+    for start in range(0, len(pictures.paths), size):
+        chosen = pictures.paths[start : start + size]
+        yield torch.stack([transform(open_picture(path)) for path in chosen])
+
+
+def _write(
+    file: BinaryIO, seen: Iterator[Tensor], pictures: PictureFolder, dtype: Dtype
+) -> tuple[int, ...]:
+    """Write batches as they come; the header, which tells the shape, once the first is there."""
+    shape: tuple[int, ...] = ()
+    for features in seen:
+        if not shape:
+            shape = (len(pictures.paths), *features.shape[1:])
+            file.write(_header(shape, pictures, dtype))
+        if not torch.isfinite(features.to(getattr(torch, dtype))).all():
+            raise picture_error(f"a feature is NaN, or too large for {dtype}")
+        file.write(features.cpu().numpy().astype(STORED[dtype][1]).tobytes())
+    file.write(np.array(pictures.labels, "<i8").tobytes())
+    return shape
+
+
+def _header(shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype) -> bytes:
+    name, kind = STORED[dtype]
+    size, count = prod(shape) * np.dtype(kind).itemsize, shape[0]
+    described: dict[str, Any] = {
+        "__metadata__": {"class_names": json.dumps(pictures.class_names, ensure_ascii=False)},
+        "features": {"dtype": name, "shape": shape, "data_offsets": [0, size]},
+        "labels": {"dtype": "I64", "shape": [count], "data_offsets": [size, size + 8 * count]},
+    }
+    raw = json.dumps(described, ensure_ascii=False).encode()
+    raw += b" " * (-len(raw) % 8)
+    return len(raw).to_bytes(LENGTH_BYTES, "little") + raw
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m workers.pictures.features")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", required=True, help="a network's name in timm")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--names", type=Path)
+    parser.add_argument("--regions", action="store_true")
+    parser.add_argument("--layer")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--dtype", choices=get_args(Dtype))
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the file and say what is in it; what the user did wrong is one line on stderr."""
+    options = parse(arguments)
+    try:
+        network, transform = timm_network(options.model, options.weights)
+        written = write_features(
+            network,
+            options.folder,
+            options.out,
+            regions=options.regions,
+            layer=options.layer,
+            class_names=read_names(options.names) if options.names else None,
+            transform=transform,
+            batch_size=options.batch_size,
+            dtype=options.dtype,
+            progress=True,
+        )
+    except (InjectionError, OSError) as error:
+        sys.stderr.write(f"headgraft: {error}\n")
+        return 1
+    shape, classes = " x ".join(map(str, written.shape)), len(written.class_names)
+    sys.stdout.write(f"{options.out}: features {shape} of {classes} classes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,238 @@
+"""One attempt at one job: run it in a thread, watch it, commit its result behind the token.
+
+It knows nothing of how jobs are claimed or how processes are restarted.
+"""
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, TypeVar
+
+import structlog
+import torch
+
+from models.errors import InjectionError
+from models.progress import Progress, Stopped
+from workers import faults
+from workers.jobs.spec import JobError, JobSpec, Record
+from workers.ledger.ledger import Answer, Ledger
+from workers.ledger.scripts import LedgerError
+from workers.process.lease import Keeper
+from workers.run.job import Shelf, run_job
+from workers.run.publish import publish
+from workers.store import Store, StoreError
+from workers.torch_files.convert import Limits
+
+STOP_SECONDS = 10.0
+WATCH_SECONDS = 0.05
+PAUSE_MAX_SECONDS = 2.0
+
+# What the API shows of a run's report without opening it.
+TOLD = ("head", "method", "settings", "estimate", "seconds", "page")
+
+Reason = Literal["cancelled", "lost", "timeout", "drained"]
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class MustExitError(Exception):
+    """This process cannot go on: a job's thread does not end, or its device is dead."""
+
+
+@dataclass
+class Means:
+    """What one child process runs its attempts with. `brisk` gives up fast, for the keeper."""
+
+    ledger: Ledger
+    brisk: Ledger
+    store: Store
+    shelf: Shelf
+    device: str
+    consumer: str
+    lease_seconds: float
+    limits: Limits
+    grace_until: float = float("inf")
+
+    def insist(self, call: Callable[[], T]) -> T:
+        """Repeat a ledger call until Redis answers; MustExitError past a drain's grace time."""
+        pause_seconds = 0.1
+        while True:
+            try:
+                return call()
+            except LedgerError as error:
+                if time.monotonic() > self.grace_until:
+                    raise MustExitError("Redis did not answer within the grace time") from error
+                log.warning("redis_away", error=str(error))
+                time.sleep(pause_seconds)
+                pause_seconds = min(2 * pause_seconds, PAUSE_MAX_SECONDS)
+
+
+@dataclass
+class Outcome:
+    """What the run's thread leaves behind: a manifest, or why there is none."""
+
+    manifest: dict[str, Any] | None = None
+    error: JobError | None = None
+    device_dead: bool = False
+
+
+@dataclass
+class Attempt:
+    """A begun attempt; `run` returns when the job is committed, failed, released or refused."""
+
+    means: Means
+    record: Record
+    token: str
+    stop: threading.Event = field(default_factory=threading.Event)
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def prefix(self) -> str:
+        """Where this attempt, and nobody else, writes."""
+        return f"{self.record.owner}/{self.record.id}/{self.token}/"
+
+    def run(self) -> None:
+        """Run the job to its end; MustExitError when this process must end with it."""
+        self.keeper = Keeper(
+            self.means.brisk,
+            self.record.id,
+            consumer=self.means.consumer,
+            token=self.token,
+            lease_seconds=self.means.lease_seconds,
+            stop=self.stop,
+        )
+        self.keeper.start()
+        # A thread begins without the context that log lines take job and trace from.
+        work = copy_context().run
+        thread = threading.Thread(target=work, args=(self._work,), name=self.record.id, daemon=True)
+        thread.start()
+        try:
+            reason = self._watch(thread)
+            self._conclude(reason, hung=thread.is_alive())
+        finally:
+            self.keeper.close()
+        if thread.is_alive() or self.outcome.device_dead:
+            raise MustExitError(reason or "device_dead")
+
+    def _watch(self, thread: threading.Thread) -> Reason | None:
+        """Wait for the thread; say why it was told to stop, None when it ended by itself."""
+        deadline = time.monotonic() + self.record.seconds_allowed
+        while thread.is_alive():
+            thread.join(WATCH_SECONDS)
+            reason = self._why_stop(time.monotonic(), deadline)
+            if reason:
+                self.stop.set()
+                thread.join(STOP_SECONDS)
+                return reason
+        return None
+
+    def _why_stop(self, now: float, deadline: float) -> Reason | None:
+        if self.keeper.verdict != "ok":
+            return self.keeper.verdict
+        if now > deadline:
+            return "timeout"
+        return "drained" if now > self.means.grace_until else None
+
+    def _conclude(self, reason: Reason | None, *, hung: bool) -> None:
+        answer = self._answer(reason, hung=hung)
+        log.info("job_ended", reason=reason, answer=answer, hung=hung)
+        committed = answer == "ok" and self.outcome.manifest is not None and not hung
+        if not committed:
+            self._discard()
+
+    def _answer(self, reason: Reason | None, *, hung: bool) -> Answer:
+        ledger, job, token = self.means.ledger, self.record.id, self.token
+        manifest, error = self.outcome.manifest, self.outcome.error
+        if manifest and not hung:
+            faults.point("before_commit")
+            return self.means.insist(lambda: ledger.succeed(job, token, manifest))
+        if reason == "timeout":
+            late = _late(self.record)
+            return self.means.insist(lambda: ledger.fail(job, token, late))
+        if reason == "drained" or self.outcome.device_dead:
+            counts = self.outcome.device_dead
+            return self.means.insist(lambda: ledger.release(job, token, counts=counts))
+        if error and reason is None:
+            return self.means.insist(lambda: ledger.fail(job, token, error))
+        return self.keeper.verdict
+
+    def _discard(self) -> None:
+        try:
+            self.means.store.delete(self.prefix)
+        except StoreError as error:
+            log.warning("artifacts_left_to_the_janitor", prefix=self.prefix, error=str(error))
+
+    def _work(self) -> None:
+        try:
+            self.outcome.manifest = self._produce()
+        except Stopped:
+            return
+        except Exception as error:
+            self.outcome.device_dead = isinstance(error, torch.AcceleratorError) and not isinstance(
+                error, torch.OutOfMemoryError
+            )
+            self.outcome.error = _job_error(error, self.record.id)
+
+    def _produce(self) -> dict[str, Any]:
+        progress = Progress(self.keeper.note, self.stop)
+        spec = JobSpec.model_validate_json(self.means.store.read(self.record.spec))
+        with TemporaryDirectory(prefix="headgraft-") as scratch:
+            folder = Path(scratch)
+            fetched = self.means.store.fetch(spec.head.path, folder)
+            given = spec.features
+            features = self.means.store.fetch(given.path, folder) if given else None
+            output = folder / "out"
+            output.mkdir()
+            report = run_job(
+                spec,
+                fetched,
+                output,
+                shelf=self.means.shelf,
+                device=self.means.device,
+                limits=self.means.limits,
+                progress=progress,
+                features=features,
+            )
+            progress(1.0, "publish")
+            told = {part: report.get(part) for part in TOLD} | {"encoder": self._encoder(spec)}
+            return publish(self.means.store, output, self.prefix, told)
+
+    def _encoder(self, spec: JobSpec) -> dict[str, str] | None:
+        name = spec.class_embeddings.encoder
+        if name is None:
+            return None
+        return {"name": name, "digest": self.means.shelf.get(name).info.digest}
+
+
+def _late(record: Record) -> JobError:
+    seconds = record.timeout_seconds
+    if record.seconds_allowed < seconds:
+        return JobError(code="deadline", message="the job did not end by its deadline")
+    text = f"the job did not end within its timeout_seconds, {seconds}"
+    return JobError(code="timeout", message=text)
+
+
+def _job_error(error: Exception, job: str) -> JobError:
+    """Tell the user's errors, in full, from ours, of which the user sees the job's id."""
+    if isinstance(error, InjectionError):
+        return JobError(code=error.code, message=str(error))
+    if _is_out_of_memory(error):
+        return JobError(
+            code="out_of_memory", message=f"the device's memory did not suffice: {error}"
+        )
+    log.exception("job_error")
+    if isinstance(error, StoreError):
+        return JobError(code="store_error", message=f"the artifact store failed: {error}")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return JobError(code="scratch_full", message="the worker's scratch disk is full")
+    return JobError(code="internal_error", message=f"internal error in job {job}")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)

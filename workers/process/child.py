@@ -1,0 +1,166 @@
+"""A worker's child process: warm, on one device, one job at a time.
+
+It knows nothing of its siblings; its parent starts it again when it ends.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+
+import structlog
+
+from workers import faults, logs
+from workers.config import WorkerSettings
+from workers.environment import read_or_exit
+from workers.jobs.presence import Presence
+from workers.ledger.ledger import Claim, Ledger
+from workers.ledger.scripts import LedgerError, connect
+from workers.process.attempt import Attempt, Means, MustExitError
+from workers.run.job import Shelf
+from workers.run.publish import versions
+from workers.store import Store, StoreError
+from workers.torch_files.convert import Limits
+
+BLOCK_SECONDS = 1.0
+ANNOUNCE_SECONDS = 4.0
+CPU_NICENESS = 10
+EXIT_HUNG = 70
+EXIT_NO_STORE = 2
+
+log = structlog.get_logger()
+
+
+class Child:
+    """Claims and runs jobs until told to drain."""
+
+    def __init__(self, settings: WorkerSettings, device: str) -> None:
+        self.settings = settings
+        self.draining = threading.Event()
+        self.gone = threading.Event()
+        redis_url = settings.redis_url.get_secret_value()
+        ledger = Ledger(connect(redis_url), retention_seconds=settings.retention_seconds)
+        brisk = Ledger(connect(redis_url, retries=0))
+        self.means = Means(
+            ledger=ledger,
+            brisk=brisk,
+            store=Store(settings.store_url),
+            shelf=Shelf(settings.encoders, settings.cache, device),
+            device=device,
+            consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+            lease_seconds=settings.lease_seconds,
+            limits=Limits(settings.convert_memory_bytes, settings.convert_seconds),
+        )
+
+    def drain(self, *_signal: object) -> None:
+        """Claim nothing more; the running job has its grace time from now."""
+        self.means.grace_until = time.monotonic() + self.settings.grace_seconds
+        self.draining.set()
+
+    def serve(self) -> None:
+        """Run jobs until drained; MustExitError when this process must be replaced."""
+        announcer = threading.Thread(target=self._announce, name="announcer", daemon=True)
+        announcer.start()
+        threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        try:
+            while not self.draining.is_set():
+                claim = self._claim()
+                if claim:
+                    self._attempt(claim)
+        finally:
+            self.gone.set()
+            announcer.join()
+
+    def _claim(self) -> Claim | None:
+        try:
+            return self.means.ledger.claim(
+                self.means.consumer,
+                lease_seconds=self.settings.lease_seconds,
+                block_seconds=BLOCK_SECONDS,
+            )
+        except LedgerError as error:
+            log.warning("redis_away", error=str(error))
+            self.draining.wait(BLOCK_SECONDS)
+            return None
+
+    def _attempt(self, claim: Claim) -> None:
+        token = secrets.token_hex(16)
+        means = self.means
+        faults.point("before_begin")
+        begun = means.insist(lambda: means.ledger.begin(claim, means.consumer, token))
+        record = means.insist(lambda: means.ledger.get(claim.job))
+        if begun != "begun" or record is None:
+            log.info("not_begun", job=claim.job, answer=begun)
+            return
+        with structlog.contextvars.bound_contextvars(
+            job=record.id,
+            owner=record.owner,
+            attempt=record.attempt,
+            token=token[:8],
+            **record.origin,
+        ):
+            log.info("job_begun", worker=means.consumer)
+            faults.point("after_begin")
+            Attempt(means, record, token).run()
+
+    def _announce(self) -> None:
+        """Say every few seconds that this worker lives, and take it back at the end."""
+        presence = Presence(
+            name=self.means.consumer,
+            device=self.means.device,
+            versions=versions(),
+            encoders={
+                name: {"dimension": info.dimension, "digest": info.digest, "kind": info.kind}
+                for name, info in self.means.shelf.installed().items()
+            },
+        )
+        while True:
+            try:
+                self.means.brisk.announce(presence)
+            except LedgerError as error:
+                log.warning("redis_away", error=str(error))
+            if self.gone.wait(ANNOUNCE_SECONDS):
+                break
+        try:
+            self.means.brisk.withdraw(presence.name)
+        except LedgerError as error:
+            log.warning("redis_away", error=str(error))
+
+    def _warm(self) -> None:
+        """Load the encoders before a job asks; a broken one fails the jobs that name it."""
+        for name in self.means.shelf.installed():
+            try:
+                self.means.shelf.get(name)
+            except Exception:
+                log.exception("encoder_unusable", encoder=name)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one child on the device named first; 0 when drained, 70 when it must be replaced."""
+    device = arguments[0] if arguments else "cpu"
+    settings = read_or_exit(WorkerSettings)
+    logs.configure(settings.log_level)
+    if device == "cpu":
+        os.nice(CPU_NICENESS)
+    try:
+        child = Child(settings, device)
+    except StoreError as error:
+        log.error("store_unusable", error=str(error))
+        return EXIT_NO_STORE
+    signal.signal(signal.SIGTERM, child.drain)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child.serve()
+    except MustExitError as reason:
+        log.error("must_exit", reason=str(reason))
+        sys.stderr.flush()
+        # A thread that does not end would keep the interpreter alive at exit.
+        os._exit(EXIT_HUNG)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,80 @@
+"""The thread that keeps a running job ours and carries its progress to Redis.
+
+It does not know what the job does; it only sets the event that every step of it looks at.
+"""
+
+import threading
+import time
+
+import structlog
+
+from workers.ledger.ledger import Answer, Ledger
+from workers.ledger.scripts import LedgerError
+
+TICK_SECONDS = 0.25
+RENEWALS_A_LEASE = 4
+
+log = structlog.get_logger()
+
+
+class Keeper:
+    """Renews every lease/4, asks four times a second; on a verdict other than ok, sets `stop`.
+
+    Away from Redis for longer than the lease, the verdict is `lost`: somebody else may have the
+    job by then.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        job: str,
+        *,
+        consumer: str,
+        token: str,
+        lease_seconds: float,
+        stop: threading.Event,
+    ) -> None:
+        self.verdict: Answer = "ok"
+        self._ledger, self._job = ledger, job
+        self._consumer, self._token = consumer, token
+        self._lease_seconds = lease_seconds
+        self._stop = stop
+        self._closed = threading.Event()
+        self._change: tuple[float, str, float | None] | None = None
+        self._thread = threading.Thread(target=self._keep, name=f"keeper-{job}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to keep the job."""
+        self._thread.start()
+
+    def note(self, fraction: float, stage: str, loss: float | None) -> None:
+        """Take a step's progress; only the latest of each tick travels."""
+        self._change = (fraction, stage, loss)
+
+    def close(self) -> None:
+        """Stop keeping; returns when the thread has ended."""
+        self._closed.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        answered = renewed = time.monotonic()
+        while not self._closed.wait(TICK_SECONDS):
+            now = time.monotonic()
+            due = now - renewed >= self._lease_seconds / RENEWALS_A_LEASE
+            try:
+                answer = self._ask(due)
+                answered, renewed = now, now if due else renewed
+            except LedgerError as error:
+                log.warning("redis_away", error=str(error))
+                answer = "lost" if now - answered > self._lease_seconds else "ok"
+            if answer != "ok":
+                self.verdict = answer
+                self._stop.set()
+                return
+
+    def _ask(self, due: bool) -> Answer:
+        change, self._change = self._change, None
+        answer = self._ledger.progress(self._job, self._token, change)
+        if answer == "ok" and due:
+            answer = self._ledger.renew(self._job, self._consumer, self._token)
+        return answer

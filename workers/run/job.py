@@ -1,0 +1,191 @@
+"""Runs one injection: files in, files out. It knows neither Redis nor HTTP nor the store."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import catalogue
+from models.embeddings import encoders
+from models.errors import InjectionError
+from models.heads import checkpoint
+from models.heads.attribute import AttributeHead
+from models.heads.extend import inject
+from models.heads.head import Head
+from models.heads.semantic import SemanticHead
+from models.progress import Progress
+from models.selection.solve import AUTO
+from models.task import Task
+from workers.jobs import spec as jobs
+from workers.report import data, page
+from workers.run import attribute_head as attribute
+from workers.run import features as labelled
+from workers.run import linear_head
+from workers.run import semantic_head as semantic
+from workers.run.attributes import attributes_of
+from workers.run.regions import RegionFile
+from workers.run.solve import Made, Rows, solve
+from workers.torch_files.convert import Limits, converted, defect
+
+HEAD_FILE = "head.safetensors"
+REPORT_FILE = "report.json"
+
+
+class Shelf:
+    """The encoders of one process: each loaded once, on first use or by `warm`."""
+
+    def __init__(self, folder: Path | None, cache: Path | None, device: str) -> None:
+        self._folder = folder
+        self._device = device
+        self._lock = threading.Lock()
+        self._loaded: dict[str, encoders.TextEncoder] = {}
+        self.cache = cache
+
+    def get(self, name: str) -> encoders.TextEncoder:
+        """Return an encoder by its short name; InjectionError names the installed ones."""
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = encoders.load(name, self._folder, self._device)
+            return self._loaded[name]
+
+    def installed(self) -> dict[str, encoders.EncoderInfo]:
+        """Say what could be loaded."""
+        return encoders.installed(self._folder)
+
+
+class Stages:
+    """Seconds spent in each named stage of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Count the block's wall time under `stage`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 4)
+
+
+def run_job(
+    spec: jobs.JobSpec,
+    source: Path,
+    folder: Path,
+    *,
+    shelf: Shelf,
+    device: str,
+    limits: Limits,
+    progress: Progress,
+    features: Path | None = None,
+) -> dict[str, Any]:
+    """Inject `spec.add` into the checkpoint `source`; write head, report and its page.
+
+    All go into `folder`; `features` is the file of `spec.features`. A torch file is converted
+    within `limits`, and gone then; the head is a safetensors file. Returns the report. Raises
+    InjectionError for what the user caused, Stopped when told to stop.
+    """
+    stages = Stages()
+    progress(0.0, "load")
+    if spec.method != AUTO:
+        catalogue.parse_settings(spec.method, spec.settings)
+    conversion = None
+    if spec.head.format == "torch":
+        progress(0.0, "convert")
+        with stages.time("convert"):
+            spec, source, conversion = converted(spec, source, limits=limits, progress=progress)
+    with stages.time("load"):
+        head = _read_head(spec.head, source)
+        regions = RegionFile(features) if features and _takes_regions(spec) else None
+        pictures = labelled.read(features, head) if features and not regions else None
+    progress(0.0, "embed")
+    with stages.time("embed"):
+        task = _task(spec, head, shelf)
+        task = dataclasses.replace(task, regions=regions, pictures=pictures)
+    progress(0.0, "synthesize")
+    with stages.time("synthesize"):
+        made, told = solve(spec, task, device=device, progress=progress)
+    progress(1.0, "write")
+    with stages.time("write"):
+        document = told | _written(spec, task, made, source, folder)
+    document["converted"] = conversion and {"from": spec.head.format, **conversion.model_dump()}
+    document["seconds"] = stages.seconds
+    (folder / REPORT_FILE).write_text(data.as_json(document), encoding="utf-8")
+    progress(1.0, "draw")
+    with stages.time("draw"):
+        document["page"] = page.write(document, folder / page.PAGE_FILE)
+    return document
+
+
+def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
+    try:
+        return checkpoint.read_head(
+            source,
+            weight=stored.located.weight,
+            bias=stored.located.bias,
+            class_names=jobs.names(stored.class_names),
+            metric=stored.metric,
+            scale=stored.scale,
+        )
+    except InjectionError as error:
+        raise defect(str(error)) from error
+
+
+def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
+    given, tower, attributes = spec.class_embeddings, None, None
+    if isinstance(given, jobs.NameEmbeddings):
+        encoder = shelf.get(given.encoder)
+        tower = encoder.text_tower
+        classes = [*spec.head.class_names, *spec.add]
+        embeddings_CA = encoders.encode_classes(
+            encoder,
+            jobs.names(classes),
+            [entry.description for entry in classes],
+            given.templates,
+            shelf.cache,
+        )
+        seen_SA, unseen_UA = embeddings_CA[: head.class_count], embeddings_CA[head.class_count :]
+    else:
+        seen_SA, unseen_UA = torch.tensor(given.seen), torch.tensor(given.unseen)
+        attributes = attributes_of(given, shelf.get, shelf.cache)
+    return Task(head, seen_SA, unseen_UA, jobs.names(spec.add), tower, attributes)
+
+
+def _takes_regions(spec: jobs.JobSpec) -> bool:
+    return spec.method != AUTO and "regions" in catalogue.method(spec.method).NEEDS
+
+
+def _written(
+    spec: jobs.JobSpec, task: Task, made: Made, source: Path, folder: Path
+) -> dict[str, Any]:
+    """Write the head's files; return what the report says of them."""
+    if isinstance(made, SemanticHead):
+        return semantic.write(spec, made, source, folder)
+    if isinstance(made, AttributeHead):
+        assert task.regions is not None
+        return attribute.write(spec, made, task.regions, folder)
+    assert isinstance(made, Rows)
+    target, replaced = folder / HEAD_FILE, None if made.seen is task.head else made.seen
+    _write(spec, source, target, made.unseen, replaced)
+    linear_head.write(inject(made.seen, made.unseen), task.head.class_count, folder)
+    return data.describe(spec, made.seen, made.unseen, source, target)
+
+
+def _write(
+    spec: jobs.JobSpec, source: Path, target: Path, unseen: Head, replaced: Head | None
+) -> None:
+    tensors = spec.head.located
+    names = jobs.names([*spec.head.class_names, *spec.add])
+    checkpoint.write_extended(
+        source,
+        target,
+        weight=tensors.weight,
+        bias=tensors.bias,
+        unseen=unseen,
+        class_names=names,
+        replaced=replaced,
+    )

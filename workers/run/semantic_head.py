@@ -1,0 +1,44 @@
+"""Writes a semantic head's files, and the report's part about them.
+
+Such a head is no rows: it cannot extend the checkpoint, so it comes as files of its own. It knows
+nothing of how the head was made.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from models.heads.checkpoint import write_tensors
+from models.heads.head import Head
+from models.heads.semantic import KIND, SemanticHead
+from models.heads.semantic_onnx import to_onnx
+from workers.jobs import spec as jobs
+from workers.report import data
+from workers.run.linear_head import ONNX_FILE, write_labels
+
+NATIVE_FILE = "head.native.safetensors"
+REASONS = (
+    "the head compares class embeddings and has no rows: it does not take the old head's place in "
+    "the checkpoint, load it as safetensors (native) or run it as an ONNX program",
+    "no accuracy is estimated for a head of this kind, and labelled features are not used",
+)
+
+
+def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) -> dict[str, Any]:
+    """Write its files into `folder`; return what the report says of a head without rows."""
+    native = folder / NATIVE_FILE
+    write_tensors(native, head.state_dict(), head.metadata())
+    (folder / ONNX_FILE).write_bytes(to_onnx(head))
+    write_labels(head.class_names, folder)
+    tensors = spec.head.located
+    renamed = {tensors.weight: "weight", **({tensors.bias: "bias"} if tensors.bias else {})}
+    split, names = head.seen.class_count, head.class_names
+    seen = Head(head.class_embeddings_CA[:split], None, names[:split])
+    unseen = Head(head.class_embeddings_CA[split:], None, names[split:])
+    return {
+        **data.asked(spec, unseen.class_count),
+        "kind": KIND,
+        "reasons": REASONS,
+        "semantic": {"temperature": head.temperature, "unseen_offset": head.unseen_offset},
+        "seen_rows": data.proof(tensors, source, native, renamed),
+        "nearest_seen_classes": data.nearest(seen, unseen),
+    }

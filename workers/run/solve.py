@@ -1,0 +1,116 @@
+"""Gets the unseen rows of a job, calibrated or plain, and what the report says of them.
+
+It knows nothing of files.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models import catalogue
+from models.heads.extend import split
+from models.heads.head import Head
+from models.heads.protocol import NativeHead
+from models.progress import Progress
+from models.selection import solve as auto
+from models.task import Task
+from workers.jobs import spec as jobs
+
+MAP_CLASSES_MAX = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Unseen rows, and the seen head they extend: the uploaded one, or one in its place."""
+
+    seen: Head
+    unseen: Head
+
+
+Made = Rows | NativeHead
+
+
+def solve(
+    spec: jobs.JobSpec,
+    task: Task,
+    *,
+    device: str,
+    progress: Progress,
+) -> tuple[Made, dict[str, Any]]:
+    """Return what was made and the part of the report that tells how it came about."""
+    if spec.method != auto.AUTO and catalogue.kind(spec.method) != "rows":
+        return _native(spec, task, device, progress)
+    wish = spec.calibration
+    if not wish.enabled and spec.method != auto.AUTO:
+        return _plain(spec, task, device, progress)
+    found = auto.solve(
+        task,
+        spec.method,
+        spec.settings,
+        auto.Wish(
+            prefer=wish.prefer,
+            seen_loss_points=wish.seen_loss_points,
+            add_bias=wish.add_bias,
+            budget_seconds=wish.budget_seconds,
+            calibrate=wish.enabled,
+            seen_accuracy=wish.seen_accuracy,
+            pictures=task.pictures,
+        ),
+        device=device,
+        progress=progress,
+    )
+    return Rows(found.seen, found.unseen), _told(found)
+
+
+def _plain(
+    spec: jobs.JobSpec, task: Task, device: str, progress: Progress
+) -> tuple[Rows, dict[str, Any]]:
+    settings = catalogue.parse_settings(spec.method, spec.settings)
+    method = catalogue.method(spec.method)
+    made = method.synthesize(task, settings, device=device, progress=progress)
+    return Rows(*split(task.head, made)), {
+        "method": spec.method,
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def _native(
+    spec: jobs.JobSpec, task: Task, device: str, progress: Progress
+) -> tuple[NativeHead, dict[str, Any]]:
+    settings = catalogue.parse_settings(spec.method, spec.settings)
+    method = catalogue.native_method(spec.method)
+    head = method.synthesize(task, settings, device=device, progress=progress)
+    return head, {"method": spec.method, "settings": settings.model_dump(mode="json")}
+
+
+def _told(found: auto.Solution) -> dict[str, Any]:
+    chosen = found.calibration.scale if found.calibration else None
+    return {
+        "method": found.method,
+        "settings": found.settings,
+        "calibration": found.calibration and asdict(found.calibration),
+        "estimate": asdict(found.estimate),
+        "tried": [asdict(one) for one in found.tried],
+        "curve": [{**asdict(point), "chosen": point.scale == chosen} for point in found.curve],
+        "outlook": {one.name: asdict(one) for one in found.outlook},
+        "raw_norms": found.raw.weight.norm(dim=1).tolist(),
+        "map": _map(found.seen, found.unseen),
+    }
+
+
+def _map(seen: Head, unseen: Head) -> dict[str, list[list[float]]]:
+    """Lay rows out in the plane of the seen rows' two leading directions."""
+    rows_CD = torch.cat([seen.weight.float(), unseen.weight])
+    centred_CD = rows_CD - seen.weight.float().mean(dim=0)
+    basis_D2 = _plane(centred_CD[: seen.class_count])
+    points_C2 = (centred_CD @ basis_D2).tolist()
+    split = seen.class_count
+    return {"seen": points_C2[:split][:MAP_CLASSES_MAX], "unseen": points_C2[split:]}
+
+
+def _plane(centred_SD: Tensor) -> Tensor:
+    """Return two orthonormal directions (D, 2); a head of one feature has the second all zero."""
+    vectors = torch.linalg.eigh(centred_SD.T @ centred_SD).eigenvectors[:, -2:].flip(1)
+    return torch.nn.functional.pad(vectors, (0, 2 - vectors.shape[1]))
