@@ -17,7 +17,13 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# mypy knows nothing of setuptools' map of packages to folders, but follows links.
+LINKS := .venv/types/headgraft
 types: .venv/ready
+	rm -rf $(LINKS)
+	mkdir -p $(LINKS)/service
+	ln -s $(abspath models workers $(wildcard service/client/*)) $(LINKS)
+	ln -s $(abspath $(filter-out service/client,$(wildcard service/*))) $(LINKS)/service
 	$(BIN)/mypy
 
 test: lint types

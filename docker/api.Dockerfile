@@ -22,4 +22,4 @@ WORKDIR /var/lib/headgraft
 EXPOSE 8000 9100
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s \
     CMD ["python", "-c", "import httpx; httpx.get('http://127.0.0.1:8000/readyz', trust_env=False).raise_for_status()"]
-CMD ["python", "-m", "service.server"]
+CMD ["python", "-m", "headgraft.service.server"]

@@ -30,5 +30,5 @@ ENV PATH=/opt/headgraft/bin:$PATH \
 USER 10001
 WORKDIR /var/lib/headgraft
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --start-interval=5s \
-    CMD ["python", "-m", "workers.process.health"]
-CMD ["python", "-m", "workers.process.parent"]
+    CMD ["python", "-m", "headgraft.workers.process.health"]
+CMD ["python", "-m", "headgraft.workers.process.parent"]

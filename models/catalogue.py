@@ -1,6 +1,6 @@
 """The methods that are installed: one module each in models/methods.
 
-It knows what a method asks for, not how it works. `python -m models.catalogue` prints it.
+It knows what a method asks for, not how it works. `python -m headgraft.models.catalogue` prints it.
 """
 
 import importlib
@@ -10,15 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
+import headgraft.models.methods
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.protocol import NativeHead
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from pydantic import BaseModel, ConfigDict, ValidationError
-
-import models.methods
-from models.errors import InjectionError
-from models.heads.head import Head
-from models.heads.protocol import NativeHead
-from models.progress import Progress
-from models.task import Task
 
 Kind = Literal["rows", "semantic", "attribute"]
 
@@ -54,7 +53,9 @@ class NoSettings(BaseModel):
 
 def names() -> tuple[str, ...]:
     """List the installed methods, sorted."""
-    return tuple(sorted(found.name for found in pkgutil.iter_modules(models.methods.__path__)))
+    return tuple(
+        sorted(found.name for found in pkgutil.iter_modules(headgraft.models.methods.__path__))
+    )
 
 
 def candidates() -> tuple[str, ...]:
@@ -70,9 +71,9 @@ def method(name: str) -> Method:
             code="unknown_method",
             pointer="/method",
         )
-    module = importlib.import_module(f"models.methods.{name}")
+    module = importlib.import_module(f"headgraft.models.methods.{name}")
     if hasattr(module, "__path__"):  # a folder: its method.py is the interface
-        module = importlib.import_module(f"models.methods.{name}.method")
+        module = importlib.import_module(f"headgraft.models.methods.{name}.method")
     return cast(Method, module)
 
 
@@ -110,7 +111,7 @@ def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:
 def describe() -> dict[str, dict[str, Any]]:
     """Tell of each method, and of the choice among them, what it does, needs, takes and has set."""
     auto = importlib.import_module(
-        "models.selection.solve"
+        "headgraft.models.selection.solve"
     )  # which itself asks this module for the methods
     chosen = {
         "summary": _summary(auto),
@@ -156,7 +157,7 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--write"] and len(arguments) == 2:
         Path(arguments[1]).write_text(as_json(), encoding="utf-8")
     elif arguments:
-        raise SystemExit("usage: python -m models.catalogue [--write PATH]")
+        raise SystemExit("usage: python -m headgraft.models.catalogue [--write PATH]")
     else:
         sys.stdout.write(as_json())
 

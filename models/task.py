@@ -4,13 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 import torch
+from headgraft.models.embeddings.text_tower import TextTower
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.pictures import Pictures
+from headgraft.models.features.regions import Regions, regions_error
+from headgraft.models.heads.head import Head
 from torch import Tensor
-
-from models.embeddings.text_tower import TextTower
-from models.errors import InjectionError
-from models.features.pictures import Pictures
-from models.features.regions import Regions, regions_error
-from models.heads.head import Head
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,26 +6,25 @@ from importlib.metadata import version
 
 from anyio import to_thread
 from fastapi import FastAPI
-
-from service import openapi_document
-from service.config import ServiceSettings
-from service.injections import catalogue, downloads, event_routes, routes
-from service.injections.context import InjectionContext
-from service.injections.deadlines import Deadlines
-from service.injections.events import EventHub
-from service.injections.queue_view import QueueView
-from service.injections.rules import read_methods
-from service.uploads import features, heads
-from service.web import health, problems
-from service.web.early_answers import Unread
-from service.web.metrics import Metrics
-from service.web.middleware import Frame, Gate
-from service.webhooks import routes as webhooks
-from service.webhooks.deliverer import Deliverer
-from service.webhooks.policy import policy_of
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import connect
-from workers.store import Store
+from headgraft.service import openapi_document
+from headgraft.service.config import ServiceSettings
+from headgraft.service.injections import catalogue, downloads, event_routes, routes
+from headgraft.service.injections.context import InjectionContext
+from headgraft.service.injections.deadlines import Deadlines
+from headgraft.service.injections.events import EventHub
+from headgraft.service.injections.queue_view import QueueView
+from headgraft.service.injections.rules import read_methods
+from headgraft.service.uploads import features, heads
+from headgraft.service.web import health, problems
+from headgraft.service.web.early_answers import Unread
+from headgraft.service.web.metrics import Metrics
+from headgraft.service.web.middleware import Frame, Gate
+from headgraft.service.webhooks import routes as webhooks
+from headgraft.service.webhooks.deliverer import Deliverer
+from headgraft.service.webhooks.policy import policy_of
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.store import Store
 
 # A client waits for three of these at most before it hears 503.
 ANSWER_SECONDS = 2.0

@@ -1,17 +1,16 @@
-"""`python -m service.server`: the HTTP front end as a process, set up by its environment."""
+"""`python -m headgraft.service.server`: the HTTP front end, set up by its environment."""
 
 import socket
 import sys
 
 import uvicorn
-
-from service.app import create_app
-from service.config import ServiceSettings
-from service.injections.context import InjectionContext
-from service.web.auth import refuse_unguarded
-from workers import logs
-from workers.environment import ConfigError, read_or_exit
-from workers.store import StoreError
+from headgraft.service.app import create_app
+from headgraft.service.config import ServiceSettings
+from headgraft.service.injections.context import InjectionContext
+from headgraft.service.web.auth import refuse_unguarded
+from headgraft.workers import logs
+from headgraft.workers.environment import ConfigError, read_or_exit
+from headgraft.workers.store import StoreError
 
 SHUTDOWN_SECONDS = 5
 

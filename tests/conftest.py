@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from headgraft.service.local import redis_server
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import connect
 
-from service.local import redis_server
 from tests import processes
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import connect
 
 if TYPE_CHECKING:
-    from workers.store import Store
+    from headgraft.workers.store import Store
 
 
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that: tests
@@ -41,7 +41,9 @@ def ledger(redis_url: str) -> Iterator[Ledger]:
 @pytest.fixture
 def store(tmp_path: Path) -> "Store":
     """Return a store in the test's own folder."""
-    from workers.store import Store  # a store that cannot be imported fails its own tests only
+    from headgraft.workers.store import (
+        Store,  # a store that cannot be imported fails its own tests only
+    )
 
     return Store(f"file://{tmp_path}/store")
 

@@ -2,9 +2,9 @@
 
 import re
 
-from workers.jobs.spec import TERMINAL
-from workers.ledger import ledger as documented
-from workers.ledger.ledger import Ledger
+from headgraft.workers.jobs.spec import TERMINAL
+from headgraft.workers.ledger import ledger as documented
+from headgraft.workers.ledger.ledger import Ledger
 
 # A name, perhaps with one variable part; then what it is, which ends in `lasting` if it lasts.
 ENTRY = re.compile(r"^  ([a-z]+)((?::[A-Z]+)?) {2,}(.+)$", re.MULTILINE)

@@ -82,12 +82,12 @@ class Processes:
 
     def start_api(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start the API and wait until it is ready."""
-        process = self.start("service.server", **environment)
+        process = self.start("headgraft.service.server", **environment)
         eventually(lambda: self._is_ready(process), READY_SECONDS, "the API is ready")
         return process
 
     def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
-        assert process.poll() is None, self.log("service.server").read_text()
+        assert process.poll() is None, self.log("headgraft.service.server").read_text()
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
         except httpx.TransportError:
@@ -95,12 +95,16 @@ class Processes:
 
     def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker's parent; it starts its child itself."""
-        return self.start("workers.process.parent", HEADGRAFT_DEVICES="cpu", **environment)
+        return self.start(
+            "headgraft.workers.process.parent", HEADGRAFT_DEVICES="cpu", **environment
+        )
 
     def children(self, parent: subprocess.Popen[bytes]) -> list[int]:
         """Return the pids of the worker children of a parent."""
         family = psutil.Process(parent.pid).children()
-        return [member.pid for member in family if "workers.process.child" in member.cmdline()]
+        return [
+            member.pid for member in family if "headgraft.workers.process.child" in member.cmdline()
+        ]
 
     def stop(self) -> None:
         """End everything that was started, children included."""

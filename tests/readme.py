@@ -8,10 +8,9 @@ import json
 import re
 from pathlib import Path
 
+from headgraft.service.config import ServiceSettings
+from headgraft.workers.config import WorkerSettings
 from pydantic_settings import BaseSettings
-
-from service.config import ServiceSettings
-from workers.config import WorkerSettings
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("service", "workers", "models")

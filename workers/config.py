@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from headgraft.workers.environment import SETTINGS, LogLevel, RedisUrl, StoreUrl
 from pydantic import Field
 from pydantic_settings import BaseSettings
-
-from workers.environment import SETTINGS, LogLevel, RedisUrl, StoreUrl
 
 
 class WorkerSettings(BaseSettings):

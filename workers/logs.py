@@ -7,8 +7,7 @@ import logging
 import sys
 
 import structlog
-
-from workers.urls import hide_passwords
+from headgraft.workers.urls import hide_passwords
 
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,

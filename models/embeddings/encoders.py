@@ -1,6 +1,6 @@
 """The text encoders an operator installed, and the class embeddings they make.
 
-`python -m models.embeddings.encoders pull MODEL:TAG` installs one.
+`python -m headgraft.models.embeddings.encoders pull MODEL:TAG` installs one.
 """
 
 import argparse
@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from headgraft.models.embeddings.cache import cached
+from headgraft.models.embeddings.templates import DEFAULT_TEMPLATES, class_texts, fill
+from headgraft.models.embeddings.text_tower import TextTower, reads_prompts
+from headgraft.models.embeddings.torchvision_ops import import_torchvision
+from headgraft.models.errors import InjectionError
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.embeddings.cache import cached
-from models.embeddings.templates import DEFAULT_TEMPLATES, class_texts, fill
-from models.embeddings.text_tower import TextTower, reads_prompts
-from models.embeddings.torchvision_ops import import_torchvision
-from models.errors import InjectionError
 
 Kind = Literal["sentence-transformers", "open_clip"]
 PACKAGED = "minilm"
@@ -222,7 +221,7 @@ def pull(model: str, folder: Path, short_name: str | None = None) -> EncoderInfo
     InjectionError for an unknown model, tag or name, naming the legal ones, and where the
     download fails. The encoder appears whole or not at all.
     """
-    from models.embeddings.pull import download
+    from headgraft.models.embeddings.pull import download
 
     name = short_name or re.sub(r"[^a-z0-9_-]+", "-", model.lower())[:64]
     if not SHORT_NAME.fullmatch(name) or name == PACKAGED or (folder / name).exists():
@@ -238,7 +237,7 @@ def pull(model: str, folder: Path, short_name: str | None = None) -> EncoderInfo
 
 def main(arguments: Sequence[str]) -> None:
     """Run `pull MODEL:TAG [--folder FOLDER] [--name SHORT_NAME]`."""
-    parser = argparse.ArgumentParser(prog="python -m models.embeddings.encoders")
+    parser = argparse.ArgumentParser(prog="python -m headgraft.models.embeddings.encoders")
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("pull", help="install an open_clip model")
     command.add_argument("model", metavar="MODEL:TAG")

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from headgraft.models.errors import InjectionError
 from safetensors.torch import save_file
-
-from models.errors import InjectionError
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 

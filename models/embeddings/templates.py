@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.errors import InjectionError
+from headgraft.models.errors import InjectionError
 
 # A sentence encoder compares meanings: a frame around the name only makes all classes alike.
 # A picture-text encoder was trained on captions, so a caption is what it should read.

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from headgraft.models.errors import InjectionError
 from torch import Tensor
-
-from models.errors import InjectionError
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 

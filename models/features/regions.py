@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from headgraft.models.errors import InjectionError
 from torch import Tensor
-
-from models.errors import InjectionError
 
 POINTER = "/features_id"
 

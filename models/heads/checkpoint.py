@@ -12,13 +12,12 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads import labels
+from headgraft.models.heads.extend import cast_rows
+from headgraft.models.heads.head import Head, Metric
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-
-from models.errors import InjectionError
-from models.heads import labels
-from models.heads.extend import cast_rows
-from models.heads.head import Head, Metric
 
 DTYPES = {
     "F16": torch.float16,

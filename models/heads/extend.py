@@ -4,10 +4,9 @@ A method that was asked to replace seen rows makes one row per class, seen first
 """
 
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
 from torch import Tensor
-
-from models.errors import InjectionError
-from models.heads.head import Head
 
 
 def inject(seen: Head, unseen: Head) -> Head:

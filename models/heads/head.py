@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from headgraft.models.errors import InjectionError
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.errors import InjectionError
 
 Metric = Literal["linear", "cosine"]
 

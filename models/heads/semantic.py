@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads import labels
+from headgraft.models.heads.head import Head, Metric
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.errors import InjectionError
-from models.heads import labels
-from models.heads.head import Head, Metric
 
 KIND = "semantic"
 

@@ -3,13 +3,12 @@
 from typing import Literal
 
 import torch
+from headgraft.models.embeddings.normalise import points
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.rows import regression_rows, restore_norms
+from headgraft.models.task import Task
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.embeddings.normalise import points
-from models.heads.head import Head
-from models.heads.rows import regression_rows, restore_norms
-from models.task import Task
 
 Rescale = Literal["none", "seen", "release"]
 

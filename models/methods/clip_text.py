@@ -5,13 +5,12 @@ It is scaled to the seen rows' mean norm; every injected class gets the seen mea
 """
 
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import normalize
-
-from models.errors import InjectionError
-from models.heads.head import Head
-from models.progress import Progress
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
 

@@ -9,12 +9,11 @@ The average of many rows is near their mean: uncalibrated, new classes hardly ev
 """
 
 import torch
+from headgraft.models.heads.head import Head
+from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from pydantic import BaseModel, ConfigDict, Field
-
-from models.heads.head import Head
-from models.learners.mixing import Rescale, mixed_head, unit_embeddings
-from models.progress import Progress
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 # A smoother with one bandwidth at most: what hides seen classes never preferred it to ridge.

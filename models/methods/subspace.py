@@ -12,15 +12,14 @@ are ours, for speed (chosen on hidden seen classes' rows alone); `faithful` sets
 from typing import Any, ClassVar, Literal
 
 import torch
+from headgraft.models.embeddings.normalise import points
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.rows import regression_rows, restore_norms
+from headgraft.models.learners.row_mlp import MlpSettings, RowMlp, train
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from pydantic import Field
 from torch import Tensor
-
-from models.embeddings.normalise import points
-from models.heads.head import Head
-from models.heads.rows import regression_rows, restore_norms
-from models.learners.row_mlp import MlpSettings, RowMlp, train
-from models.progress import Progress
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False

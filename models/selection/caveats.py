@@ -3,11 +3,11 @@
 It knows how the estimate was made, and decides nothing.
 """
 
-from models import catalogue
-from models.features.pictures import CLASSES_MIN, PICTURES_MIN, Pictures
-from models.selection.calibrate import Ground
-from models.selection.estimate import Simulated
-from models.selection.search import Search, Trial
+from headgraft.models import catalogue
+from headgraft.models.features.pictures import CLASSES_MIN, PICTURES_MIN, Pictures
+from headgraft.models.selection.calibrate import Ground
+from headgraft.models.selection.estimate import Simulated
+from headgraft.models.selection.search import Search, Trial
 
 # An estimate of T1 below so many times chance says that the embeddings carry nothing.
 NEAR_CHANCE = 3.0

@@ -7,16 +7,15 @@ method made the rows.
 from dataclasses import dataclass
 
 import torch
+from headgraft.models.embeddings.normalise import points
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.rows import regression_rows
+from headgraft.models.learners.kernel_ridge import KernelRidge
+from headgraft.models.selection.calibrate import Ground
+from headgraft.models.selection.leave_out import LeftOut
+from headgraft.models.task import Task
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.embeddings.normalise import points
-from models.heads.head import Head
-from models.heads.rows import regression_rows
-from models.learners.kernel_ridge import KernelRidge
-from models.selection.calibrate import Ground
-from models.selection.leave_out import LeftOut
-from models.task import Task
 
 NEAREST = 5
 # The kernel by which doubt is measured, whatever the method.

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models import catalogue
-from models.task import Task
+from headgraft.models import catalogue
+from headgraft.models.task import Task
 
 EPOCHS_USUAL = 270  # where a flat loss usually ends a training
 # Two CPU cores: multiply-adds a second, and parameters that Adam updates a second.

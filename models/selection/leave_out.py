@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from headgraft.models import catalogue
+from headgraft.models.embeddings.normalise import prepare
+from headgraft.models.features.folds import deal_folds
+from headgraft.models.heads.extend import split
+from headgraft.models.heads.head import Head
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from torch import Tensor
-
-from models import catalogue
-from models.embeddings.normalise import prepare
-from models.features.folds import deal_folds
-from models.heads.extend import split
-from models.heads.head import Head
-from models.progress import Progress
-from models.task import Task
 
 FOLDS = 10
 FOLDS_MIN = 3

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-
-from models import catalogue
-from models.progress import Progress
-from models.selection.calibrate import Ground, simulate
-from models.selection.estimate import Prefer, Simulated
-from models.selection.leave_out import FOLDS, LeftOut, leave_out
-from models.task import Task
+from headgraft.models import catalogue
+from headgraft.models.progress import Progress
+from headgraft.models.selection.calibrate import Ground, simulate
+from headgraft.models.selection.estimate import Prefer, Simulated
+from headgraft.models.selection.leave_out import FOLDS, LeftOut, leave_out
+from headgraft.models.task import Task
 
 NO_DIFFERENCE = 0.02  # of the objective: what the simulation cannot tell apart
 

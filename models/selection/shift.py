@@ -3,9 +3,9 @@
 Only real pictures tell how large a logit is; it does not know which method made the rows.
 """
 
-from models.selection.calibrate import Ground, simulate_shifted
-from models.selection.estimate import FLATNESS, Prefer, Simulated
-from models.selection.leave_out import LeftOut
+from headgraft.models.selection.calibrate import Ground, simulate_shifted
+from headgraft.models.selection.estimate import FLATNESS, Prefer, Simulated
+from headgraft.models.selection.leave_out import LeftOut
 
 # Of the objective: what a thousand pictures cannot tell apart.
 NO_DIFFERENCE = 0.01

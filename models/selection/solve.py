@@ -10,22 +10,27 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-
-from models import catalogue
-from models.errors import InjectionError
-from models.features.pictures import Pictures
-from models.heads.extend import split
-from models.heads.head import Head
-from models.progress import Progress
-from models.selection.calibrate import Calibration, origin_of, place, present_scale, survey
-from models.selection.caveats import reasons_for
-from models.selection.class_outlook import ClassOutlook, look_ahead
-from models.selection.cost import expected_seconds
-from models.selection.estimate import Estimate, Prefer, Simulated, estimate, unknown
-from models.selection.search import Search, Trial
-from models.selection.shift import choose_shift
-from models.selection.trade_off import SCALES
-from models.task import Task
+from headgraft.models import catalogue
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.pictures import Pictures
+from headgraft.models.heads.extend import split
+from headgraft.models.heads.head import Head
+from headgraft.models.progress import Progress
+from headgraft.models.selection.calibrate import (
+    Calibration,
+    origin_of,
+    place,
+    present_scale,
+    survey,
+)
+from headgraft.models.selection.caveats import reasons_for
+from headgraft.models.selection.class_outlook import ClassOutlook, look_ahead
+from headgraft.models.selection.cost import expected_seconds
+from headgraft.models.selection.estimate import Estimate, Prefer, Simulated, estimate, unknown
+from headgraft.models.selection.search import Search, Trial
+from headgraft.models.selection.shift import choose_shift
+from headgraft.models.selection.trade_off import SCALES
+from headgraft.models.task import Task
 
 AUTO = "auto"
 SMALL = "ridge"  # what "auto" is where nothing can be tried

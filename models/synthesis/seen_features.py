@@ -3,12 +3,11 @@
 from typing import Protocol
 
 import torch
+from headgraft.models.progress import Report
+from headgraft.models.synthesis.virtual_features import Recipe, Virtual, virtual_features
+from headgraft.models.task import Task
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.progress import Report
-from models.synthesis.virtual_features import Recipe, Virtual, virtual_features
-from models.task import Task
 
 
 class SeenFeatures(Protocol):

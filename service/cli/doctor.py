@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-
-from service.local import redis_server
-from service.local.state import StateFolder
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import LedgerError, connect
-from workers.store import Store
-from workers.urls import hide_passwords, without_password
+from headgraft.service.local import redis_server
+from headgraft.service.local.state import StateFolder
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.store import Store
+from headgraft.workers.urls import hide_passwords, without_password
 
 PRODUCT = "headgraft"
 GIB = 1024**3

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-
-from service.cli.become import become, command_line
-from service.local import up
+from headgraft.service.cli.become import become, command_line
+from headgraft.service.local import up
 
 
 def evaluate(
@@ -58,4 +57,4 @@ def evaluate(
         "--head-scale": head_scale,
     }
     flags = ["--json"] if as_json else []
-    become("workers.evaluate", *command_line(options, flags, head))
+    become("headgraft.workers.evaluate", *command_line(options, flags, head))

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-
-from service.cli.become import become, command_line
-from service.local import up
+from headgraft.service.cli.become import become, command_line
+from headgraft.service.local import up
 
 
 def features(
@@ -47,4 +46,4 @@ def features(
         "--dtype": dtype,
     }
     flags = ["--regions"] if regions else []
-    become("workers.pictures.features", *command_line(options, flags, folder))
+    become("headgraft.workers.pictures.features", *command_line(options, flags, folder))

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headgraft import Headgraft
+from headgraft.service.cli.parsing import Entry, TypedError
+from headgraft.service.local.state import locate
+from headgraft.service.local.temporary import temporary_service
+from headgraft.service.schemas.formats import FILES, Format
+from headgraft.service.schemas.injections import Estimate
+from headgraft.service.schemas.injections import InjectionResource as Injection
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-from service.cli.parsing import Entry, TypedError
-from service.client.client import Headgraft
-from service.local.state import locate
-from service.local.temporary import temporary_service
-from service.schemas.formats import FILES, Format
-from service.schemas.injections import Estimate
-from service.schemas.injections import InjectionResource as Injection
 
 # The service gives back safetensors, whatever it was sent.
 TORCH_SUFFIXES = (".pt", ".pth")

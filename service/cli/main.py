@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from headgraft import HeadgraftError, client
+from headgraft.service.cli import doctor, keys, parsing
+from headgraft.service.cli import evaluate as cli_evaluate
+from headgraft.service.cli import features as cli_features
+from headgraft.service.cli import inject as cli_inject
+from headgraft.service.cli.become import become
+from headgraft.service.local import state, up
+from headgraft.service.local.redis_server import ServerError
+from headgraft.service.web.created_keys import KeyringError
+from headgraft.workers.environment import ConfigError
+from headgraft.workers.ledger.scripts import LedgerError
 from rich.console import Console
 from rich.table import Table
-
-from service.cli import doctor, keys, parsing
-from service.cli import evaluate as cli_evaluate
-from service.cli import features as cli_features
-from service.cli import inject as cli_inject
-from service.cli.become import become
-from service.client import client
-from service.client.errors import HeadgraftError
-from service.local import state, up
-from service.local.redis_server import ServerError
-from service.web.created_keys import KeyringError
-from workers.environment import ConfigError
-from workers.ledger.scripts import LedgerError
 
 USER_ERRORS = (
     ConfigError,
@@ -79,7 +77,11 @@ def run_worker() -> None:
             "a worker needs HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or a `headgraft up` that "
             f"runs on {home.path}"
         )
-    become("workers.process.parent", HEADGRAFT_REDIS_URL=redis_url, HEADGRAFT_STORE_URL=store_url)
+    become(
+        "headgraft.workers.process.parent",
+        HEADGRAFT_REDIS_URL=redis_url,
+        HEADGRAFT_STORE_URL=store_url,
+    )
 
 
 @app.command()
@@ -236,13 +238,13 @@ def pull_encoder(
     target = folder or _state(None).encoders
     target.mkdir(parents=True, exist_ok=True)
     named = ["--name", name] if name else []
-    become("models.embeddings.encoders", "pull", model, "--folder", str(target), *named)
+    become("headgraft.models.embeddings.encoders", "pull", model, "--folder", str(target), *named)
 
 
 @app.command()
 def demo() -> None:
     """Hide a hundred classes of a real head, inject them, and compare."""
-    from service.demo import demo as demonstration
+    from headgraft.service.demo import demo as demonstration
 
     raise typer.Exit(demonstration.main())
 

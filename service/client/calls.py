@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
 import httpx
-from pydantic import BaseModel, ValidationError
-
-from service.client.arguments import Entry, Wishes
-from service.client.errors import HeadgraftError
-from service.client.events import Watch
-from service.client.files import Download, UploadFile
-from service.client.retries import Retries
-from service.client.transport import Transport
-from service.schemas.formats import FILES, Format
-from service.schemas.injections import (
+from headgraft.arguments import Entry, Wishes
+from headgraft.errors import HeadgraftError
+from headgraft.events import Watch
+from headgraft.files import Download, UploadFile
+from headgraft.retries import Retries
+from headgraft.service.schemas.formats import FILES, Format
+from headgraft.service.schemas.injections import (
     EncoderList,
     EncoderResource,
     EventList,
@@ -29,7 +26,9 @@ from service.schemas.injections import (
     MethodList,
     MethodResource,
 )
-from service.schemas.uploads import FeaturesList, FeaturesResource, HeadList, HeadResource
+from headgraft.service.schemas.uploads import FeaturesList, FeaturesResource, HeadList, HeadResource
+from headgraft.transport import Transport
+from pydantic import BaseModel, ValidationError
 
 OnUpload = Callable[[int, int], None]
 OnProgress = Callable[[InjectionResource], None]

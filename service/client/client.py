@@ -12,14 +12,13 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 import httpx
-
-from service.client.arguments import Entry, Wishes
-from service.client.calls import Calls, OnProgress
-from service.client.errors import HeadgraftError
-from service.client.networks import Network, inject
-from service.client.retries import RETRIES, Retries
-from service.client.transport import AwaitedTransport, BlockingTransport, run
-from workers.urls import is_loopback, without_password
+from headgraft.arguments import Entry, Wishes
+from headgraft.calls import Calls, OnProgress
+from headgraft.errors import HeadgraftError
+from headgraft.networks import Network, inject
+from headgraft.retries import RETRIES, Retries
+from headgraft.transport import AwaitedTransport, BlockingTransport, run
+from headgraft.workers.urls import is_loopback, without_password
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 ANSWER_SECONDS = 300.0  # a large upload is stored before it is answered

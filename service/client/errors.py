@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
-
-from workers.urls import without_password
+from headgraft.workers.urls import without_password
 
 TEXT_SHOWN = 300
 ERRORS_SHOWN = 5

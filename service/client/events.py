@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-
-from service.client.errors import HeadgraftError
-from service.client.retries import log
-from service.client.transport import Transport
-from service.schemas.injections import InjectionResource
-from workers.jobs.spec import TERMINAL
+from headgraft.errors import HeadgraftError
+from headgraft.retries import log
+from headgraft.service.schemas.injections import InjectionResource
+from headgraft.transport import Transport
+from headgraft.workers.jobs.spec import TERMINAL
 
 SILENCE_SECONDS = 40.0  # the service speaks at least every 15 s
 POLL_SECONDS = 1.0

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import httpx
-
-from service.client.retries import Retries
-from service.client.transport import Answer, Transport
+from headgraft.retries import Retries
+from headgraft.transport import Answer, Transport
 
 
 class Download:

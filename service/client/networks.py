@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from service.client.arguments import Entry, Wishes
-from service.client.calls import Calls, OnProgress
-from service.client.errors import HeadgraftError
-from workers.formats.find_head import HeadTensors, find_head
-from workers.formats.header import Header, HeaderError, TensorEntry
+from headgraft.arguments import Entry, Wishes
+from headgraft.calls import Calls, OnProgress
+from headgraft.errors import HeadgraftError
+from headgraft.workers.formats.find_head import HeadTensors, find_head
+from headgraft.workers.formats.header import Header, HeaderError, TensorEntry
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
-
-from service.client.errors import failure
-from service.client.transport import Transport
+from headgraft.errors import failure
+from headgraft.transport import Transport
 
 RETRIES = 4
 FIRST_PAUSE_SECONDS = 0.5

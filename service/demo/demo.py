@@ -1,6 +1,6 @@
 """The demo: hides a hundred classes of a real head, injects them over HTTP, and compares.
 
-It imports no torch: `workers.pictures.lite0` runs the network in a process of its own.
+It imports no torch: `headgraft.workers.pictures.lite0` runs the network in a process of its own.
 """
 
 import json
@@ -14,16 +14,14 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from headgraft import Headgraft, HeadgraftError
+from headgraft.service.demo import screen
+from headgraft.service.demo.figures import Outcome, read_head, read_pictures
+from headgraft.service.demo.injection import DemoError, Entry, Injected, Texts, inject
+from headgraft.service.local.state import StateFolder
+from headgraft.service.local.temporary import temporary_service
+from headgraft.service.local.up import UpError
 from rich.console import Console
-
-from service.client.client import Headgraft
-from service.client.errors import HeadgraftError
-from service.demo import screen
-from service.demo.figures import Outcome, read_head, read_pictures
-from service.demo.injection import DemoError, Entry, Injected, Texts, inject
-from service.local.state import StateFolder
-from service.local.temporary import temporary_service
-from service.local.up import UpError
 
 FOLDER = Path("demo-out")
 WIDTH = 100
@@ -98,13 +96,13 @@ def read_hidden() -> list[Entry]:
     What the full head sees first in five pictures (of the cat: the first three), filled up with
     an even spread over the thousand; fixed and described before any was injected.
     """
-    text = files("service").joinpath("demo_classes.json").read_text(encoding="utf-8")
+    text = files("headgraft.service").joinpath("demo_classes.json").read_text(encoding="utf-8")
     entries: list[Entry] = json.loads(text)
     return entries
 
 
 def prepare(folder: Path, hidden: list[str]) -> None:
-    """Have `workers.pictures.lite0` write heads, texts, pictures; DemoError with its last words."""
+    """Write heads, texts and pictures in a process of their own; DemoError with its last words."""
     hide = folder / "hidden.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +113,7 @@ def prepare(folder: Path, hidden: list[str]) -> None:
         sys.executable,
         "-P",
         "-m",
-        "workers.pictures.lite0",
+        "headgraft.workers.pictures.lite0",
         str(folder),
         "--hide",
         str(hide),

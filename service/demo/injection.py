@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.client.client import Headgraft
+from headgraft import Headgraft
 
 METHOD, ENCODER = "ridge", "minilm"
 JOB_SECONDS = 300.0

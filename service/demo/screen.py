@@ -1,10 +1,6 @@
 """What the demo prints, made for 100 columns; it computes no figure itself."""
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from service.demo.figures import (
+from headgraft.service.demo.figures import (
     TOP,
     Guess,
     Outcome,
@@ -13,7 +9,10 @@ from service.demo.figures import (
     old_rows_unchanged,
     sights,
 )
-from service.demo.injection import ENCODER, METHOD
+from headgraft.service.demo.injection import ENCODER, METHOD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 NEW = "bold green"
 

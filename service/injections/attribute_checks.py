@@ -6,10 +6,10 @@ It knows nothing of what the method does with them.
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from service.injections.checks import row_defect
-from service.schemas.requests import InjectionRequest
-from service.web.pointers import Problem
-from workers.jobs.spec import VectorEmbeddings
+from headgraft.service.injections.checks import row_defect
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.service.web.pointers import Problem
+from headgraft.workers.jobs.spec import VectorEmbeddings
 
 NEED = "attributes"
 POINTER = "/class_embeddings"

@@ -3,10 +3,14 @@
 from collections import Counter
 
 from fastapi import APIRouter
-
-from service.schemas.injections import EncoderList, EncoderResource, MethodList, MethodResource
-from service.web.context import InContext
-from service.web.openapi import errors
+from headgraft.service.schemas.injections import (
+    EncoderList,
+    EncoderResource,
+    MethodList,
+    MethodResource,
+)
+from headgraft.service.web.context import InContext
+from headgraft.service.web.openapi import errors
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 

@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.schemas.requests import InjectionRequest
-from service.uploads.locate_head import class_problems
-from service.web.pointers import Problem
-from workers.formats.find_head import HeadTensors
-from workers.jobs.spec import ClassEntry, Row, VectorEmbeddings
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.service.uploads.locate_head import class_problems
+from headgraft.service.web.pointers import Problem
+from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs.spec import ClassEntry, Row, VectorEmbeddings
 
 PROMPTED = "open_clip"  # the kind of encoder that reads prompts
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-
-from service.injections.deadlines import Deadlines
-from service.injections.events import EventHub
-from service.injections.queue_view import QueueView
-from service.web.context import Context
+from headgraft.service.injections.deadlines import Deadlines
+from headgraft.service.injections.events import EventHub
+from headgraft.service.injections.queue_view import QueueView
+from headgraft.service.web.context import Context
 
 
 @dataclass(frozen=True)

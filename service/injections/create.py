@@ -9,12 +9,11 @@ from collections.abc import Collection
 
 from anyio import to_thread
 from fastapi import Request
-
-from service.injections import reuse
-from service.injections.rules import Rules, summarize
-from service.schemas.requests import InjectionRequest
-from service.uploads import repository
-from service.uploads.intake import (
+from headgraft.service.injections import reuse
+from headgraft.service.injections.rules import Rules, summarize
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.service.uploads import repository
+from headgraft.service.uploads.intake import (
     Files,
     fresh_id,
     head_names,
@@ -22,16 +21,16 @@ from service.uploads.intake import (
     nothing_left,
     received_head,
 )
-from service.uploads.locate_head import LocatedHead, locate_head
-from service.uploads.receiver import Receiver, Submission
-from service.uploads.room import require_room
-from service.web.auth import Identity
-from service.web.context import Context, identity_of
-from service.web.idempotency import Claim, in_flight
-from service.web.problems import invalid_at, not_found
-from workers.formats.header import Header
-from workers.jobs.quota import QuotaError, Reservation
-from workers.jobs.spec import (
+from headgraft.service.uploads.locate_head import LocatedHead, locate_head
+from headgraft.service.uploads.receiver import Receiver, Submission
+from headgraft.service.uploads.room import require_room
+from headgraft.service.web.auth import Identity
+from headgraft.service.web.context import Context, identity_of
+from headgraft.service.web.idempotency import Claim, in_flight
+from headgraft.service.web.problems import invalid_at, not_found
+from headgraft.workers.formats.header import Header
+from headgraft.workers.jobs.quota import QuotaError, Reservation
+from headgraft.workers.jobs.spec import (
     FeaturesRecord,
     HeadRecord,
     JobSpec,
@@ -39,7 +38,7 @@ from workers.jobs.spec import (
     StoredFeatures,
     StoredHead,
 )
-from workers.ledger.scripts import LedgerFullError
+from headgraft.workers.ledger.scripts import LedgerFullError
 
 REQUEST_FILE = "request.json"
 

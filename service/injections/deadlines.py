@@ -7,9 +7,8 @@ know of jobs without a deadline.
 import threading
 
 import structlog
-
-from workers.ledger.ledger import GROUP, Ledger
-from workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.ledger import GROUP, Ledger
+from headgraft.workers.ledger.scripts import LedgerError
 
 PERIOD_SECONDS = 1.0
 # A worker ends its own job in this time, its thread's last steps included.

@@ -7,9 +7,9 @@ tools; one whose head is of its own kind leaves files of its own.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
-from service.schemas.formats import FILES, FORMATS, Format
-from service.web.problems import ProblemError
-from workers.jobs.spec import Record
+from headgraft.service.schemas.formats import FILES, FORMATS, Format
+from headgraft.service.web.problems import ProblemError
+from headgraft.workers.jobs.spec import Record
 
 MEDIA_TYPES: dict[Format, str] = {
     **dict.fromkeys(FORMATS, "application/octet-stream"),

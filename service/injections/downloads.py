@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from headgraft.service.injections import download_formats
+from headgraft.service.injections.routes import Own
+from headgraft.service.schemas.formats import Format
+from headgraft.service.web.context import Context, InContext
+from headgraft.service.web.openapi import HEAD_FILE, REPORT, errors, headers_alone
+from headgraft.service.web.preconditions import Conditions, Preconditions, Span
+from headgraft.service.web.problems import ProblemError
+from headgraft.workers.jobs.spec import Record
 from starlette.responses import StreamingResponse
-
-from service.injections import download_formats
-from service.injections.routes import Own
-from service.schemas.formats import Format
-from service.web.context import Context, InContext
-from service.web.openapi import HEAD_FILE, REPORT, errors, headers_alone
-from service.web.preconditions import Conditions, Preconditions, Span
-from service.web.problems import ProblemError
-from workers.jobs.spec import Record
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 REPORT_FILE = "report.json"

@@ -8,11 +8,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-
-from service.injections.context import InInjectionContext
-from service.injections.routes import Own
-from service.schemas.injections import EventList, event_resource
-from service.web.openapi import errors
+from headgraft.service.injections.context import InInjectionContext
+from headgraft.service.injections.routes import Own
+from headgraft.service.schemas.injections import EventList, event_resource
+from headgraft.service.web.openapi import errors
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 ENTRY_PATTERN = r"^[0-9]{1,19}-[0-9]{1,19}$"

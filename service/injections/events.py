@@ -12,11 +12,10 @@ from contextlib import contextmanager, suppress
 
 import structlog
 from anyio import to_thread
-
-from workers.jobs.events import Event
-from workers.jobs.spec import TERMINAL
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import LedgerError
+from headgraft.workers.jobs.events import Event
+from headgraft.workers.jobs.spec import TERMINAL
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError
 
 HEARTBEAT_SECONDS = 15.0
 PAUSE_MIN_SECONDS = 0.1

@@ -5,10 +5,10 @@ It reads no file: what an upload holds was counted as it came.
 
 from collections.abc import Collection, Iterator
 
-from service.schemas.requests import InjectionRequest
-from service.web.pointers import Problem
-from workers.formats.find_head import HeadTensors
-from workers.jobs.spec import StoredFeatures
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.service.web.pointers import Problem
+from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs.spec import StoredFeatures
 
 NEED = "features"
 REGIONS = "regions"

@@ -14,10 +14,9 @@ from typing import Any
 
 import redis
 import structlog
-
-from workers.jobs.spec import Record
-from workers.ledger.ledger import PRESENCE_SECONDS, Ledger
-from workers.ledger.scripts import LedgerError
+from headgraft.workers.jobs.spec import Record
+from headgraft.workers.ledger.ledger import PRESENCE_SECONDS, Ledger
+from headgraft.workers.ledger.scripts import LedgerError
 
 FRESH_SECONDS = 0.25
 log = structlog.get_logger("headgraft.queue_view")

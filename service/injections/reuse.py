@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-
-from service.web.idempotency import canonical, digest
-from workers.jobs.presence import Presence
-from workers.jobs.spec import JobSpec, Record
-from workers.ledger.ledger import Ledger
-from workers.store import Missing, Store, StoreError
+from headgraft.service.web.idempotency import canonical, digest
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.spec import JobSpec, Record
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.store import Missing, Store, StoreError
 
 MANIFEST_FILE = "manifest.json"
 # Where the bytes lie, and how long a run may last.

@@ -7,21 +7,25 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from headgraft.service.injections.context import InInjectionContext, InjectionContext
+from headgraft.service.injections.create import take_injection
+from headgraft.service.injections.queue_view import Look
+from headgraft.service.schemas.injections import (
+    InjectionList,
+    InjectionResource,
+    injection_resource,
+    links,
+)
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.service.uploads.intake import resent
+from headgraft.service.web.context import After, Id, Limit, Owner
+from headgraft.service.web.idempotency import REPLAYED, Claim, Earlier, InClaim, digest, in_flight
+from headgraft.service.web.openapi import INJECTION_BODY, errors
+from headgraft.service.web.problems import ProblemError, not_found
+from headgraft.workers.jobs.quota import Reservation
+from headgraft.workers.jobs.spec import Record, Status, folders
+from headgraft.workers.ledger.scripts import LedgerError
 from pydantic import Field
-
-from service.injections.context import InInjectionContext, InjectionContext
-from service.injections.create import take_injection
-from service.injections.queue_view import Look
-from service.schemas.injections import InjectionList, InjectionResource, injection_resource, links
-from service.schemas.requests import InjectionRequest
-from service.uploads.intake import resent
-from service.web.context import After, Id, Limit, Owner
-from service.web.idempotency import REPLAYED, Claim, Earlier, InClaim, digest, in_flight
-from service.web.openapi import INJECTION_BODY, errors
-from service.web.problems import ProblemError, not_found
-from workers.jobs.quota import Reservation
-from workers.jobs.spec import Record, Status, folders
-from workers.ledger.scripts import LedgerError
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 ENDED = "It has ended within the time that `Prefer: wait=N` gave it."

@@ -10,16 +10,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from service.injections.attribute_checks import attribute_problems
-from service.injections.checks import injection_problems, joint_problem, prompt_problem
-from service.injections.feature_checks import attention_problems, bias_problems, feature_problems
-from service.schemas.requests import InjectionRequest
-from service.uploads.locate_head import LocatedHead
-from service.web.pointers import Problem, setting_problems
-from service.web.problems import invalid
-from workers.formats.find_head import HeadTensors
-from workers.jobs.presence import Presence
-from workers.jobs.spec import NameEmbeddings, StoredFeatures, StoredHead
+from headgraft.service.injections.attribute_checks import attribute_problems
+from headgraft.service.injections.checks import injection_problems, joint_problem, prompt_problem
+from headgraft.service.injections.feature_checks import (
+    attention_problems,
+    bias_problems,
+    feature_problems,
+)
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.service.uploads.locate_head import LocatedHead
+from headgraft.service.web.pointers import Problem, setting_problems
+from headgraft.service.web.problems import invalid
+from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.spec import NameEmbeddings, StoredFeatures, StoredHead
 
 METHODS_FILE = Path(__file__).parents[1] / "methods.json"
 

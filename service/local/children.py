@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from service.local.redis_server import ServerError
-from workers.processes import end_with_parent
+from headgraft.service.local.redis_server import ServerError
+from headgraft.workers.processes import end_with_parent
 
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 STEADY_SECONDS = 60.0

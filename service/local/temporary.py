@@ -10,14 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-from service.local.children import last_lines
-from service.local.state import StateFolder
-from service.local.up import READY_SECONDS, UpError
-from workers.processes import end_with_parent
+from headgraft.service.local.children import last_lines
+from headgraft.service.local.state import StateFolder
+from headgraft.service.local.up import READY_SECONDS, UpError
+from headgraft.workers.processes import end_with_parent
 
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
-RUN = "import sys; from service.cli.main import main; sys.exit(main())"
+RUN = "import sys; from headgraft.service.cli.main import main; sys.exit(main())"
 # What says where a service is, and whose: the temporary one is elsewhere, and nobody's.
 NOT_INHERITED = frozenset(
     f"HEADGRAFT_{name}"

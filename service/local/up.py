@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from types import FrameType
 
 import httpx
-
-from service.local import redis_server
-from service.local.children import Child, Kept, last_lines
-from service.local.state import StateFolder, StateLock
+from headgraft.service.local import redis_server
+from headgraft.service.local.children import Child, Kept, last_lines
+from headgraft.service.local.state import StateFolder, StateLock
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -102,9 +101,9 @@ class Up:
         redis_url = self._given.get("HEADGRAFT_REDIS_URL") or self._start_redis(lock)
         environment = self._environment(redis_url, port)
         state.logs.mkdir(exist_ok=True)
-        self._api = self._keep("API", "service.server", environment)
+        self._api = self._keep("API", "headgraft.service.server", environment)
         if self._options.with_worker:
-            self._worker = self._keep("worker", "workers.process.parent", environment)
+            self._worker = self._keep("worker", "headgraft.workers.process.parent", environment)
         url = f"http://{_bracketed(ANY_ADDRESS.get(self._options.host, self._options.host))}:{port}"
         if self._wait_until_ready(self._api, url):
             lock.publish("redis-url", redis_url)

@@ -6,10 +6,9 @@ It asks nobody: everything an object says is an argument here.
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from headgraft.workers.jobs.events import Event
+from headgraft.workers.jobs.spec import FileFormat, JobError, Record, Status
 from pydantic import BaseModel
-
-from workers.jobs.events import Event
-from workers.jobs.spec import FileFormat, JobError, Record, Status
 
 
 class HeadSummary(BaseModel):

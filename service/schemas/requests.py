@@ -2,9 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, NonNegativeInt, model_validator
-
-from workers.jobs.spec import (
+from headgraft.workers.jobs.spec import (
     CalibrationWish,
     ClassEntry,
     HeadFields,
@@ -13,6 +11,7 @@ from workers.jobs.spec import (
     VectorEmbeddings,
     Whole,
 )
+from pydantic import Field, JsonValue, NonNegativeInt, model_validator
 
 # A filter is written key=value.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]

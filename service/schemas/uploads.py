@@ -5,10 +5,15 @@ It asks nobody: everything an object says is an argument here.
 
 from typing import Literal
 
+from headgraft.service.schemas.injections import timestamp
+from headgraft.workers.jobs.spec import (
+    FeaturesRecord,
+    FileFormat,
+    HeadRecord,
+    StoredFeatures,
+    StoredHead,
+)
 from pydantic import BaseModel
-
-from service.schemas.injections import timestamp
-from workers.jobs.spec import FeaturesRecord, FileFormat, HeadRecord, StoredFeatures, StoredHead
 
 
 class HeadResource(BaseModel):

@@ -7,10 +7,15 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from service.uploads.finiteness import FinitenessScan
-from workers.formats.find_head import HeadTensors
-from workers.formats.header import Header, HeaderError
-from workers.formats.safetensors import HEADER_BYTES_MAX, LENGTH_BYTES, header_length, parse_header
+from headgraft.service.uploads.finiteness import FinitenessScan
+from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.formats.header import Header, HeaderError
+from headgraft.workers.formats.safetensors import (
+    HEADER_BYTES_MAX,
+    LENGTH_BYTES,
+    header_length,
+    parse_header,
+)
 
 START_BYTES = LENGTH_BYTES
 ZIP_START = b"PK\x03\x04"

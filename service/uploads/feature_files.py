@@ -7,12 +7,11 @@ It does not know where the bytes come from or go to, nor which head the features
 """
 
 import numpy as np
-
-from service.uploads.checkpoints import CheckpointReader
-from workers.formats.find_head import HEAD_DTYPES
-from workers.formats.header import Header, HeaderError, TensorEntry
-from workers.formats.safetensors import HEADER_BYTES_MAX, LENGTH_BYTES
-from workers.jobs.spec import StoredFeatures
+from headgraft.service.uploads.checkpoints import CheckpointReader
+from headgraft.workers.formats.find_head import HEAD_DTYPES
+from headgraft.workers.formats.header import Header, HeaderError, TensorEntry
+from headgraft.workers.formats.safetensors import HEADER_BYTES_MAX, LENGTH_BYTES
+from headgraft.workers.jobs.spec import StoredFeatures
 
 FEATURES, LABELS = "features", "labels"
 POOLED, RANKS = 2, (2, 3, 4)

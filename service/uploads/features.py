@@ -5,20 +5,19 @@ from collections.abc import AsyncIterator
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-
-from service.schemas.uploads import FeaturesList, FeaturesResource, features_resource
-from service.uploads import repository
-from service.uploads.feature_files import FEATURES, FeaturesReader
-from service.uploads.intake import fresh_id, limits_of, nothing_left
-from service.uploads.receiver import Nowhere, Sink, in_blocks
-from service.uploads.room import require_room
-from service.web.context import After, Context, Id, InContext, Limit, Owner, identity_of
-from service.web.idempotency import REPLAYED, Claim, InClaim, fingerprint
-from service.web.multipart import MultipartBody, boundary_of
-from service.web.openapi import FEATURES_BODY, errors
-from service.web.problems import ProblemError, invalid_at, too_large
-from workers.formats.header import HeaderError
-from workers.jobs.spec import FeaturesRecord, StoredFeatures
+from headgraft.service.schemas.uploads import FeaturesList, FeaturesResource, features_resource
+from headgraft.service.uploads import repository
+from headgraft.service.uploads.feature_files import FEATURES, FeaturesReader
+from headgraft.service.uploads.intake import fresh_id, limits_of, nothing_left
+from headgraft.service.uploads.receiver import Nowhere, Sink, in_blocks
+from headgraft.service.uploads.room import require_room
+from headgraft.service.web.context import After, Context, Id, InContext, Limit, Owner, identity_of
+from headgraft.service.web.idempotency import REPLAYED, Claim, InClaim, fingerprint
+from headgraft.service.web.multipart import MultipartBody, boundary_of
+from headgraft.service.web.openapi import FEATURES_BODY, errors
+from headgraft.service.web.problems import ProblemError, invalid_at, too_large
+from headgraft.workers.formats.header import HeaderError
+from headgraft.workers.jobs.spec import FeaturesRecord, StoredFeatures
 
 router = APIRouter(prefix="/v1/features", tags=["features"])
 FILE = "features.safetensors"

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-
-from workers.formats.find_head import HEAD_DTYPES
-from workers.formats.header import Header, TensorEntry
+from headgraft.workers.formats.find_head import HEAD_DTYPES
+from headgraft.workers.formats.header import Header, TensorEntry
 
 
 @dataclass(frozen=True)

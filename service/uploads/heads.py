@@ -2,15 +2,14 @@
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-
-from service.schemas.requests import HeadRequest
-from service.schemas.uploads import HeadList, HeadResource, head_resource
-from service.uploads import repository
-from service.uploads.intake import resent, take_head
-from service.web.context import After, Id, InContext, Limit, Owner
-from service.web.idempotency import REPLAYED, InClaim
-from service.web.openapi import HEAD_BODY, errors
-from workers.jobs.spec import HeadRecord
+from headgraft.service.schemas.requests import HeadRequest
+from headgraft.service.schemas.uploads import HeadList, HeadResource, head_resource
+from headgraft.service.uploads import repository
+from headgraft.service.uploads.intake import resent, take_head
+from headgraft.service.web.context import After, Id, InContext, Limit, Owner
+from headgraft.service.web.idempotency import REPLAYED, InClaim
+from headgraft.service.web.openapi import HEAD_BODY, errors
+from headgraft.workers.jobs.spec import HeadRecord
 
 router = APIRouter(prefix="/v1/heads", tags=["heads"])
 

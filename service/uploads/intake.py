@@ -12,18 +12,17 @@ from dataclasses import dataclass
 import structlog
 from anyio import CancelScope, to_thread
 from fastapi import Request
+from headgraft.service.schemas.requests import HeadRequest, InjectionRequest
+from headgraft.service.uploads import repository
+from headgraft.service.uploads.locate_head import LocatedHead, locate_head, stored_head
+from headgraft.service.uploads.receiver import Limits, Nowhere, Receiver, Submission
+from headgraft.service.uploads.room import require_room
+from headgraft.service.web.context import Context, identity_of
+from headgraft.service.web.idempotency import Claim
+from headgraft.service.web.problems import invalid_at
+from headgraft.workers.jobs.spec import HeadRecord, StoredHead
+from headgraft.workers.store import Store, StoreError
 from pydantic import BaseModel
-
-from service.schemas.requests import HeadRequest, InjectionRequest
-from service.uploads import repository
-from service.uploads.locate_head import LocatedHead, locate_head, stored_head
-from service.uploads.receiver import Limits, Nowhere, Receiver, Submission
-from service.uploads.room import require_room
-from service.web.context import Context, identity_of
-from service.web.idempotency import Claim
-from service.web.problems import invalid_at
-from workers.jobs.spec import HeadRecord, StoredHead
-from workers.store import Store, StoreError
 
 log = structlog.get_logger("headgraft.intake")
 

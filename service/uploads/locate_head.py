@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headgraft.service.schemas.requests import HeadRequest
+from headgraft.service.uploads.checkpoints import Checkpoint
+from headgraft.service.web.pointers import Problem
+from headgraft.service.web.problems import invalid, invalid_at, invalid_checkpoint
+from headgraft.workers.formats.find_head import HeadTensors, find_head
+from headgraft.workers.formats.header import Header
+from headgraft.workers.jobs.spec import ClassEntry, StoredHead
 from pydantic import TypeAdapter, ValidationError
-
-from service.schemas.requests import HeadRequest
-from service.uploads.checkpoints import Checkpoint
-from service.web.pointers import Problem
-from service.web.problems import invalid, invalid_at, invalid_checkpoint
-from workers.formats.find_head import HeadTensors, find_head
-from workers.formats.header import Header
-from workers.jobs.spec import ClassEntry, StoredHead
 
 CLASS_NAMES = "class_names"
 _ENTRIES = TypeAdapter(list[ClassEntry])

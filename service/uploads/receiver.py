@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel
-
-from service.uploads.checkpoints import (
+from headgraft.service.uploads.checkpoints import (
     START_BYTES,
     Checkpoint,
     CheckpointReader,
     TorchReader,
     reader_for,
 )
-from service.web.idempotency import fingerprint
-from service.web.multipart import MultipartBody, boundary_of
-from service.web.pointers import parse
-from service.web.problems import ProblemError, invalid, invalid_at, too_large
-from workers.formats.header import Header
+from headgraft.service.web.idempotency import fingerprint
+from headgraft.service.web.multipart import MultipartBody, boundary_of
+from headgraft.service.web.pointers import parse
+from headgraft.service.web.problems import ProblemError, invalid, invalid_at, too_large
+from headgraft.workers.formats.header import Header
+from pydantic import BaseModel
 
 BLOCK_BYTES = 1024 * 1024
 PARTS = ("request", "checkpoint")

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from service.web.idempotency import in_flight
-from service.web.problems import ProblemError, not_found
-from workers.jobs.quota import UNLIMITED, UNRESERVED, Quota, Reservation
-from workers.jobs.spec import FeaturesRecord, HeadRecord, Record
-from workers.ledger.ledger import Ledger
+from headgraft.service.web.idempotency import in_flight
+from headgraft.service.web.problems import ProblemError, not_found
+from headgraft.workers.jobs.quota import UNLIMITED, UNRESERVED, Quota, Reservation
+from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord, Record
+from headgraft.workers.ledger.ledger import Ledger
 
 Upload = TypeVar("Upload", HeadRecord, FeaturesRecord)
 PAGE = 100

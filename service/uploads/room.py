@@ -5,10 +5,9 @@ A look only: what counts is that the ledger's scripts hold the same limits as th
 
 from anyio import to_thread
 from fastapi import Request
-
-from service.web.context import Context, identity_of
-from workers.jobs.quota import Quota
-from workers.ledger.ledger import Ledger
+from headgraft.service.web.context import Context, identity_of
+from headgraft.workers.jobs.quota import Quota
+from headgraft.workers.ledger.ledger import Ledger
 
 
 async def require_room(context: Context, request: Request, *, for_job: bool) -> None:

@@ -8,14 +8,13 @@ import time
 from dataclasses import dataclass
 
 from anyio import to_thread
-
-from service.config import LOCAL_OWNER, ServiceSettings
-from service.web import created_keys
-from service.web.key_limits import KeyLimits, limits_of
-from workers.environment import ConfigError
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import LedgerError
-from workers.urls import is_loopback
+from headgraft.service.config import LOCAL_OWNER, ServiceSettings
+from headgraft.service.web import created_keys
+from headgraft.service.web.key_limits import KeyLimits, limits_of
+from headgraft.workers.environment import ConfigError
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.urls import is_loopback
 
 SCHEME = "bearer "
 NO_KEY = "none"

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
-
-from service.config import ServiceSettings
-from service.web.auth import Identity
-from service.web.metrics import Metrics
-from workers.ledger.ledger import Ledger
-from workers.store import Store
+from headgraft.service.config import ServiceSettings
+from headgraft.service.web.auth import Identity
+from headgraft.service.web.metrics import Metrics
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.store import Store
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ import time
 from typing import Any
 
 import redis
+from headgraft.service.config import OWNER_PATTERN
+from headgraft.service.web.key_limits import KeyLimits
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError
 from pydantic import BaseModel
-
-from service.config import OWNER_PATTERN
-from service.web.key_limits import KeyLimits
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import LedgerError
 
 PATTERN = re.compile(r"hg_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 # No secret has it: an unknown id is compared with something, too.

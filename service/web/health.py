@@ -3,10 +3,9 @@
 from typing import Literal
 
 from fastapi import APIRouter
+from headgraft.service.web.context import InContext
+from headgraft.service.web.openapi import errors
 from pydantic import BaseModel
-
-from service.web.context import InContext
-from service.web.openapi import errors
 
 router = APIRouter(tags=["health"])
 

@@ -1,9 +1,8 @@
 """What the operator allows the holder of a key; it does not know who counts."""
 
+from headgraft.service.config import ServiceSettings
+from headgraft.workers.jobs.quota import Quota
 from pydantic import BaseModel, ConfigDict, Field
-
-from service.config import ServiceSettings
-from workers.jobs.quota import Quota
 
 
 class KeyLimits(BaseModel):

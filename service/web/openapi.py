@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.web.problems import MEDIA_TYPE, ProblemDocument
+from headgraft.service.web.problems import MEDIA_TYPE, ProblemDocument
 
 SCHEMAS = "#/components/schemas/"
 DESCRIPTIONS = {

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import Depends, Header
-
-from service.web.problems import ProblemError
+from headgraft.service.web.problems import ProblemError
 
 Verdict = Literal["send", "not_modified"]
 Span = tuple[int, int]

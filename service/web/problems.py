@@ -8,15 +8,14 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from headgraft.service.web.allowed import allowed_methods
+from headgraft.service.web.pointers import Problem, locate
+from headgraft.workers.formats.header import HeaderError
+from headgraft.workers.jobs.quota import QuotaError
+from headgraft.workers.ledger.scripts import LedgerError, LedgerFullError, UnknownCursorError
+from headgraft.workers.store import Full, Missing, StoreError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-
-from service.web.allowed import allowed_methods
-from service.web.pointers import Problem, locate
-from workers.formats.header import HeaderError
-from workers.jobs.quota import QuotaError
-from workers.ledger.scripts import LedgerError, LedgerFullError, UnknownCursorError
-from workers.store import Full, Missing, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 LISTED_MAX = 50

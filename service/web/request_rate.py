@@ -6,8 +6,8 @@ type `quota-exceeded`. It does not know who holds the key.
 
 from dataclasses import dataclass
 
-from service.web.problems import ProblemError, over_quota
-from workers.ledger.ledger import Ledger
+from headgraft.service.web.problems import ProblemError, over_quota
+from headgraft.workers.ledger.ledger import Ledger
 
 WINDOW_SECONDS = 60
 POLICY = "requests"

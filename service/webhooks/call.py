@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import httpx
+from headgraft.service.schemas.injections import timestamp
+from headgraft.service.webhooks.addresses import Target
+from headgraft.service.webhooks.records import Delivery
 from standardwebhooks import Webhook as Signer
-
-from service.schemas.injections import timestamp
-from service.webhooks.addresses import Target
-from service.webhooks.records import Delivery
 
 ANSWER_BYTES_MAX = 64 * 1024
 

@@ -11,14 +11,13 @@ from functools import partial
 import httpx
 import structlog
 from anyio import CapacityLimiter, to_thread
-
-from service.webhooks import records
-from service.webhooks.addresses import AddressError, find_target
-from service.webhooks.call import Answer, call, client
-from service.webhooks.policy import WebhookPolicy
-from service.webhooks.records import Claimed
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import LedgerError
+from headgraft.service.webhooks import records
+from headgraft.service.webhooks.addresses import AddressError, find_target
+from headgraft.service.webhooks.call import Answer, call, client
+from headgraft.service.webhooks.policy import WebhookPolicy
+from headgraft.service.webhooks.records import Claimed
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError
 
 AT_ONCE = 32
 PAUSE_SECONDS = 0.25

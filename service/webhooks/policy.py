@@ -5,9 +5,9 @@ import random
 from dataclasses import dataclass
 from functools import cache
 
-from service.config import ServiceSettings
-from service.webhooks.addresses import Network, parse_networks
-from workers.environment import ConfigError
+from headgraft.service.config import ServiceSettings
+from headgraft.service.webhooks.addresses import Network, parse_networks
+from headgraft.workers.environment import ConfigError
 
 JITTER = 0.1
 

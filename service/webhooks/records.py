@@ -10,11 +10,10 @@ import time
 from base64 import b64encode
 from typing import Any, Literal, cast
 
+from headgraft.workers.jobs.quota import UNRESERVED, Reservation
+from headgraft.workers.jobs.spec import JobError
+from headgraft.workers.ledger.ledger import Ledger
 from pydantic import BaseModel, Field
-
-from workers.jobs.quota import UNRESERVED, Reservation
-from workers.jobs.spec import JobError
-from workers.ledger.ledger import Ledger
 
 EventType = Literal[
     "injection.running", "injection.succeeded", "injection.failed", "injection.cancelled"

@@ -5,11 +5,10 @@ It asks nobody: everything an object says is an argument here.
 
 from typing import Literal
 
+from headgraft.service.schemas.injections import timestamp
+from headgraft.service.webhooks.records import Delivery, DeliveryStatus, EventType, Webhook
+from headgraft.workers.jobs.spec import Strict, Whole
 from pydantic import BaseModel, Field
-
-from service.schemas.injections import timestamp
-from service.webhooks.records import Delivery, DeliveryStatus, EventType, Webhook
-from workers.jobs.spec import Strict, Whole
 
 ENDED: list[EventType] = ["injection.succeeded", "injection.failed", "injection.cancelled"]
 DAY_SECONDS = 86_400

@@ -5,16 +5,22 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
-
-from service.web.context import After, Context, Id, InContext, Limit, Owner
-from service.web.idempotency import REPLAYED, Claim, Earlier, InClaim, fingerprint, in_flight
-from service.web.openapi import errors
-from service.web.problems import invalid_at, must_delete_first, not_found
-from service.webhooks import records
-from service.webhooks.addresses import AddressError, find_target
-from service.webhooks.policy import policy_of
-from service.webhooks.records import WEBHOOKS_MAX, Webhook
-from service.webhooks.resources import (
+from headgraft.service.web.context import After, Context, Id, InContext, Limit, Owner
+from headgraft.service.web.idempotency import (
+    REPLAYED,
+    Claim,
+    Earlier,
+    InClaim,
+    fingerprint,
+    in_flight,
+)
+from headgraft.service.web.openapi import errors
+from headgraft.service.web.problems import invalid_at, must_delete_first, not_found
+from headgraft.service.webhooks import records
+from headgraft.service.webhooks.addresses import AddressError, find_target
+from headgraft.service.webhooks.policy import policy_of
+from headgraft.service.webhooks.records import WEBHOOKS_MAX, Webhook
+from headgraft.service.webhooks.resources import (
     DeliveryList,
     NewWebhookResource,
     RotateRequest,
@@ -25,7 +31,7 @@ from service.webhooks.resources import (
     new_webhook_resource,
     webhook_resource,
 )
-from workers.jobs.quota import Reservation
+from headgraft.workers.jobs.quota import Reservation
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from models.heads.extend import inject
-from models.metrics import Gzsl
-from models.progress import Progress
-from models.selection.solve import Wish, solve
-from models.task import Task
+from headgraft.models.heads.extend import inject
+from headgraft.models.metrics import Gzsl
+from headgraft.models.progress import Progress
+from headgraft.models.selection.solve import Wish, solve
+from headgraft.models.task import Task
+
 from tests.benchmarks.clip_b32 import each_fold, measure
 from tests.benchmarks.clip_heads import ClipFold
 from tests.benchmarks.data import bench_folder

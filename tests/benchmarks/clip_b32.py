@@ -20,15 +20,15 @@ from statistics import mean
 from typing import Any
 
 import torch
+from headgraft.models import catalogue
+from headgraft.models.features.pictures import look
+from headgraft.models.heads.extend import inject, split
+from headgraft.models.heads.head import Head, Metric
+from headgraft.models.metrics import Gzsl, evaluate
+from headgraft.models.progress import Progress
+from headgraft.models.selection.solve import AUTO, Wish, solve
+from headgraft.models.task import Task
 
-from models import catalogue
-from models.features.pictures import look
-from models.heads.extend import inject, split
-from models.heads.head import Head, Metric
-from models.metrics import Gzsl, evaluate
-from models.progress import Progress
-from models.selection.solve import AUTO, Wish, solve
-from models.task import Task
 from tests.benchmarks.clip_heads import (
     ClipFold,
     clip_task,

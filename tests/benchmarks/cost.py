@@ -17,14 +17,13 @@ from itertools import pairwise
 from math import log
 
 import torch
+from headgraft.models import catalogue
+from headgraft.models.heads.head import Head
+from headgraft.models.methods import ridge
+from headgraft.models.progress import Progress
+from headgraft.models.selection.solve import Wish, solve
+from headgraft.models.task import Task
 from torch.nn.functional import normalize
-
-from models import catalogue
-from models.heads.head import Head
-from models.methods import ridge
-from models.progress import Progress
-from models.selection.solve import Wish, solve
-from models.task import Task
 
 SIZES = (2000, 5000, 10_000, 20_000)
 PLAIN_SEEN = 10_000

@@ -18,17 +18,17 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+from headgraft.models.features.pictures import Pictures, look
+from headgraft.models.heads.extend import inject
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.rows import equal_distance
+from headgraft.models.metrics import Gzsl, evaluate
+from headgraft.models.progress import Progress
+from headgraft.models.selection.estimate import Figure
+from headgraft.models.selection.solve import Solution, Wish, solve
+from headgraft.models.task import Task
 from torch import Tensor
 
-from models.features.pictures import Pictures, look
-from models.heads.extend import inject
-from models.heads.head import Head
-from models.heads.rows import equal_distance
-from models.metrics import Gzsl, evaluate
-from models.progress import Progress
-from models.selection.estimate import Figure
-from models.selection.solve import Solution, Wish, solve
-from models.task import Task
 from tests.benchmarks.clip_heads import clip_task, measured_on, own_accuracy, read_clip_folds
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task

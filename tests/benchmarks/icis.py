@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from models import catalogue
-from models.selection.solve import AUTO
+from headgraft.models import catalogue
+from headgraft.models.selection.solve import AUTO
+
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.faithful import run_faithful
 from tests.benchmarks.family import Measured, Plan, cell, measure

@@ -17,17 +17,17 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
+from headgraft.models import catalogue
+from headgraft.models.heads.extend import inject
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.rows import equal_distance
+from headgraft.models.heads.semantic import SemanticHead
+from headgraft.models.metrics import Gzsl, evaluate
+from headgraft.models.progress import Progress
+from headgraft.models.selection.solve import AUTO, Wish, solve
+from headgraft.models.task import Task
 from torch import Tensor
 
-from models import catalogue
-from models.heads.extend import inject
-from models.heads.head import Head
-from models.heads.rows import equal_distance
-from models.heads.semantic import SemanticHead
-from models.metrics import Gzsl, evaluate
-from models.progress import Progress
-from models.selection.solve import AUTO, Wish, solve
-from models.task import Task
 from tests.benchmarks.data import Lite0, bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.texts import encode_texts
 

@@ -20,16 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from models import catalogue
-from models.errors import InjectionError
-from models.features.labelled import Labelled
-from models.features.pictures import look
-from models.heads.extend import inject
-from models.heads.head import Head
-from models.heads.protocol import NativeHead
-from models.progress import Progress
-from models.selection.solve import AUTO, Wish, solve
-from models.task import Task
+from headgraft.models import catalogue
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import Labelled
+from headgraft.models.features.pictures import look
+from headgraft.models.heads.extend import inject
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.protocol import NativeHead
+from headgraft.models.progress import Progress
+from headgraft.models.selection.solve import AUTO, Wish, solve
+from headgraft.models.task import Task
+
 from tests.benchmarks import base_classifier
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
 

@@ -4,14 +4,14 @@ from dataclasses import astuple
 from pathlib import Path
 
 import pytest
+from headgraft.models import catalogue
+from headgraft.models.heads import checkpoint
+from headgraft.models.progress import Progress
+from headgraft.workers.evaluate.score import Question, answer
 from safetensors.torch import save_file
 
-from models import catalogue
-from models.heads import checkpoint
-from models.progress import Progress
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, run_fold
-from workers.evaluate.score import Question, answer
 
 
 def test_a_written_head_should_score_as_the_benchmark_does(tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from headgraft.models import catalogue
+from headgraft.models.features.labelled import Labelled
+from headgraft.models.heads.extend import inject
+from headgraft.models.progress import Progress
+from headgraft.workers.evaluate.score import Question, answer
 from safetensors.torch import save_file
 
-from models import catalogue
-from models.features.labelled import Labelled
-from models.heads.extend import inject
-from models.progress import Progress
 from tests import xlsa17_files
 from tests.benchmarks import base_classifier, protocol
 from tests.benchmarks.base_classifier import Recipe
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
-from workers.evaluate.score import Question, answer
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from headgraft.models.features.labelled import Labelled
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.protocol import NativeHead
+from headgraft.models.metrics import Gzsl, evaluate
+from headgraft.models.task import Task
+from headgraft.workers.evaluate import xlsa17
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.features.labelled import Labelled
-from models.heads.head import Head
-from models.heads.protocol import NativeHead
-from models.metrics import Gzsl, evaluate
-from models.task import Task
-from workers.evaluate import xlsa17
 
 PICTURES_FILE = "res101.mat"
 

@@ -16,7 +16,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.local import redis_server
+from headgraft.service.local import redis_server
+
 from tests.deployment import compose, dockerfiles, programs
 from tests.deployment.compose import ROOT, Document
 from tests.processes import eventually, free_port

@@ -69,7 +69,7 @@ def test_the_commands_should_run_the_package_as_the_images_install_it(
     words = [
         sys.executable,
         "-c",
-        "import workers.ledger.ledger; print(workers.ledger.ledger.__file__)",
+        "import headgraft.workers.ledger.ledger; print(headgraft.workers.ledger.ledger.__file__)",
     ]
     said = subprocess.run(
         words, env=part.environment, cwd="/", capture_output=True, text=True, check=True

@@ -11,6 +11,10 @@ import obstore
 import psutil
 import pytest
 import torch
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.process.janitor import Janitor
+from headgraft.workers.store import CHUNK_BYTES, Store, StoreError
 from obstore.store import S3Store
 from safetensors.torch import load_file
 
@@ -20,10 +24,6 @@ from tests.deployment.compose import NODE
 from tests.deployment.conftest import API_KEY, VARIABLES
 from tests.deployment.outside import SECOND_PORT, Outside, Part
 from tests.processes import eventually
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import connect
-from workers.process.janitor import Janitor
-from workers.store import CHUNK_BYTES, Store, StoreError
 
 STORE = "s3://headgraft/artifacts"
 BIG_BYTES = 40_000_000

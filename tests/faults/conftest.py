@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headgraft.service.local import redis_server
+from headgraft.service.local.redis_server import RedisServer
+from headgraft.workers.jobs.spec import Record
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.store import Store
 
-from service.local import redis_server
-from service.local.redis_server import RedisServer
 from tests import checkpoints
 from tests.processes import Processes, eventually
-from workers.jobs.spec import Record
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import connect
-from workers.store import Store
 
 SITE = Path(__file__).parent / "site"
 OWNER = "local"
@@ -104,7 +104,7 @@ class Bench:
         flag = self.folder / f"{point}-{action}"
         return {"HEADGRAFT_FAULT": f"{point}:{action}:{flag}"}, flag
 
-    def log(self, module: str = "workers.process.parent") -> list[dict[str, Any]]:
+    def log(self, module: str = "headgraft.workers.process.parent") -> list[dict[str, Any]]:
         """Return what a module's processes logged."""
         lines = self.processes.log(module).read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]

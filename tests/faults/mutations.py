@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from headgraft.workers.formats.safetensors import DTYPE_BITS
 from hypothesis import strategies as st
 
 from tests.service.files import FEATURES, SEEN, class_names, head_tensors
-from workers.formats.safetensors import DTYPE_BITS
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Pairs = list[tuple[str, Any]]

@@ -17,17 +17,17 @@ from typing import Any
 
 import httpx
 import psutil
+from headgraft.service.local import redis_server
+from headgraft.workers.jobs.spec import Record
+from headgraft.workers.ledger.ledger import GROUP, Ledger
+from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.process.janitor import Janitor
+from headgraft.workers.store import Store
 
-from service.local import redis_server
 from tests import checkpoints, keyspace
 from tests.faults.follower import Follower
 from tests.fundamentals import client
 from tests.processes import Processes, eventually
-from workers.jobs.spec import Record
-from workers.ledger.ledger import GROUP, Ledger
-from workers.ledger.scripts import connect
-from workers.process.janitor import Janitor
-from workers.store import Store
 
 WORKERS = 3
 CLIENTS = 8
@@ -128,7 +128,7 @@ class Storm:
             if self.server.poll() is not None:
                 self.server.restart()
             if self.api.poll() is not None:
-                self.api = self.processes.start("service.server")
+                self.api = self.processes.start("headgraft.service.server")
             for slot, worker in enumerate(self.workers):
                 if worker.poll() is not None:
                     self.workers[slot] = self.processes.start_worker()
@@ -181,7 +181,7 @@ class Storm:
         lost = set(followed) - {record.id for record in records}
         self.count.wrong += [f"{job}: accepted, and gone" for job in lost]
         self.count.wrong += self._lasting()
-        log = self.processes.log("workers.process.parent").read_text()
+        log = self.processes.log("headgraft.workers.process.parent").read_text()
         self.count.refused = log.count('"answer": "lost"') + log.count('"answer": "cancelled"')
 
     def _entries(self, record: Record) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headgraft.workers.ledger.ledger import Ledger
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import deserialize
@@ -18,7 +19,6 @@ from tests.faults.mutations import checkpoints
 from tests.processes import Processes
 from tests.sending import CONTENT_TYPE, ENDING, part
 from tests.service.files import injection, stored
-from workers.ledger.ledger import Ledger
 
 EXAMPLES = 10_000
 CODES = {"invalid_checkpoint", "invalid_request", "too_large"}
@@ -94,7 +94,7 @@ def test_a_spoilt_checkpoint_should_be_refused_or_run_and_never_break_the_servic
     print(f"{len(fuzzed.accepted)} accepted, {fuzzed.reasons.total()} refused,", end=" ")
     print(f"for {len(fuzzed.reasons)} reasons")
     assert fuzzed.api.poll() is None
-    assert "Traceback" not in fuzzed.processes.log("service.server").read_text()
+    assert "Traceback" not in fuzzed.processes.log("headgraft.service.server").read_text()
     messages: Any = ledger.client.xrange(ledger.key("queue"))
     queued = {message["job"] for _, message in messages}
     assert queued == fuzzed.accepted

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.service.injections.rules import METHODS_FILE
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.injections.rules import METHODS_FILE
 from tests.processes import Processes
 from tests.service.files import (
     FEATURES,
@@ -22,7 +23,6 @@ from tests.service.files import (
     stored,
     submit,
 )
-from workers.ledger.ledger import Ledger
 
 NAN, INF = float("nan"), float("inf")
 METHODS = json.loads(METHODS_FILE.read_text(encoding="utf-8"))
@@ -180,7 +180,7 @@ def test_a_defect_should_be_refused_by_name_and_leave_nothing(
     assert stored(processes.store_folder) == []
     assert ledger.jobs("local") == []
     assert not ledger.client.exists(ledger.key("queue"))
-    assert "Traceback" not in processes.log("service.server").read_text()
+    assert "Traceback" not in processes.log("headgraft.service.server").read_text()
 
 
 def test_the_same_submission_without_a_defect_should_be_taken(

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from headgraft.workers.ledger.ledger import Ledger
 
 from tests.faults.disks import Disk, SmallFiles, family, small_disk
 from tests.processes import Processes, eventually
@@ -24,7 +25,6 @@ from tests.service.files import (
     submit,
     vectors,
 )
-from workers.ledger.ledger import Ledger
 
 KEY = "a-key-of-at-least-16"
 AUTHORIZED = f"Authorization: Bearer {KEY}"
@@ -123,7 +123,7 @@ def test_a_bad_key_should_be_refused_with_hardly_a_byte_read(api: Processes) -> 
 
 def test_a_client_that_vanishes_at_a_gigabyte_should_leave_nothing(api: Processes) -> None:
     upload = two_gigabytes()
-    log = api.log("service.server")
+    log = api.log("headgraft.service.server")
 
     with connected(api.port) as connection:
         connection.sendall(upload.head(AUTHORIZED) + upload.start)

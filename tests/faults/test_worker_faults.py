@@ -5,10 +5,10 @@ import signal
 
 import psutil
 import pytest
+from headgraft.workers.jobs.spec import Record
 
 from tests.faults.conftest import Bench
 from tests.processes import eventually
-from workers.jobs.spec import Record
 
 
 def test_a_method_that_kills_its_process_should_fail_after_three_attempts(bench: Bench) -> None:

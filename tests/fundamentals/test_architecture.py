@@ -1,49 +1,113 @@
-"""The rules of the tree: which way imports point, what may be in it, and what the README shows."""
+"""The rules of the tree: which way imports point, how large folders and files may be."""
 
 import ast
-import re
 import shutil
 import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from tests import readme
-
 ROOT = Path(__file__).parents[2]
-OURS = ("service", "workers", "models")
-SERVICE_MAY_USE = {"jobs", "formats", "ledger", "store", "logs", "processes", "urls", "environment"}
 NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")
 # What is given a torch module may import torch then, in a function: it is installed where one is.
-LATE_TORCH = {"service/client/networks.py"}
+LATE_TORCH = "headgraft.networks"
+# A folder, or a file of a package's own, may import what stands in an earlier line, never what
+# stands beside it. A method's folder is one of its own; no method imports another.
+LEVELS = {
+    "models": (
+        "errors progress metrics settings",
+        "heads",
+        "features",
+        "embeddings",
+        "task",
+        "learners",
+        "synthesis",
+        "methods",
+        "catalogue",
+        "selection",
+        "methods_json",
+    ),
+    "workers": (
+        "formats processes urls",
+        "logs jobs environment",
+        "config faults",
+        "store ledger",
+        "torch_files report evaluate",
+        "run pictures",
+        "process",
+    ),
+    "service": (
+        "schemas local",
+        "client config",
+        "web",
+        "uploads",
+        "injections webhooks",
+        "openapi_document",
+        "app",
+        "server demo",
+        "cli",
+    ),
+}
+# What each package, or one folder of it, may import of the others.
+OTHERS = {
+    "models": set[str](),
+    "workers": {"models"},
+    # All that runs without torch.
+    "service": {
+        f"workers/{name}"
+        for name in "environment formats jobs ledger logs processes store urls".split()  # noqa: SIM905
+    },
+    # Nothing that needs Redis: a user installs the client alone.
+    "service/client": {"workers/formats", "workers/jobs", "workers/urls"},
+}
 FORBIDDEN_FILES = {"utils.py", "common.py", "helpers.py", "base.py"}
 LINES_MAX = 300
-HOPS = 6
-STEP = r"`([\w/]+\.py):([\w.]+)`"
+FILES_MAX = 15
 
 
-def modules(root: Path, package: str) -> Iterator[Path]:
-    return (root / package).rglob("*.py")
-
-
-def imports(path: Path) -> set[str]:
-    """Return every module a file imports, anywhere in it; `from a import b` gives a.b."""
-    return imported_by(ast.parse(path.read_text(encoding="utf-8")))
-
-
-def imported_by(tree: ast.AST) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"a relative import of {node.module}"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+def modules(root: Path) -> dict[str, Path]:
+    """Return the product's modules: import name -> file, relative to `root`."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = project["tool"]["setuptools"]["package-dir"]
+    found: dict[str, Path] = {}
+    for package, folder in sorted(folders.items(), key=lambda item: len(item[1])):
+        for path in (root / folder).rglob("*.py"):
+            parts = (package, *path.relative_to(root / folder).with_suffix("").parts)
+            name = ".".join(parts).removesuffix(".__init__")
+            # The longer folder comes last: the client is `headgraft` itself.
+            found = {known: where for known, where in found.items() if where != _at(path, root)}
+            found[name] = _at(path, root)
     return found
 
 
-def early_imports(path: Path) -> set[str]:
+def _at(path: Path, root: Path) -> Path:
+    return path.relative_to(root)
+
+
+def room(path: Path) -> str:
+    """Return the folder (`service/web`), or the package's own file (`models/task`), of a module."""
+    parts = path.with_suffix("").parts
+    depth = 3 if parts[:2] == ("models", "methods") and path.name != "__init__.py" else 2
+    return "/".join(parts[:depth])
+
+
+def imported_by(tree: ast.AST, known: dict[str, Path]) -> set[str]:
+    """Return every module that is imported anywhere in the code, ours by their full names."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"a relative import of {node.module}"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                names.add(full if full in known else str(node.module))
+    return names
+
+
+def early_imports(path: Path, known: dict[str, Path]) -> set[str]:
     """Return what a file imports when it is imported itself: not in functions, not for types."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
@@ -51,7 +115,7 @@ def early_imports(path: Path) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or is_for_types(node):
             assert isinstance(body, list)
             body[:] = [ast.Pass()]
-    return imported_by(tree)
+    return imported_by(tree, known)
 
 
 def is_for_types(node: ast.AST) -> bool:
@@ -59,174 +123,172 @@ def is_for_types(node: ast.AST) -> bool:
     return named == "TYPE_CHECKING"
 
 
-def complaint(package: str, imported: str) -> str | None:
-    """Say why a package may not import a module, or None when it may."""
-    top, _, rest = imported.partition(".")
-    if package == "service" and top in NO_TORCH:
-        return "the service runs where torch is not installed"
-    if top not in OURS or top == package:
+def level(place: str) -> int:
+    package, name = place.split("/")[:2]
+    for number, line in enumerate(LEVELS[package]):
+        if name in line.split():
+            return number
+    raise AssertionError(f"{place} stands in no line of LEVELS: add it where it belongs")
+
+
+def complaint(importer: str, imported: str) -> str | None:
+    """Say why a folder may not import from another, or None when it may."""
+    if importer == imported or imported == "service/client" == importer.rpartition("/")[0]:
         return None
-    if package == "models":
-        return "models imports nothing of ours"
-    if package == "workers" and top == "service":
-        return "workers do not know the service"
-    if package == "service" and (top == "models" or rest.split(".")[0] not in SERVICE_MAY_USE):
-        return f"the service uses only workers.{{{', '.join(sorted(SERVICE_MAY_USE))}}}"
-    return None
+    package, other = importer.split("/")[0], imported.split("/")[0]
+    if package == other:
+        if level(imported) < level(importer):
+            return None
+        return f"{importer} may import what stands before it in LEVELS, {imported} does not"
+    allowed = OTHERS.get(importer, OTHERS[package])
+    if other in allowed or "/".join(imported.split("/")[:2]) in allowed:
+        return None
+    return f"{importer} may import of other packages: {', '.join(sorted(allowed)) or 'nothing'}"
 
 
 def import_problems(root: Path) -> list[str]:
-    return [
-        f"{where} imports {imported}: {reason}"
-        for package in OURS
-        for path in modules(root, package)
-        for where in [path.relative_to(root).as_posix()]
-        for imported in sorted(imports(path))
-        if (reason := complaint(package, imported))
-        and not (where in LATE_TORCH and is_late_torch(path, imported))
-    ]
+    known = modules(root)
+    problems = []
+    for name, path in sorted(known.items()):
+        # The package's own door gives on what it is a door to; the command's name leads to the CLI.
+        if name in ("headgraft", "headgraft.__main__") or path.name == "__init__.py":
+            continue
+        for imported in sorted(imported_by(ast.parse((root / path).read_text("utf-8")), known)):
+            if imported.split(".")[0] in NO_TORCH and path.parts[0] == "service":
+                early = {name.split(".")[0] for name in early_imports(root / path, known)}
+                if name != LATE_TORCH or imported.split(".")[0] != "torch" or "torch" in early:
+                    problems.append(f"{path} imports {imported}: the service runs without torch")
+            elif imported.split(".")[0] in ("models", "workers", "service"):
+                problems.append(f"{path} imports {imported}: its name is headgraft.{imported}")
+            elif imported in known and known[imported] != path:
+                reason = complaint(room(path), room(known[imported]))
+                if reason:
+                    problems.append(f"{path} imports {imported}: {reason}")
+    return problems
 
 
-def is_late_torch(path: Path, imported: str) -> bool:
-    return imported.split(".")[0] == "torch" and imported not in early_imports(path)
+def circle(root: Path) -> list[str]:
+    """Return the modules of one import circle, functions' imports among them; [] without one."""
+    known = modules(root)
+    graph = {
+        name: {
+            imported
+            for imported in imported_by(ast.parse((root / path).read_text("utf-8")), known)
+            if imported in known and imported != "headgraft"
+        }
+        for name, path in known.items()
+        if path.name != "__init__.py"
+    }
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
 
 
 def file_problems(root: Path) -> list[str]:
     problems = []
-    for package in OURS:
-        for path in modules(root, package):
-            text = path.read_text(encoding="utf-8")
-            where = path.relative_to(root)
-            if path.name in FORBIDDEN_FILES:
-                problems.append(f"{where}: a file is named after its subject")
-            if path.name == "__init__.py" and path.parent.name != "models" and text.strip():
-                problems.append(f"{where}: not empty")
-            if path.name != "__init__.py" and not text.startswith('"""'):
-                problems.append(f"{where}: no module docstring")
-            if text.count("\n") > LINES_MAX:
-                problems.append(f"{where}: over {LINES_MAX} lines")
+    for path in sorted(modules(root).values()):
+        text = (root / path).read_text(encoding="utf-8")
+        if path.name in FORBIDDEN_FILES:
+            problems.append(f"{path}: a file is named after its subject")
+        is_empty_kind = path.name == "__init__.py" and path.parent.name not in ("models", "client")
+        if is_empty_kind and text.strip():
+            problems.append(f"{path}: not empty")
+        if path.name != "__init__.py" and not text.startswith('"""'):
+            problems.append(f"{path}: no module docstring")
+        if text.count("\n") > LINES_MAX:
+            problems.append(f"{path}: over {LINES_MAX} lines")
     return problems
 
 
-def readme_is_current(root: Path) -> bool:
-    """Tell whether the README's generated parts, the file tree first, are the code's."""
-    text = (root / "README.md").read_text(encoding="utf-8")
-    return readme.renewed(text, root) == text
+def folder_problems(root: Path) -> list[str]:
+    return [
+        f"{folder.relative_to(root)}: {len(files)} files, more than {FILES_MAX}"
+        for folder in product_folders(root)
+        if len(files := [path for path in folder.glob("*.py") if path.name != "__init__.py"])
+        > FILES_MAX
+    ]
 
 
-def unexplained_dependencies(root: Path) -> list[str]:
-    """Return the declared dependencies that the README's table does not name."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    declared = [re.split(r"[<>=;\[ ]", line)[0] for group in groups for line in group]
-    table = (root / "README.md").read_text(encoding="utf-8").split("## Why each dependency")[1]
-    return [name for name in declared if name not in table and not name.startswith("types-")]
+def product_folders(root: Path) -> Iterator[Path]:
+    tops = [root / name for name in ("models", "service", "workers")]
+    return iter({path.parent: None for top in tops for path in sorted(top.rglob("*.py"))})
 
 
-def path_of_one_job(root: Path) -> list[str]:
-    """Return the numbered hops of the README, as written."""
-    text = (root / "README.md").read_text(encoding="utf-8")
-    section = text.partition("## The path of one job\n")[2].partition("\n## ")[0]
-    return re.split(r"^\d\. ", section.partition("\n\n1. ")[2], flags=re.MULTILINE)
-
-
-def path_problems(root: Path) -> list[str]:
-    """Return which functions of the path of one job are not there, or do not call the next."""
-    problems = []
-    for hop in path_of_one_job(root):
-        for chain in chains(hop):
-            found = [function_at(root, *step) for step in chain]
-            names = [":".join(step) for step in chain]
-            problems += [
-                f"there is no {name}" for name, node in zip(names, found, strict=True) if not node
-            ]
-            problems += [
-                f"{names[number]} does not call {names[number + 1]}"
-                for number, node in enumerate(found[:-1])
-                if node and not calls(root, node, chain[number], chain[number + 1])
-            ]
-    return problems
-
-
-def chains(hop: str) -> list[list[tuple[str, str]]]:
-    """Return the chains of `file:function` that arrows tie together."""
-    found = re.finditer(rf"{STEP}(?:\s+->\s+{STEP})*", hop)
-    return [re.findall(STEP, chain[0]) for chain in found]
-
-
-def function_at(root: Path, file: str, name: str) -> ast.AST | None:
-    """Return the definition of a function, or of CLASS.METHOD, in a file; None without it."""
-    path = root / file
-    place: ast.AST | None = ast.parse(path.read_text(encoding="utf-8")) if path.is_file() else None
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    for part in name.split("."):
-        inside = getattr(place, "body", [])
-        place = next((one for one in inside if isinstance(one, kinds) and one.name == part), None)
-    return None if isinstance(place, ast.ClassDef) else place
-
-
-def calls(root: Path, caller: ast.AST, at: tuple[str, str], to: tuple[str, str]) -> bool:
-    """Tell whether a function calls another, or hands it on to be called.
-
-    Of a method only the name can be told; a function of another file must be imported too.
-    """
-    (file, _), (target, name) = at, to
-    last = name.rpartition(".")[2]
-    used = {one.id for one in ast.walk(caller) if isinstance(one, ast.Name)}
-    used |= {one.attr for one in ast.walk(caller) if isinstance(one, ast.Attribute)}
-    if "." in name or file == target:
-        return last in used
-    module = target.removesuffix(".py").replace("/", ".")
-    return last in used and bool({module, f"{module}.{last}"} & imports(root / file))
+def package_problems(root: Path) -> list[str]:
+    """Compare the packages that setuptools is told of with the folders there are."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = set(project["tool"]["setuptools"]["packages"])
+    there = {
+        name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for name, path in modules(root).items()
+    }
+    return sorted(listed ^ there)
 
 
 def test_imports_should_point_one_way() -> None:
     assert import_problems(ROOT) == []
 
 
+def test_no_import_should_run_in_a_circle() -> None:
+    assert circle(ROOT) == []
+
+
 def test_files_should_have_one_subject_and_say_it() -> None:
     assert file_problems(ROOT) == []
 
 
-def test_the_readmes_generated_parts_should_be_current() -> None:
-    assert readme_is_current(ROOT), "run python -m tests.readme"
+def test_no_folder_should_hold_too_many_files() -> None:
+    assert folder_problems(ROOT) == []
 
 
-def test_the_readme_should_say_why_each_dependency_is_there() -> None:
-    assert unexplained_dependencies(ROOT) == []
-
-
-def test_each_function_on_the_path_of_one_job_should_call_the_next() -> None:
-    hops = path_of_one_job(ROOT)
-    assert len(hops) == HOPS
-    assert all(any(len(chain) > 1 for chain in chains(hop)) for hop in hops)
-    assert path_problems(ROOT) == []
+def test_every_folder_should_be_a_package_that_is_installed() -> None:
+    assert package_problems(ROOT) == []
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for package in OURS:
+    for package in ("models", "service", "workers"):
         shutil.copytree(ROOT / package, tmp_path / package)
-    for name in ("README.md", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("package", "line"),
+    ("folder", "line"),
     [
-        ("service", "import torch"),
-        ("service", "from workers.run.job import run_job"),
-        ("service", "from models.heads.head import Head"),
-        ("service", "from workers.process import lease"),
-        ("workers", "import service.app"),
-        ("models", "from workers.ledger.ledger import Ledger"),
+        ("service/web", "import torch"),
+        ("service/web", "from headgraft.workers.run.job import run_job"),
+        ("service/web", "from headgraft.models.heads.head import Head"),
+        ("service/web", "from headgraft.workers.process import lease"),
+        ("service/web", "from headgraft.service.injections import rules"),
+        ("service/web", "from headgraft.service.uploads.intake import take_head"),
+        ("service/client", "from headgraft.service import config"),
+        ("service/client", "from headgraft.workers.ledger.ledger import Ledger"),
+        ("workers/run", "import headgraft.service.app"),
+        ("workers/report", "from headgraft.workers.run.job import run_job"),
+        ("models/heads", "from headgraft.workers.ledger.ledger import Ledger"),
+        ("models/heads", "from headgraft.models import task"),
+        ("models/learners", "from headgraft.models.selection import solve"),
+        ("models/methods", "from headgraft.models.methods import ridge"),
+        ("models/methods", "from headgraft.models.methods.icis import autoencoders"),
+        ("models/methods/wdae", "from headgraft.models.methods.icis import autoencoders"),
+        ("models/selection", "from models.task import Task"),
     ],
 )
-def test_a_planted_forbidden_import_should_be_seen(copy: Path, package: str, line: str) -> None:
-    planted = copy / package / "planted.py"
+def test_a_planted_forbidden_import_should_be_seen(copy: Path, folder: str, line: str) -> None:
+    planted = copy / folder / "planted.py"
     planted.write_text(f'"""Planted."""\n\n\ndef late() -> None:\n    {line}\n')
     assert [problem for problem in import_problems(copy) if "planted.py" in problem]
+
+
+def test_a_planted_circle_should_be_seen(copy: Path) -> None:
+    one, other = copy / "service" / "web" / "one.py", copy / "service" / "web" / "other.py"
+    one.write_text('"""One."""\n\nfrom headgraft.service.web import other\n')
+    other.write_text('"""Other."""\n\n\ndef late():\n    from headgraft.service.web import one\n')
+    assert {"headgraft.service.web.one", "headgraft.service.web.other"} <= set(circle(copy))
 
 
 @pytest.mark.parametrize(
@@ -246,70 +308,27 @@ def test_what_is_imported_late_should_be_torch_alone(copy: Path) -> None:
     assert [problem for problem in import_problems(copy) if "torchvision" in problem]
 
 
-def test_a_planted_shared_module_should_be_no_complaint(copy: Path) -> None:
-    (copy / "service" / "planted.py").write_text("from workers.ledger.ledger import Ledger\n")
+def test_a_planted_import_from_below_should_be_no_complaint(copy: Path) -> None:
+    line = "from headgraft.workers.ledger.ledger import Ledger\n"
+    (copy / "service" / "web" / "planted.py").write_text(line)
     assert import_problems(copy) == []
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("workers/store.py ", "workers/stores.py "), ("`HEADGRAFT_PORT`", "`HEADGRAFT_DOOR`")],
-)
-def test_a_wrong_file_tree_or_table_should_be_seen(copy: Path, old: str, new: str) -> None:
-    written = copy / "README.md"
-    assert readme_is_current(copy)
-    written.write_text(written.read_text().replace(old, new))
-    assert not readme_is_current(copy)
-
-
-def test_a_file_that_the_tree_lacks_should_be_seen(copy: Path) -> None:
-    (copy / "workers" / "planted.py").write_text('"""Planted."""\n')
-    assert not readme_is_current(copy)
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "problem"),
-    [
-        (
-            "workers/ledger/ledger.py",
-            "def create(",
-            "def make(",
-            "there is no workers/ledger/ledger.py:Ledger.create",
-        ),
-        (
-            "workers/process/attempt.py",
-            "ledger.succeed(",
-            "ledger.end(",
-            "workers/process/attempt.py:Attempt._answer does not call "
-            "workers/ledger/ledger.py:Ledger.succeed",
-        ),
-        (
-            "service/injections/routes.py",
-            "service.injections.create import",
-            "service.uploads.intake import",
-            "service/injections/routes.py:create_injection does not call "
-            "service/injections/create.py:take_injection",
-        ),
-    ],
-)
-def test_a_function_that_left_the_path_of_one_job_should_be_seen(
-    copy: Path, file: str, old: str, new: str, problem: str
-) -> None:
-    path = copy / file
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    assert problem in path_problems(copy)
-
-
-def test_a_dependency_without_a_reason_should_be_seen(copy: Path) -> None:
-    project = copy / "pyproject.toml"
-    project.write_text(project.read_text().replace('"redis>=8"', '"redis>=8", "leftpad>=1"'))
-    assert unexplained_dependencies(copy) == ["leftpad"]
-
-
 def test_a_catch_all_file_should_be_seen(copy: Path) -> None:
-    (copy / "models" / "utils.py").write_text("x = 1\n")
+    (copy / "models" / "heads" / "utils.py").write_text("x = 1\n")
     assert file_problems(copy) == [
-        "models/utils.py: a file is named after its subject",
-        "models/utils.py: no module docstring",
+        "models/heads/utils.py: a file is named after its subject",
+        "models/heads/utils.py: no module docstring",
     ]
+
+
+def test_a_crowded_folder_should_be_seen(copy: Path) -> None:
+    for number in range(FILES_MAX):
+        (copy / "models" / "heads" / f"planted_{number}.py").write_text('"""Planted."""\n')
+    assert [problem.split(":")[0] for problem in folder_problems(copy)] == ["models/heads"]
+
+
+def test_a_folder_that_would_not_be_installed_should_be_seen(copy: Path) -> None:
+    (copy / "models" / "planted").mkdir()
+    (copy / "models" / "planted" / "__init__.py").touch()
+    assert package_problems(copy) == ["headgraft.models.planted"]

@@ -156,7 +156,7 @@ def test_a_running_job_should_end_at_its_deadline(
 
 def log_lines(processes: Processes) -> list[dict[str, Any]]:
     """Return what worker processes logged, as they wrote it: one JSON object a line."""
-    lines = processes.log("workers.process.parent").read_text().splitlines()
+    lines = processes.log("headgraft.workers.process.parent").read_text().splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 

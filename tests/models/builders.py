@@ -1,13 +1,12 @@
 """Small real heads and tasks for the tests of models; no test lives here."""
 
 import torch
+from headgraft.models.features.regions import HeldRegions
+from headgraft.models.heads.attribute import AttributeHead
+from headgraft.models.heads.head import Head, Metric
+from headgraft.models.methods.msdn.networks import Maps
+from headgraft.models.task import Task
 from torch.nn.functional import normalize
-
-from models.features.regions import HeldRegions
-from models.heads.attribute import AttributeHead
-from models.heads.head import Head, Metric
-from models.methods.msdn.networks import Maps
-from models.task import Task
 
 
 def make_head(

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from headgraft.models.embeddings.encoders import CONFIG_FILE
+from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from safetensors.torch import save_file
-
-from models.embeddings.encoders import CONFIG_FILE
-from models.embeddings.torchvision_ops import import_torchvision
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,

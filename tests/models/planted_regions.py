@@ -10,12 +10,11 @@ import dataclasses
 from dataclasses import dataclass
 
 import torch
+from headgraft.models.features.regions import HeldRegions
+from headgraft.models.heads.head import Head
+from headgraft.models.task import Attributes, Task
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.features.regions import HeldRegions
-from models.heads.head import Head
-from models.task import Attributes, Task
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from models import catalogue
-from models.errors import InjectionError
-from models.methods import ridge
+from headgraft.models import catalogue
+from headgraft.models.errors import InjectionError
+from headgraft.models.methods import ridge
 
 METHODS_JSON = Path(__file__).parents[2] / "service" / "methods.json"
 
@@ -24,7 +23,7 @@ def test_every_module_in_the_methods_folder_should_be_a_method() -> None:
 
 def test_methods_json_should_be_fresh() -> None:
     assert METHODS_JSON.read_text(encoding="utf-8") == catalogue.as_json(), (
-        "run: python -m models.catalogue --write service/methods.json"
+        "run: python -m headgraft.models.catalogue --write service/methods.json"
     )
 
 
@@ -32,7 +31,7 @@ def test_the_command_should_write_the_same_text(tmp_path: Path) -> None:
     target = tmp_path / "methods.json"
 
     subprocess.run(
-        [sys.executable, "-m", "models.catalogue", "--write", str(target)],
+        [sys.executable, "-m", "headgraft.models.catalogue", "--write", str(target)],
         check=True,
         cwd=METHODS_JSON.parents[1],
     )

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-
-from models.heads.head import Head
-from models.metrics import evaluate, harmonic_mean
+from headgraft.models.heads.head import Head
+from headgraft.models.metrics import evaluate, harmonic_mean
 
 
 def identity_head() -> Head:

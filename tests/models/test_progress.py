@@ -3,8 +3,7 @@
 import threading
 
 import pytest
-
-from models.progress import Progress, Stopped, within
+from headgraft.models.progress import Progress, Stopped, within
 
 
 def test_it_should_pass_on_what_it_is_told() -> None:

@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-
-from models.settings import filled
+from headgraft.models.settings import filled
 
 PAPER = {"epochs": 60, "preset": "default"}
 

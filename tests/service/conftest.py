@@ -5,9 +5,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from headgraft.workers.ledger.ledger import Ledger
 
 from tests.processes import Processes
-from workers.ledger.ledger import Ledger
 
 KEYS = {"ada": "a-key-of-at-least-16", "grace": "another-key-of-16-up"}
 

@@ -1,12 +1,11 @@
 """What the environment may say, and how a wrong word in it is told."""
 
 import pytest
-
-from service.config import ServiceSettings
-from service.web.key_limits import limits_of
-from service.webhooks.policy import policy_of
-from workers import environment
-from workers.environment import ConfigError
+from headgraft.service.config import ServiceSettings
+from headgraft.service.web.key_limits import limits_of
+from headgraft.service.webhooks.policy import policy_of
+from headgraft.workers import environment
+from headgraft.workers.environment import ConfigError
 
 KEY = "sixteen-letters!"
 SOUND = {"HEADGRAFT_REDIS_URL": "redis://redis", "HEADGRAFT_STORE_URL": "file:///srv/store"}

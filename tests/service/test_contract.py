@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from headgraft.service.local import redis_server
 
-from service.local import redis_server
 from tests.processes import Processes, eventually
 from tests.service import sound_bodies
 from tests.service.conftest import KEYS
@@ -97,7 +97,7 @@ def test_the_service_should_do_what_its_document_says(served: Processes, tmp_pat
 
 def served_errors(served: Processes) -> list[str]:
     """Return the log lines of requests that ended in a defect of ours."""
-    lines = served.log("service.server").read_text().splitlines()
+    lines = served.log("headgraft.service.server").read_text().splitlines()
     found = [json.loads(line) for line in lines if line.startswith("{")]
     assert len(found) > CASES_MIN
     return [line["path"] for line in found if line.get("status", 0) == 500]

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 import redis
+from headgraft.service.uploads import repository
+from headgraft.service.web import created_keys
+from headgraft.service.web.key_limits import KeyLimits
+from headgraft.service.web.request_rate import count
+from headgraft.service.webhooks import records
+from headgraft.service.webhooks.records import Webhook
+from headgraft.workers.jobs.quota import Reservation
+from headgraft.workers.jobs.spec import HeadRecord
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import connect
 
-from service.uploads import repository
-from service.web import created_keys
-from service.web.key_limits import KeyLimits
-from service.web.request_rate import count
-from service.webhooks import records
-from service.webhooks.records import Webhook
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create
-from workers.jobs.quota import Reservation
-from workers.jobs.spec import HeadRecord
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import connect
 
 __all__ = ["redis_url"]
 

@@ -17,9 +17,9 @@ class Refusing:
             raise ImportError(f"{name} is not installed here")
 
 sys.meta_path.insert(0, Refusing())
-import service.server
-from service.app import create_app
-from service.config import ServiceSettings
+import headgraft.service.server
+from headgraft.service.app import create_app
+from headgraft.service.config import ServiceSettings
 create_app(ServiceSettings(redis_url="redis://nowhere", store_url="s3://bucket"))
 assert "torch" not in sys.modules
 """
@@ -37,7 +37,7 @@ def test_a_wrong_environment_should_end_the_server_with_one_clear_line() -> None
         "HEADGRAFT_STORE_URL": "s3://bucket",
         "HEADGRAFT_HOST": "0.0.0.0",
     }
-    command = [sys.executable, "-m", "service.server"]
+    command = [sys.executable, "-m", "headgraft.service.server"]
 
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 

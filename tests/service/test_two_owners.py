@@ -6,9 +6,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
+from headgraft.service.app import create_app
+from headgraft.service.config import ServiceSettings
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.store import Store
 
-from service.app import create_app
-from service.config import ServiceSettings
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.web.owned import (
@@ -23,8 +25,6 @@ from tests.service.web.owned import (
     unknown,
     untestable,
 )
-from workers.ledger.ledger import Ledger
-from workers.store import Store
 
 DOCUMENT = document()
 EVERY = operations(DOCUMENT)

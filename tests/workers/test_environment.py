@@ -7,10 +7,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from headgraft.workers.environment import ConfigError, check_redis_url
+from headgraft.workers.urls import hide_passwords, without_password
 
 from tests.processes import Processes, eventually, free_port
-from workers.environment import ConfigError, check_redis_url
-from workers.urls import hide_passwords, without_password
 
 PASSWORD = "hunter2hunter2"
 SOUND = {
@@ -21,11 +21,11 @@ SOUND = {
     "AWS_SECRET_ACCESS_KEY": PASSWORD,
 }
 PROGRAMS = {
-    "API": ["-m", "service.server"],
-    "worker": ["-m", "workers.process.parent"],
-    "child": ["-m", "workers.process.child", "cpu"],
-    "janitor": ["-m", "workers.process.janitor"],
-    "health": ["-m", "workers.process.health"],
+    "API": ["-m", "headgraft.service.server"],
+    "worker": ["-m", "headgraft.workers.process.parent"],
+    "child": ["-m", "headgraft.workers.process.child", "cpu"],
+    "janitor": ["-m", "headgraft.workers.process.janitor"],
+    "health": ["-m", "headgraft.workers.process.health"],
 }
 Environment = dict[str, str | None]
 WRONG: dict[str, Environment] = {
@@ -80,7 +80,7 @@ def test_a_wrong_setting_should_be_one_line_that_names_it(
 def test_a_command_should_name_a_wrong_setting_in_one_line(
     tmp_path: Path, command: str, url: str
 ) -> None:
-    arguments = ["-m", "service.cli.main", *command.split()]
+    arguments = ["-m", "headgraft.service.cli.main", *command.split()]
 
     done = ran(arguments, tmp_path, {"HEADGRAFT_REDIS_URL": url})
 
@@ -92,7 +92,7 @@ def test_a_command_should_name_a_wrong_setting_in_one_line(
 
 
 def test_up_should_name_a_wrong_setting_of_its_worker(tmp_path: Path) -> None:
-    arguments = ["-m", "service.cli.main", "up", "--port=0"]
+    arguments = ["-m", "headgraft.service.cli.main", "up", "--port=0"]
     wrong: Environment = {"HEADGRAFT_GRACE_SECONDS": "long", "HEADGRAFT_REDIS_URL": None}
 
     done = ran(arguments, tmp_path, wrong)
@@ -103,7 +103,7 @@ def test_up_should_name_a_wrong_setting_of_its_worker(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [PROGRAMS["health"], ["-m", "service.cli.main", "keys", "list"]]
+    "command", [PROGRAMS["health"], ["-m", "headgraft.service.cli.main", "keys", "list"]]
 )
 def test_a_redis_that_is_away_should_be_told_without_its_password(
     tmp_path: Path, command: list[str]
@@ -129,14 +129,14 @@ def test_no_log_should_hold_a_password_while_redis_and_store_are_away(tmp_path: 
             "HEADGRAFT_LOG_LEVEL": "DEBUG",
         },
     )
-    processes.start("service.server")
-    processes.start("workers.process.child", "cpu")
-    processes.start("workers.process.janitor")
+    processes.start("headgraft.service.server")
+    processes.start("headgraft.workers.process.child", "cpu")
+    processes.start("headgraft.workers.process.janitor")
     try:
-        for module in ("workers.process.child", "workers.process.janitor"):
+        for module in ("headgraft.workers.process.child", "headgraft.workers.process.janitor"):
             log = processes.log(module)
             eventually(lambda log=log: "127.0.0.1:1" in log.read_text(), 60, module)  # type: ignore[misc]
-        server = processes.log("service.server")
+        server = processes.log("headgraft.service.server")
         eventually(lambda: "deliveries_not_seen" in server.read_text(), 60, "the API asks Redis")
     finally:
         processes.stop()

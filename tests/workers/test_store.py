@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
-from workers.store import CHUNK_BYTES, Missing, Store, StoreError
+from headgraft.workers.store import CHUNK_BYTES, Missing, Store, StoreError
 
 
 async def collect(store: Store, path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""`python -m workers.evaluate`: prints the accuracy of a head on labelled features.
+"""`python -m headgraft.workers.evaluate`: prints the accuracy of a head on labelled features.
 
 It does not know what a picture is, nor which method made the rows.
 """
@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-from models.errors import InjectionError
-from models.heads.head import Metric
-from workers.evaluate.heads import How
-from workers.evaluate.score import Answer, Question, Side, answer
-from workers.formats.header import HeaderError
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Metric
+from headgraft.workers.evaluate.heads import How
+from headgraft.workers.evaluate.score import Answer, Question, Side, answer
+from headgraft.workers.formats.header import HeaderError
 
 LISTED = 8
 MEANING = {
@@ -28,7 +28,7 @@ MEANING = {
 
 def parse(arguments: Sequence[str]) -> tuple[Question, bool]:
     """Read the command line: the question, and whether the answer is wanted as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m workers.evaluate")
+    parser = argparse.ArgumentParser(prog="python -m headgraft.workers.evaluate")
     parser.add_argument("head", type=Path)
     parser.add_argument("--features", type=Path, required=True)
     for name in ("names", "unseen", "splits", "label-names"):

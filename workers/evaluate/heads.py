@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads import attribute, checkpoint, semantic
+from headgraft.models.heads.head import Metric
+from headgraft.models.heads.protocol import NativeHead
+from headgraft.models.metrics import Classifier
+from headgraft.workers.formats.find_head import HeadTensors, find_head
+from headgraft.workers.formats.header import Header
+from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
-
-from models.errors import InjectionError
-from models.heads import attribute, checkpoint, semantic
-from models.heads.head import Metric
-from models.heads.protocol import NativeHead
-from models.metrics import Classifier
-from workers.formats.find_head import HeadTensors, find_head
-from workers.formats.header import Header
-from workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import Labelled, features_error
+from headgraft.models.metrics import Gzsl, evaluate
+from headgraft.workers.evaluate import features as labelled_files
+from headgraft.workers.evaluate import heads, xlsa17
+from headgraft.workers.evaluate import unseen as unseen_rows
+from headgraft.workers.evaluate.heads import AS_FOUND, HeadFile, How
+from headgraft.workers.formats.find_head import HeadTensors
 from torch import Tensor
-
-from models.errors import InjectionError
-from models.features.labelled import Labelled, features_error
-from models.metrics import Gzsl, evaluate
-from workers.evaluate import features as labelled_files
-from workers.evaluate import heads, xlsa17
-from workers.evaluate import unseen as unseen_rows
-from workers.evaluate.heads import AS_FOUND, HeadFile, How
-from workers.formats.find_head import HeadTensors
 
 
 @dataclass(frozen=True)

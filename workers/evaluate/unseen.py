@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from headgraft.models.errors import InjectionError
 from torch import Tensor
-
-from models.errors import InjectionError
 
 SEEN_COUNT = "seen_count"
 

@@ -5,8 +5,7 @@ from itertools import pairwise
 from math import prod
 
 import jiter
-
-from workers.formats.header import Header, HeaderError, TensorEntry, short
+from headgraft.workers.formats.header import Header, HeaderError, TensorEntry, short
 
 HEADER_BYTES_MAX = 8 * 1024 * 1024
 LENGTH_BYTES = 8

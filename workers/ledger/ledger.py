@@ -39,13 +39,12 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import redis
-
-from workers import faults
-from workers.jobs.events import Event
-from workers.jobs.presence import Presence
-from workers.jobs.quota import UNLIMITED, UNRESERVED, Quota, Reservation
-from workers.jobs.spec import JobError, Record
-from workers.ledger.scripts import PREFIX, Calls, LedgerError
+from headgraft.workers import faults
+from headgraft.workers.jobs.events import Event
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.quota import UNLIMITED, UNRESERVED, Quota, Reservation
+from headgraft.workers.jobs.spec import JobError, Record
+from headgraft.workers.ledger.scripts import PREFIX, Calls, LedgerError
 
 GROUP = "workers"
 ATTEMPTS_MAX = 3

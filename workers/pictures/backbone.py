@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
+from headgraft.workers.pictures.folder import picture_error
 from torch import Tensor, nn
-
-from workers.pictures.folder import picture_error
 
 Seen = list[tuple[str, nn.Module, Tensor, Tensor]]
 

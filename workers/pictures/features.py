@@ -1,6 +1,6 @@
-"""`python -m workers.pictures.features`: what a network sees in a folder of pictures, as a file.
+"""Writes what a network sees in a folder of pictures as a file that `POST /v1/features` takes.
 
-The file is what `POST /v1/features` takes. It does not know what becomes of it.
+`python -m headgraft.workers.pictures.features` runs it.
 """
 
 import argparse
@@ -15,17 +15,21 @@ from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 import torch
+from headgraft.models.embeddings.torchvision_ops import import_torchvision
+from headgraft.models.errors import InjectionError
+from headgraft.workers.evaluate.features import read_names
+from headgraft.workers.formats.safetensors import LENGTH_BYTES
+from headgraft.workers.pictures.backbone import Backbone
+from headgraft.workers.pictures.folder import (
+    PictureFolder,
+    find_pictures,
+    open_picture,
+    picture_error,
+)
 from PIL.Image import Image
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
-
-from models.embeddings.torchvision_ops import import_torchvision
-from models.errors import InjectionError
-from workers.evaluate.features import read_names
-from workers.formats.safetensors import LENGTH_BYTES
-from workers.pictures.backbone import Backbone
-from workers.pictures.folder import PictureFolder, find_pictures, open_picture, picture_error
 
 Dtype = Literal["float16", "float32"]
 STORED: dict[Dtype, tuple[str, str]] = {"float16": ("F16", "<f2"), "float32": ("F32", "<f4")}
@@ -150,7 +154,7 @@ def _header(shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype) -> by
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m workers.pictures.features")
+    parser = argparse.ArgumentParser(prog="python -m headgraft.workers.pictures.features")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", required=True, help="a network's name in timm")
     parser.add_argument("--weights", type=Path)

@@ -1,7 +1,8 @@
 """Writes out the real EfficientNet-Lite0 head and what the network sees in a few real pictures.
 
-`python -m workers.pictures.lite0 FOLDER [--hide NAMES.txt]` hides the named classes. It takes about
-five seconds and no network: weights, pictures and class names all come out of installed packages.
+`python -m headgraft.workers.pictures.lite0 FOLDER [--hide NAMES.txt]` hides the named
+classes. It takes about five seconds and no network: weights, pictures and class names all come out
+of installed packages.
 """
 
 import argparse
@@ -135,7 +136,7 @@ def _read_table(path: Path) -> dict[str, str]:
 
 def main(arguments: Sequence[str]) -> None:
     """Read the command line and write the files."""
-    parser = argparse.ArgumentParser(prog="python -m workers.pictures.lite0")
+    parser = argparse.ArgumentParser(prog="python -m headgraft.workers.pictures.lite0")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--hide", type=Path, help="file with one class name a line")
     options = parser.parse_args(arguments)

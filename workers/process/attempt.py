@@ -15,18 +15,17 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 import torch
-
-from models.errors import InjectionError
-from models.progress import Progress, Stopped
-from workers import faults
-from workers.jobs.spec import JobError, JobSpec, Record
-from workers.ledger.ledger import Answer, Ledger
-from workers.ledger.scripts import LedgerError
-from workers.process.lease import Keeper
-from workers.run.job import Shelf, run_job
-from workers.run.publish import publish
-from workers.store import Store, StoreError
-from workers.torch_files.convert import Limits
+from headgraft.models.errors import InjectionError
+from headgraft.models.progress import Progress, Stopped
+from headgraft.workers import faults
+from headgraft.workers.jobs.spec import JobError, JobSpec, Record
+from headgraft.workers.ledger.ledger import Answer, Ledger
+from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.process.lease import Keeper
+from headgraft.workers.run.job import Shelf, run_job
+from headgraft.workers.run.publish import publish
+from headgraft.workers.store import Store, StoreError
+from headgraft.workers.torch_files.convert import Limits
 
 STOP_SECONDS = 10.0
 WATCH_SECONDS = 0.05

@@ -12,18 +12,17 @@ import threading
 import time
 
 import structlog
-
-from workers import faults, logs
-from workers.config import WorkerSettings
-from workers.environment import read_or_exit
-from workers.jobs.presence import Presence
-from workers.ledger.ledger import Claim, Ledger
-from workers.ledger.scripts import LedgerError, connect
-from workers.process.attempt import Attempt, Means, MustExitError
-from workers.run.job import Shelf
-from workers.run.publish import versions
-from workers.store import Store, StoreError
-from workers.torch_files.convert import Limits
+from headgraft.workers import faults, logs
+from headgraft.workers.config import WorkerSettings
+from headgraft.workers.environment import read_or_exit
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.ledger.ledger import Claim, Ledger
+from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.process.attempt import Attempt, Means, MustExitError
+from headgraft.workers.run.job import Shelf
+from headgraft.workers.run.publish import versions
+from headgraft.workers.store import Store, StoreError
+from headgraft.workers.torch_files.convert import Limits
 
 BLOCK_SECONDS = 1.0
 ANNOUNCE_SECONDS = 4.0

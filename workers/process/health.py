@@ -6,11 +6,11 @@ It does not know which of them is busy.
 import socket
 import sys
 
-from workers.config import WorkerSettings
-from workers.environment import read_or_exit
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import LedgerError, connect
-from workers.process.parent import devices
+from headgraft.workers.config import WorkerSettings
+from headgraft.workers.environment import read_or_exit
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.process.parent import devices
 
 
 def missing(settings: WorkerSettings) -> int:

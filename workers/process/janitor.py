@@ -2,7 +2,7 @@
 
 The files of an expired job go with its record. Of all else it touches nothing younger than a day,
 so that a file may lie before the record that names it.
-`python -m workers.process.janitor` takes one turn; a worker's parent starts it every hour.
+`python -m headgraft.workers.process.janitor` takes one turn; a worker's parent starts it hourly.
 """
 
 import re
@@ -10,14 +10,13 @@ import time
 
 import redis
 import structlog
-
-from workers import logs
-from workers.config import WorkerSettings
-from workers.environment import read_or_exit
-from workers.jobs.spec import folders
-from workers.ledger.ledger import GROUP, Ledger
-from workers.ledger.scripts import LedgerError, connect
-from workers.store import Store, StoreError
+from headgraft.workers import logs
+from headgraft.workers.config import WorkerSettings
+from headgraft.workers.environment import read_or_exit
+from headgraft.workers.jobs.spec import folders
+from headgraft.workers.ledger.ledger import GROUP, Ledger
+from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.store import Store, StoreError
 
 AGE_SECONDS = 86_400.0
 PERIOD_SECONDS = 3600.0

@@ -7,9 +7,8 @@ import threading
 import time
 
 import structlog
-
-from workers.ledger.ledger import Answer, Ledger
-from workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.ledger import Answer, Ledger
+from headgraft.workers.ledger.scripts import LedgerError
 
 TICK_SECONDS = 0.25
 RENEWALS_A_LEASE = 4

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-
-from workers import logs
-from workers.config import WorkerSettings
-from workers.environment import read_or_exit
-from workers.processes import end_with_parent
+from headgraft.workers import logs
+from headgraft.workers.config import WorkerSettings
+from headgraft.workers.environment import read_or_exit
+from headgraft.workers.processes import end_with_parent
 
 POLL_SECONDS = 0.1
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
@@ -48,7 +47,9 @@ class Slot:
         self.scratch = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
         variables = {**QUIET_THREADS, **os.environ, "TMPDIR": self.scratch}
         device, environment = _visible(self.device, variables)
-        self.process = _start_with_us(["-m", "workers.process.child", device], environment)
+        self.process = _start_with_us(
+            ["-m", "headgraft.workers.process.child", device], environment
+        )
         self.started = time.monotonic()
         log.info("child_started", device=self.device, pid=self.process.pid)
 
@@ -96,7 +97,9 @@ class Parent:
 
     def _tend_janitor(self) -> None:
         if self.janitor is None and time.monotonic() >= self.janitor_at:
-            self.janitor = _start_with_us(["-m", "workers.process.janitor"], dict(os.environ))
+            self.janitor = _start_with_us(
+                ["-m", "headgraft.workers.process.janitor"], dict(os.environ)
+            )
             self.janitor_at = time.monotonic() + PERIOD_SECONDS
         elif self.janitor and self.janitor.poll() is not None:
             self.janitor = None

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from headgraft.models.features.regions import Regions, regions_error
+from headgraft.models.heads.attribute import AttributeHead
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
-
-from models.features.regions import Regions, regions_error
-from models.heads.attribute import AttributeHead
 
 PICTURES_MAX = 16
 ATTRIBUTES_SHOWN = 3

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from headgraft.models.selection.search import NO_DIFFERENCE
+from headgraft.workers.report import attention, plots, wording
+from headgraft.workers.report.svg import Drawing, as_svg, printable
+from headgraft.workers.report.wording import SHOWN_MAX, class_rows
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from models.selection.search import NO_DIFFERENCE
-from workers.report import attention, plots, wording
-from workers.report.svg import Drawing, as_svg, printable
-from workers.report.wording import SHOWN_MAX, class_rows
-
 PAGE_FILE = "report.html"
-TEMPLATES = files("workers.report") / "templates"
+TEMPLATES = files("headgraft.workers.report") / "templates"
 NO_DIFFERENCE_POINTS = round(100 * NO_DIFFERENCE)
 BARS_MAX = 12
 # What a report may lack and the page then leaves out.

@@ -7,15 +7,15 @@ how the head was made.
 from pathlib import Path
 from typing import Any
 
-from models.features.regions import Regions
-from models.heads.attribute import KIND, AttributeHead
-from models.heads.attribute_export import fits_onnx, to_exported, to_onnx
-from models.heads.checkpoint import write_tensors
-from models.heads.head import Head
-from workers.jobs import spec as jobs
-from workers.report import attention, data
-from workers.run.linear_head import ONNX_FILE, write_labels
-from workers.run.semantic_head import NATIVE_FILE
+from headgraft.models.features.regions import Regions
+from headgraft.models.heads.attribute import KIND, AttributeHead
+from headgraft.models.heads.attribute_export import fits_onnx, to_exported, to_onnx
+from headgraft.models.heads.checkpoint import write_tensors
+from headgraft.models.heads.head import Head
+from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.report import attention, data
+from headgraft.workers.run.linear_head import ONNX_FILE, write_labels
+from headgraft.workers.run.semantic_head import NATIVE_FILE
 
 EXPORTED_FILE = "head.pt2"
 REASONS = (

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-
-from models.embeddings import encoders
-from models.task import Attributes
-from workers.jobs import spec
+from headgraft.models.embeddings import encoders
+from headgraft.models.task import Attributes
+from headgraft.workers.jobs import spec
 
 # A name is read as it stands: an attribute is no thing that a photo could be of.
 TEMPLATES = ("{}",)

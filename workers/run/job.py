@@ -9,28 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from models import catalogue
-from models.embeddings import encoders
-from models.errors import InjectionError
-from models.heads import checkpoint
-from models.heads.attribute import AttributeHead
-from models.heads.extend import inject
-from models.heads.head import Head
-from models.heads.semantic import SemanticHead
-from models.progress import Progress
-from models.selection.solve import AUTO
-from models.task import Task
-from workers.jobs import spec as jobs
-from workers.report import data, page
-from workers.run import attribute_head as attribute
-from workers.run import features as labelled
-from workers.run import linear_head
-from workers.run import semantic_head as semantic
-from workers.run.attributes import attributes_of
-from workers.run.regions import RegionFile
-from workers.run.solve import Made, Rows, solve
-from workers.torch_files.convert import Limits, converted, defect
+from headgraft.models import catalogue
+from headgraft.models.embeddings import encoders
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads import checkpoint
+from headgraft.models.heads.attribute import AttributeHead
+from headgraft.models.heads.extend import inject
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.semantic import SemanticHead
+from headgraft.models.progress import Progress
+from headgraft.models.selection.solve import AUTO
+from headgraft.models.task import Task
+from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.report import data, page
+from headgraft.workers.run import attribute_head as attribute
+from headgraft.workers.run import features as labelled
+from headgraft.workers.run import linear_head
+from headgraft.workers.run import semantic_head as semantic
+from headgraft.workers.run.attributes import attributes_of
+from headgraft.workers.run.regions import RegionFile
+from headgraft.workers.run.solve import Made, Rows, solve
+from headgraft.workers.torch_files.convert import Limits, converted, defect
 
 HEAD_FILE = "head.safetensors"
 REPORT_FILE = "report.json"

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from headgraft.models.heads import labels
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.linear_onnx import fits, to_onnx
 from torch import Tensor
-
-from models.heads import labels
-from models.heads.head import Head
-from models.heads.linear_onnx import fits, to_onnx
 
 ONNX_FILE = "head.onnx"
 NPZ_FILE = "head.npz"

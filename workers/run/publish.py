@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workers import faults
-from workers.store import Store
+from headgraft.workers import faults
+from headgraft.workers.store import Store
 
 MANIFEST_FILE = "manifest.json"
 VERSIONED = ("headgraft", "torch", "safetensors", "open_clip_torch", "sentence-transformers")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from headgraft.models.features.regions import grid_of, regions_error
+from headgraft.workers.formats.header import HeaderError, TensorEntry
+from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
 from torch import Tensor
-
-from models.features.regions import grid_of, regions_error
-from workers.formats.header import HeaderError, TensorEntry
-from workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
 
 # By dtype of a safetensors header.
 Numbers = np.dtype[np.generic]

@@ -7,13 +7,13 @@ nothing of how the head was made.
 from pathlib import Path
 from typing import Any
 
-from models.heads.checkpoint import write_tensors
-from models.heads.head import Head
-from models.heads.semantic import KIND, SemanticHead
-from models.heads.semantic_onnx import to_onnx
-from workers.jobs import spec as jobs
-from workers.report import data
-from workers.run.linear_head import ONNX_FILE, write_labels
+from headgraft.models.heads.checkpoint import write_tensors
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.semantic import KIND, SemanticHead
+from headgraft.models.heads.semantic_onnx import to_onnx
+from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.report import data
+from headgraft.workers.run.linear_head import ONNX_FILE, write_labels
 
 NATIVE_FILE = "head.native.safetensors"
 REASONS = (

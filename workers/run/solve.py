@@ -7,16 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from headgraft.models import catalogue
+from headgraft.models.heads.extend import split
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.protocol import NativeHead
+from headgraft.models.progress import Progress
+from headgraft.models.selection import solve as auto
+from headgraft.models.task import Task
+from headgraft.workers.jobs import spec as jobs
 from torch import Tensor
-
-from models import catalogue
-from models.heads.extend import split
-from models.heads.head import Head
-from models.heads.protocol import NativeHead
-from models.progress import Progress
-from models.selection import solve as auto
-from models.task import Task
-from workers.jobs import spec as jobs
 
 MAP_CLASSES_MAX = 5000
 

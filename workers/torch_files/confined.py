@@ -1,7 +1,7 @@
 """The process that reads a stranger's torch file and writes its tensors as a safetensors file.
 
 It knows nothing of jobs; it may be killed at any time, and nothing it says is trusted.
-`python -m workers.torch_files.confined SOURCE TARGET MEMORY_BYTES SECONDS PARENT_PID`
+`python -m headgraft.workers.torch_files.confined SOURCE TARGET MEMORY_BYTES SECONDS PARENT_PID`
 """
 
 import errno
@@ -15,13 +15,12 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-
-from models.errors import InjectionError
-from models.heads import checkpoint
-from workers.formats.safetensors import HEADER_BYTES_MAX
-from workers.processes import die_with_parent
-from workers.torch_files import state_dict
-from workers.torch_files.convert import READY, Conversion, Verdict
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads import checkpoint
+from headgraft.workers.formats.safetensors import HEADER_BYTES_MAX
+from headgraft.workers.processes import die_with_parent
+from headgraft.workers.torch_files import state_dict
+from headgraft.workers.torch_files.convert import READY, Conversion, Verdict
 
 STATM = Path("/proc/self/statm")
 OOM_SCORE = Path("/proc/self/oom_score_adj")

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from headgraft.models.errors import InjectionError
+from headgraft.models.progress import Progress
+from headgraft.workers.formats.find_head import find_head
+from headgraft.workers.formats.header import Header, HeaderError
+from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
+from headgraft.workers.jobs.spec import JobSpec
 from pydantic import BaseModel, Field, ValidationError
-
-from models.errors import InjectionError
-from models.progress import Progress
-from workers.formats.find_head import find_head
-from workers.formats.header import Header, HeaderError
-from workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
-from workers.jobs.spec import JobSpec
 
 SAFETENSORS = ".safetensors"
 READY = b"ready\n"
@@ -99,7 +98,13 @@ def _process(arguments: list[str], errors: IO[bytes]) -> Iterator["subprocess.Po
     """Start the process; at the block's end kill it, and whatever it may have started."""
     # No preexec_fn, since we have threads: the child asks by itself to be killed with this one.
     process = subprocess.Popen(
-        [sys.executable, "-m", "workers.torch_files.confined", *arguments, str(os.getpid())],
+        [
+            sys.executable,
+            "-m",
+            "headgraft.workers.torch_files.confined",
+            *arguments,
+            str(os.getpid()),
+        ],
         env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

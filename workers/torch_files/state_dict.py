@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from headgraft.models.errors import InjectionError
 from torch import Tensor
-
-from models.errors import InjectionError
 
 # A name that holds one of several state dicts makes the file ambiguous, averaged weights included.
 CUSTOMARY = (

@@ -13,15 +13,14 @@ rows' lengths, the seen mean until then.
 """
 
 import torch
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.text_rows import text_rows
+from headgraft.models.learners.prompt_tuning import residual_bias
+from headgraft.models.methods.dfzsl.settings import Settings as Settings
+from headgraft.models.methods.dfzsl.stages import Stages, run
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from torch import Tensor
-
-from models.heads.head import Head
-from models.heads.text_rows import text_rows
-from models.learners.prompt_tuning import residual_bias
-from models.methods.dfzsl.settings import Settings as Settings
-from models.methods.dfzsl.stages import Stages, run
-from models.progress import Progress
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
 TAKES = frozenset({"features"})

@@ -6,19 +6,18 @@ DFZSL, AAAI 2024, arXiv 2401.15657. It knows how the stages meet, not what goes 
 from dataclasses import dataclass
 
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
+from headgraft.models.learners import cosine_classifier, prompt_tuning
+from headgraft.models.learners.logit_adjustment import offsets
+from headgraft.models.learners.prompt_tuning import Tuned
+from headgraft.models.methods.dfzsl.settings import Settings
+from headgraft.models.progress import Report, within
+from headgraft.models.synthesis import tfvaegan
+from headgraft.models.synthesis.seen_features import training_features
+from headgraft.models.synthesis.virtual_features import Virtual
+from headgraft.models.task import Task
 from torch import Tensor
-
-from models.errors import InjectionError
-from models.heads.head import Head
-from models.learners import cosine_classifier, prompt_tuning
-from models.learners.logit_adjustment import offsets
-from models.learners.prompt_tuning import Tuned
-from models.methods.dfzsl.settings import Settings
-from models.progress import Report, within
-from models.synthesis import tfvaegan
-from models.synthesis.seen_features import training_features
-from models.synthesis.virtual_features import Virtual
-from models.task import Task
 
 SHARES = (0.3, 0.4, 0.85)  # of the time, when virtual features, tuning and generator are done
 

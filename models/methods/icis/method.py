@@ -14,17 +14,16 @@ ours; "autoencoders" keeps d(D_w E_a a, theta), or nothing would train the predi
 from typing import Any, Literal
 
 import torch
+from headgraft.models.embeddings.normalise import points
+from headgraft.models.features.folds import deal_folds
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms, span
+from headgraft.models.methods.icis import training as training
+from headgraft.models.methods.icis.autoencoders import Terms
+from headgraft.models.progress import Progress
+from headgraft.models.settings import filled
+from headgraft.models.task import Task
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from models.embeddings.normalise import points
-from models.features.folds import deal_folds
-from models.heads.head import Head
-from models.heads.rows import equal_distance, regression_rows, restore_norms, span
-from models.methods.icis import training as training
-from models.methods.icis.autoencoders import Terms
-from models.progress import Progress
-from models.settings import filled
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 AUTHORS = {"centre": False, "learning_rate": 1e-5, "batch_size": 16, "epochs": 1000}

@@ -16,16 +16,15 @@ test data: with `paper` all are walked.
 from dataclasses import fields, replace
 
 import torch
-
-from models.errors import InjectionError
-from models.features.regions import POINTER
-from models.heads.attribute import AttributeHead, unit_attributes
-from models.methods.msdn.hold_out import ALPHAS, Finding, hold_out, rehearse
-from models.methods.msdn.networks import Maps
-from models.methods.msdn.settings import Settings as Settings
-from models.methods.msdn.training import MARGIN, Lesson, train
-from models.progress import Progress, within
-from models.task import Task
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.regions import POINTER
+from headgraft.models.heads.attribute import AttributeHead, unit_attributes
+from headgraft.models.methods.msdn.hold_out import ALPHAS, Finding, hold_out, rehearse
+from headgraft.models.methods.msdn.networks import Maps
+from headgraft.models.methods.msdn.settings import Settings as Settings
+from headgraft.models.methods.msdn.training import MARGIN, Lesson, train
+from headgraft.models.progress import Progress, within
+from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset({"features", "regions", "attributes"})
 HEAD = "attribute"

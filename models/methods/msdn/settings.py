@@ -2,10 +2,9 @@
 
 from typing import Any, Literal
 
+from headgraft.models.methods.msdn.training import Recipe
+from headgraft.models.settings import filled
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from models.methods.msdn.training import Recipe
-from models.settings import filled
 
 # The release's, which stops at the epoch that is best on test data: here all epochs are walked.
 _PAPER = {

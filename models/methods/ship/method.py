@@ -11,18 +11,17 @@ and few classes compete in each. Descriptions of classes are not read, names are
 """
 
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.text_rows import text_rows
+from headgraft.models.learners.prompt_tuning import tune
+from headgraft.models.methods.ship.prompt_vae import synthesize_features, train
+from headgraft.models.methods.ship.settings import Settings as Settings
+from headgraft.models.progress import Progress, within
+from headgraft.models.synthesis.seen_features import training_features
+from headgraft.models.synthesis.virtual_features import Recipe, query_directions
+from headgraft.models.task import Task
 from torch import Tensor
-
-from models.errors import InjectionError
-from models.heads.head import Head
-from models.heads.text_rows import text_rows
-from models.learners.prompt_tuning import tune
-from models.methods.ship.prompt_vae import synthesize_features, train
-from models.methods.ship.settings import Settings as Settings
-from models.progress import Progress, within
-from models.synthesis.seen_features import training_features
-from models.synthesis.virtual_features import Recipe, query_directions
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset({"text_tower"})
 TAKES = frozenset({"features"})

@@ -10,13 +10,12 @@ has a row's magnitude.
 """
 
 import torch
+from headgraft.models.heads.head import Head
+from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.methods.smo.simplex import nearest_mix
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from pydantic import BaseModel, ConfigDict, Field
-
-from models.heads.head import Head
-from models.learners.mixing import Rescale, mixed_head, unit_embeddings
-from models.methods.smo.simplex import nearest_mix
-from models.progress import Progress
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False

@@ -12,15 +12,14 @@ ends this training by the same rule as the perceptron's. Chosen on hidden seen r
 """
 
 import torch
-
-from models.embeddings.normalise import points
-from models.heads.head import Head
-from models.heads.rows import regression_rows, restore_norms
-from models.learners.row_mlp import train
-from models.methods.wdae.row_graph import relatives
-from models.methods.wdae.row_repair import RepairSettings, learn_to_repair
-from models.progress import Progress
-from models.task import Task
+from headgraft.models.embeddings.normalise import points
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.rows import regression_rows, restore_norms
+from headgraft.models.learners.row_mlp import train
+from headgraft.models.methods.wdae.row_graph import relatives
+from headgraft.models.methods.wdae.row_repair import RepairSettings, learn_to_repair
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False

@@ -14,17 +14,16 @@ cannot carry the offset. The number of GAN steps is ours, as are all constants b
 from dataclasses import replace
 
 import torch
-
-from models.embeddings.normalise import points
-from models.heads.head import Head
-from models.learners.logit_adjustment import offsets
-from models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
-from models.methods.zlap.settings import Settings as Settings
-from models.progress import Progress
-from models.synthesis import wgan
-from models.synthesis.seen_features import training_features
-from models.synthesis.virtual_features import Recipe, query_directions
-from models.task import Task
+from headgraft.models.embeddings.normalise import points
+from headgraft.models.heads.head import Head
+from headgraft.models.learners.logit_adjustment import offsets
+from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
+from headgraft.models.methods.zlap.settings import Settings as Settings
+from headgraft.models.progress import Progress
+from headgraft.models.synthesis import wgan
+from headgraft.models.synthesis.seen_features import training_features
+from headgraft.models.synthesis.virtual_features import Recipe, query_directions
+from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 TAKES = frozenset({"features"})

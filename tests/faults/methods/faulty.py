@@ -1,10 +1,9 @@
 """A method with a mistake in it."""
 
+from headgraft.models.heads.head import Head
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from pydantic import BaseModel, ConfigDict, Field
-
-from models.heads.head import Head
-from models.progress import Progress
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 

@@ -1,11 +1,10 @@
 """A method that asks for more memory than there is."""
 
 import torch
+from headgraft.models.heads.head import Head
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from pydantic import BaseModel, ConfigDict, Field
-
-from models.heads.head import Head
-from models.progress import Progress
-from models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 

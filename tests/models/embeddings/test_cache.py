@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from headgraft.models.embeddings.cache import cached
 from torch import Tensor
-
-from models.embeddings.cache import cached
 
 
 class Counting:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from headgraft.models.embeddings import encoders
+from headgraft.models.embeddings.encoders import TextEncoder, encode_classes, installed, load
+from headgraft.models.errors import InjectionError
 from torch.nn.functional import cosine_similarity, normalize
 
-from models.embeddings import encoders
-from models.embeddings.encoders import TextEncoder, encode_classes, installed, load
-from models.errors import InjectionError
 from tests.models.conftest import save_local_dir
 
 
@@ -161,7 +161,7 @@ def test_the_command_should_name_the_known_tags_of_a_model(tmp_path: Path) -> No
         [
             sys.executable,
             "-m",
-            "models.embeddings.encoders",
+            "headgraft.models.embeddings.encoders",
             "pull",
             "ViT-B-32:nope",
             "--folder",

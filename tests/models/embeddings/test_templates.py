@@ -1,9 +1,8 @@
 """Prompts: the texts an encoder reads."""
 
 import pytest
-
-from models.embeddings.templates import DEFAULT_TEMPLATES, class_texts, fill
-from models.errors import InjectionError
+from headgraft.models.embeddings.templates import DEFAULT_TEMPLATES, class_texts, fill
+from headgraft.models.errors import InjectionError
 
 
 def test_a_description_should_follow_the_name() -> None:

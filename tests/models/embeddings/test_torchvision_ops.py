@@ -19,7 +19,7 @@ def run(code: str, *, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 def test_torchvision_should_be_importable_afterwards() -> None:
     done = run(
-        "from models.embeddings.torchvision_ops import import_torchvision as f; f(); "
+        "from headgraft.models.embeddings.torchvision_ops import import_torchvision as f; f(); "
         "import torchvision, torchvision.transforms; print(f())"
     )
 
@@ -35,7 +35,7 @@ def fake_torchvision(folder: Path, body: str) -> Path:
     return folder
 
 
-ASK = "from models.embeddings.torchvision_ops import import_torchvision as f; print(f())"
+ASK = "from headgraft.models.embeddings.torchvision_ops import import_torchvision as f; print(f())"
 NEEDS_OPERATORS = """
 import torch
 @torch.library.register_fake("torchvision::nms")

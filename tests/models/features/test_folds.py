@@ -1,8 +1,7 @@
 """Folds: equal, and near neighbours apart."""
 
 import torch
-
-from models.features.folds import deal_folds
+from headgraft.models.features.folds import deal_folds
 
 
 def test_folds_should_have_equal_sizes() -> None:

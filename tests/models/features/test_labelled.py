@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-
-from models.errors import InjectionError
-from models.features.labelled import Labelled
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import Labelled
 
 FEATURES_ND = torch.arange(12, dtype=torch.float32).reshape(4, 3)
 LABELS_N = torch.tensor([0, 1, 2, 1])

@@ -2,10 +2,16 @@
 
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.pictures import (
+    CLASSES_MIN,
+    PICTURES_MIN,
+    Pictures,
+    class_weights,
+    look,
+)
+from headgraft.models.heads.head import Head
 
-from models.errors import InjectionError
-from models.features.pictures import CLASSES_MIN, PICTURES_MIN, Pictures, class_weights, look
-from models.heads.head import Head
 from tests.models.builders import make_head
 
 

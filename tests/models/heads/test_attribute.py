@@ -5,11 +5,16 @@ import itertools
 
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.attribute import (
+    CLASS_BLOCK,
+    AttributeHead,
+    from_state_dict,
+    unit_attributes,
+)
+from headgraft.models.methods.msdn.networks import Maps, attribute_scores
 from torch.nn.functional import normalize
 
-from models.errors import InjectionError
-from models.heads.attribute import CLASS_BLOCK, AttributeHead, from_state_dict, unit_attributes
-from models.methods.msdn.networks import Maps, attribute_scores
 from tests.models.builders import make_attribute_head, some_regions
 
 
@@ -42,7 +47,7 @@ def test_many_pictures_should_be_scored_as_few_are(
     head: AttributeHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole_NC = head.logits(some_regions(9))
-    monkeypatch.setattr("models.heads.attribute.NUMBERS_MAX", 50)
+    monkeypatch.setattr("headgraft.models.heads.attribute.NUMBERS_MAX", 50)
 
     torch.testing.assert_close(head.logits(some_regions(9)), whole_NC)
 

@@ -2,7 +2,7 @@
 
 import json
 
-from models.heads import labels
+from headgraft.models.heads import labels
 
 NAMES = ("tench", "großer Hai", 'a "quoted" one')
 

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
+from headgraft.models.learners.cuda_graph import WARM_STEPS, Replayed
 from torch import Tensor
-
-from models.learners.cuda_graph import WARM_STEPS, Replayed
 
 
 def counting(device: str) -> tuple[Replayed, Tensor, list[int]]:

@@ -1,6 +1,6 @@
 """FlatLoss: when a training ends without looking at pictures."""
 
-from models.learners.early_stop import FlatLoss
+from headgraft.models.learners.early_stop import FlatLoss
 
 
 def epochs_until_stop(losses: list[float]) -> int | None:

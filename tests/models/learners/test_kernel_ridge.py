@@ -2,11 +2,10 @@
 
 import pytest
 import torch
+from headgraft.models.learners import kernel_ridge
+from headgraft.models.learners.kernel_ridge import KernelRidge
 from torch import Tensor
 from torch.nn.functional import normalize
-
-from models.learners import kernel_ridge
-from models.learners.kernel_ridge import KernelRidge
 
 
 def points(count: int, seed: int = 0) -> Tensor:

@@ -1,8 +1,7 @@
 """Layers: drawn from their own generator alone."""
 
 import torch
-
-from models.learners.layers import linear
+from headgraft.models.learners.layers import linear
 
 
 def test_weights_should_spread_as_told_and_biases_be_zero() -> None:

@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-
-from models.learners.logit_adjustment import offsets
+from headgraft.models.learners.logit_adjustment import offsets
 
 
 def test_the_offsets_should_be_the_log_of_a_class_frequency() -> None:

@@ -5,13 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn.functional import normalize
-
-from models.embeddings.text_tower import TextTower
-from models.errors import InjectionError
-from models.heads.head import Head
-from models.learners.prompt_tuning import (
+from headgraft.models.embeddings.text_tower import TextTower
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
+from headgraft.models.learners.prompt_tuning import (
     RESIDUAL_WEIGHT,
     Recipe,
     Tuned,
@@ -20,9 +17,12 @@ from models.learners.prompt_tuning import (
     tune,
     tune_embeddings,
 )
-from models.progress import Progress, Stopped, ignore
-from models.synthesis.virtual_features import Recipe as DrawingRecipe
-from models.synthesis.virtual_features import virtual_features
+from headgraft.models.progress import Progress, Stopped, ignore
+from headgraft.models.synthesis.virtual_features import Recipe as DrawingRecipe
+from headgraft.models.synthesis.virtual_features import virtual_features
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from tests.models.towers import make_network, make_tower
 
 NAMES = [

@@ -1,8 +1,7 @@
 """Random numbers in blocks: their distribution, and that they are the seed's."""
 
 import torch
-
-from models.learners.random_blocks import BLOCK, Draws, StepDraws
+from headgraft.models.learners.random_blocks import BLOCK, Draws, StepDraws
 
 
 def draws(seed: int = 0) -> Draws:

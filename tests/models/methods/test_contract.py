@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
+from headgraft.models import catalogue
+from headgraft.models.embeddings.text_tower import TextTower
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.pictures import Pictures
+from headgraft.models.features.regions import HeldRegions
+from headgraft.models.heads.head import Head
+from headgraft.models.progress import Progress, Stopped
+from headgraft.models.task import Attributes, Task
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from models import catalogue
-from models.embeddings.text_tower import TextTower
-from models.errors import InjectionError
-from models.features.pictures import Pictures
-from models.features.regions import HeldRegions
-from models.heads.head import Head
-from models.progress import Progress, Stopped
-from models.task import Attributes, Task
 from tests.models import builders
 from tests.models.builders import make_head
 from tests.models.towers import make_tower

@@ -6,14 +6,14 @@ from functools import cache
 
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.methods.dfzsl.method import Settings, synthesize
+from headgraft.models.methods.dfzsl.stages import Stages, run
+from headgraft.models.progress import Progress, ignore
+from headgraft.models.task import Task
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from models.errors import InjectionError
-from models.methods.dfzsl.method import Settings, synthesize
-from models.methods.dfzsl.stages import Stages, run
-from models.progress import Progress, ignore
-from models.task import Task
 from tests.models.builders import make_head, make_task
 from tests.models.towers import make_tower
 

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
+from headgraft.models.methods.ridge import Settings, synthesize
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 
-from models.errors import InjectionError
-from models.heads.head import Head
-from models.methods.ridge import Settings, synthesize
-from models.progress import Progress
-from models.task import Task
 from tests.models.builders import make_head, make_task
 
 
@@ -83,7 +83,7 @@ def test_identical_class_embeddings_should_give_finite_rows() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "much"])
 def test_a_ridge_that_is_not_a_positive_number_should_be_refused(value: object) -> None:
-    from models.catalogue import parse_settings
+    from headgraft.models.catalogue import parse_settings
 
     with pytest.raises(InjectionError, match="'ridge'") as caught:
         parse_settings("ridge", {"ridge": value})

@@ -2,10 +2,17 @@
 
 import pytest
 import torch
+from headgraft.models.progress import Progress
+from headgraft.models.selection.calibrate import (
+    Calibration,
+    Origin,
+    origin_of,
+    place,
+    present_scale,
+    survey,
+)
+from headgraft.models.selection.leave_out import leave_out
 
-from models.progress import Progress
-from models.selection.calibrate import Calibration, Origin, origin_of, place, present_scale, survey
-from models.selection.leave_out import leave_out
 from tests.models.builders import make_head, make_task
 
 

@@ -1,6 +1,7 @@
 """What a fit is expected to cost."""
 
-from models.selection.cost import expected_seconds
+from headgraft.models.selection.cost import expected_seconds
+
 from tests.models.builders import make_task
 
 

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-
-from models.selection.estimate import Simulated, estimate, unknown
-from models.selection.trade_off import SCALES, TradeOff
+from headgraft.models.selection.estimate import Simulated, estimate, unknown
+from headgraft.models.selection.trade_off import SCALES, TradeOff
 
 
 def simulated(groups: int = 3) -> Simulated:

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-
-from models.selection.resample import resampled
-from models.selection.trade_off import SCALES, TradeOff
+from headgraft.models.selection.resample import resampled
+from headgraft.models.selection.trade_off import SCALES, TradeOff
 
 AT = 10
 ONE_EACH = torch.ones(100, dtype=torch.long)

@@ -4,16 +4,15 @@ import threading
 
 import pytest
 import torch
+from headgraft.models import catalogue
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.extend import inject
+from headgraft.models.heads.head import Head, Metric
+from headgraft.models.methods import ridge
+from headgraft.models.progress import Progress, Stopped
+from headgraft.models.selection.solve import Solution, Wish, solve
+from headgraft.models.task import Task
 from torch.nn.functional import normalize
-
-from models import catalogue
-from models.errors import InjectionError
-from models.heads.extend import inject
-from models.heads.head import Head, Metric
-from models.methods import ridge
-from models.progress import Progress, Stopped
-from models.selection.solve import Solution, Wish, solve
-from models.task import Task
 
 SMALL_ICIS = {"hidden_size": 16, "epochs": 3}
 

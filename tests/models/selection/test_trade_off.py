@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-
-from models.features.pictures import Pictures
-from models.selection.trade_off import SCALES, Rays, make_groups, play, weighted_mean
-from models.synthesis.simulated_features import draw
+from headgraft.models.features.pictures import Pictures
+from headgraft.models.selection.trade_off import SCALES, Rays, make_groups, play, weighted_mean
+from headgraft.models.synthesis.simulated_features import draw
 
 
 def rows(classes: int = 40, features: int = 30) -> torch.Tensor:

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-
-from models.synthesis.simulated_features import GOOD, IMAGES, OF_MEANS, draw
+from headgraft.models.synthesis.simulated_features import GOOD, IMAGES, OF_MEANS, draw
 
 
 def rows(classes: int, features: int, seed: int = 0) -> torch.Tensor:

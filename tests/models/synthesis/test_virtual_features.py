@@ -5,13 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn.functional import normalize
-
-from models.errors import InjectionError
-from models.heads.head import Head
-from models.progress import Progress, Stopped, ignore
-from models.synthesis.virtual_features import (
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
+from headgraft.models.progress import Progress, Stopped, ignore
+from headgraft.models.synthesis.virtual_features import (
     Learned,
     Recipe,
     Virtual,
@@ -20,6 +17,9 @@ from models.synthesis.virtual_features import (
     query_directions,
     virtual_features,
 )
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from tests.models.builders import make_head
 
 FAST = Recipe(steps=150, draws=10, count=30)
@@ -172,7 +172,7 @@ def test_a_step_may_draw_for_some_classes_and_still_move_all() -> None:
 
 
 def test_many_draws_should_be_made_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.synthesis.virtual_features.AT_ONCE", 60)
+    monkeypatch.setattr("headgraft.models.synthesis.virtual_features.AT_ONCE", 60)
 
     virtual = made(cosine_head())
 

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from headgraft.service.cli.doctor import Finding, examine, examine_redis, examine_store
+from headgraft.service.local import redis_server
+from headgraft.service.local.state import StateFolder
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import connect
 
-from service.cli.doctor import Finding, examine, examine_redis, examine_store
-from service.local import redis_server
-from service.local.state import StateFolder
 from tests.processes import free_port
-from workers.jobs.presence import Presence
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import connect
 
 
 def test_all_there_should_be_found_with_workers_and_encoders(

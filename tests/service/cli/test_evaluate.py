@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from headgraft.models.heads import checkpoint
+from headgraft.models.heads.head import Head
 from safetensors.torch import save_file
-
-from models.heads import checkpoint
-from models.heads.head import Head
 
 HEADGRAFT = Path(sys.executable).with_name("headgraft")
 NAMES = ["a", "b", "x", "y"]

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from service.local.redis_server import start
-from service.local.state import StateFolder
-from service.web import created_keys
-from service.web.key_limits import KeyLimits
-from workers.ledger.ledger import Ledger
+from headgraft.service.local.redis_server import start
+from headgraft.service.local.state import StateFolder
+from headgraft.service.web import created_keys
+from headgraft.service.web.key_limits import KeyLimits
+from headgraft.workers.ledger.ledger import Ledger
 
 HEADGRAFT = Path(sys.executable).with_name("headgraft")
 TEXT = re.compile(r"hg_([0-9a-f]{12})_[A-Za-z0-9_-]{43}\n")

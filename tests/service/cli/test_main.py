@@ -13,12 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
+from headgraft import Headgraft
+from headgraft.service.cli.inject import Order, describe
+from headgraft.service.cli.parsing import TypedError, parse_entry, parse_settings, read_entries
+from headgraft.service.local.state import StateFolder
+from headgraft.service.schemas.injections import InjectionResource
 
-from service.cli.inject import Order, describe
-from service.cli.parsing import TypedError, parse_entry, parse_settings, read_entries
-from service.client.client import Headgraft
-from service.local.state import StateFolder
-from service.schemas.injections import InjectionResource
 from tests import checkpoints
 from tests.processes import Processes, eventually, free_port
 
@@ -197,7 +197,7 @@ def test_what_was_started_for_the_occasion_should_end_with_it(
         stderr=subprocess.DEVNULL,
     )
     started = psutil.Process(process.pid)
-    eventually(lambda: running(started, "workers.process.child"), 60, "the worker runs")
+    eventually(lambda: running(started, "headgraft.workers.process.child"), 60, "the worker runs")
     family = started.children(recursive=True)
     process.send_signal(order)
     assert process.wait(30) != 0
@@ -255,7 +255,8 @@ def test_nobody_listening_should_say_what_to_start(folder: Path) -> None:
 def test_no_command_should_take_a_key_or_import_torch(folder: Path) -> None:
     for command in ("inject", "jobs", "cancel", "report", "methods", "up"):
         assert "--key" not in run(folder, command, "--help").stdout
-    program = "import sys, service.cli.main, service.cli.doctor; sys.exit('torch' in sys.modules)"
+    modules = "headgraft.service.cli.main, headgraft.service.cli.doctor"
+    program = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 

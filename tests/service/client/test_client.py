@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headgraft import Headgraft, HeadgraftError
+from headgraft.arguments import Wishes
+from headgraft.events import EventReader, ServerEvent
+from headgraft.service.cli.inject import Order, carry_out
+from headgraft.service.cli.parsing import TypedError
+from headgraft.service.local import redis_server
+from headgraft.service.local.redis_server import RedisServer
+from headgraft.service.schemas.injections import InjectionResource
+from headgraft.service.schemas.requests import InjectionRequest
 from rich.console import Console
 
-from service.cli.inject import Order, carry_out
-from service.cli.parsing import TypedError
-from service.client.arguments import Wishes
-from service.client.client import Headgraft
-from service.client.errors import HeadgraftError
-from service.client.events import EventReader, ServerEvent
-from service.local import redis_server
-from service.local.redis_server import RedisServer
-from service.schemas.injections import InjectionResource
-from service.schemas.requests import InjectionRequest
 from tests import checkpoints, features
 from tests.processes import Processes, eventually, free_port
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from headgraft import AsyncHeadgraft, Headgraft, HeadgraftError
+from headgraft.service.schemas.injections import InjectionResource
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from service.client.client import AsyncHeadgraft, Headgraft
-from service.client.errors import HeadgraftError
-from service.schemas.injections import InjectionResource
 from tests import checkpoints
 from tests.processes import Processes
 from tests.service.client import networks
@@ -230,7 +229,7 @@ def test_a_classifier_should_be_taken_by_name_where_two_would_fit(client: Headgr
 def test_the_client_should_come_without_torch() -> None:
     program = (
         "import sys; sys.modules.update(torch=None, safetensors=None)\n"
-        "import service.client.client, service.client.networks, service.client.networks"
+        "import headgraft.client, headgraft.networks, headgraft.networks"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from headgraft import Headgraft, HeadgraftError
+from headgraft.retries import Retries, retry_after
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.store import Store
 
-from service.client.client import Headgraft
-from service.client.errors import HeadgraftError
-from service.client.retries import Retries, retry_after
 from tests.processes import Processes
 from tests.service import files
 from tests.service.injections.finished import finished
 from tests.service.meddler import Cut, Meddler, Say
 from tests.service.web.created_keys import key
-from workers.ledger.ledger import Ledger
-from workers.store import Store
 
 
 def reply(status: int, after: str | None = None) -> httpx.Response:
@@ -116,7 +115,7 @@ def test_a_wait_should_be_told(
 
 def test_the_command_line_should_tell_a_wait(meddler: Meddler) -> None:
     meddler.plans += [Say(429, {"Retry-After": "1"})]
-    command = [sys.executable, "-m", "service.cli.main", "methods", "--url", meddler.url]
+    command = [sys.executable, "-m", "headgraft.service.cli.main", "methods", "--url", meddler.url]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from service.demo import demo
-from service.demo.figures import (
+from headgraft.service.demo import demo
+from headgraft.service.demo.figures import (
     TOP,
     HeadFile,
     nearest_rows,
@@ -22,10 +21,12 @@ from service.demo.figures import (
     read_head,
     read_pictures,
 )
+
 from tests.processes import eventually
 
 COMMAND = (
-    "import sys; from service.demo.demo import main; from pathlib import Path; sys.exit(main({}))"
+    "import sys; from headgraft.service.demo.demo import main; from pathlib import Path; "
+    "sys.exit(main({}))"
 )
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from service.demo.figures import (
+from headgraft.service.demo.figures import (
     Guess,
     HeadFile,
     Outcome,

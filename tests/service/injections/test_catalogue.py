@@ -1,9 +1,8 @@
 """What is installed, as the API tells it."""
 
 import httpx
-
-from workers.jobs.presence import Presence
-from workers.ledger.ledger import Ledger
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.ledger.ledger import Ledger
 
 
 def test_every_method_should_be_listed_with_the_schema_of_its_settings(api: httpx.Client) -> None:

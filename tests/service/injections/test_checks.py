@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytest
-
-from service.injections import checks
-from service.schemas.requests import InjectionRequest
-from workers.formats.find_head import HeadTensors
-from workers.jobs import spec
+from headgraft.service.injections import checks
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs import spec
 
 SEEN = [spec.ClassEntry(name=name) for name in ("cat", "dog")]
 

@@ -1,14 +1,14 @@
 """Deadlines: a job that has not ended by then fails, whoever has it, and leaves no entry."""
 
 import httpx
+from headgraft.service.injections.deadlines import enforce
+from headgraft.workers.jobs.spec import Record
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.injections.deadlines import enforce
 from tests import keyspace
 from tests.processes import eventually
 from tests.service.files import injection, pointers, problem, submit
 from tests.service.injections.test_routes import TOKEN, begin
-from workers.jobs.spec import Record
-from workers.ledger.ledger import Ledger
 
 
 def create(ledger: Ledger, job: str = "inj_1", *, late: bool = True) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.store import Store
 
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.injections.finished import finished
 from tests.service.injections.test_routes import TOKEN, begin, created
-from workers.ledger.ledger import Ledger
-from workers.store import Store
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

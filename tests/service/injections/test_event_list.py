@@ -4,11 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.workers.ledger.ledger import Ledger
 
 from tests.service.files import pointers, problem
 from tests.service.injections.test_events import follow, run
 from tests.service.injections.test_routes import created
-from workers.ledger.ledger import Ledger
 
 
 def test_the_list_should_say_what_the_stream_says(api: httpx.Client, ledger: Ledger) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.service.local import redis_server
+from headgraft.workers.jobs.spec import JobError
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import connect
 
-from service.local import redis_server
 from tests.processes import Processes, eventually
 from tests.service.files import problem
 from tests.service.injections.test_routes import TOKEN, begin, created
-from workers.jobs.spec import JobError
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import connect
 
 
 def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -205,6 +205,6 @@ def test_a_stop_should_not_wait_for_open_streams(
                 assert list(told) == []
                 server.wait(10)
                 assert time.monotonic() - start < 3
-        assert "Traceback" not in processes.log("service.server").read_text()
+        assert "Traceback" not in processes.log("headgraft.service.server").read_text()
     finally:
         processes.stop()

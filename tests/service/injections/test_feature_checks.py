@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from service.injections.feature_checks import attention_problems, feature_problems
-from service.schemas.requests import InjectionRequest
-from workers.jobs.spec import StoredFeatures
+from headgraft.service.injections.feature_checks import attention_problems, feature_problems
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.workers.jobs.spec import StoredFeatures
 
 NEEDED = ["features"]
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.workers.ledger.ledger import Ledger
 
 from tests.service.files import class_names, injection, pointers, problem, submit
 from tests.service.injections.test_routes import created
-from workers.ledger.ledger import Ledger
 
 LISTS = ("/v1/injections", "/v1/heads", "/v1/features")
 

@@ -5,11 +5,11 @@ import time
 
 import httpx
 import pytest
+from headgraft.service.injections.routes import wait_seconds
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.injections.routes import wait_seconds
 from tests.service.files import injection, submit
 from tests.service.injections.test_routes import TOKEN
-from workers.ledger.ledger import Ledger
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,14 @@
 
 import httpx
 import pytest
+from headgraft.service.injections import download_formats
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.store import Store
 
-from service.injections import download_formats
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.injections.finished import finished
 from tests.service.injections.test_routes import created
-from workers.ledger.ledger import Ledger
-from workers.store import Store
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
 STYLE = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="

@@ -7,6 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.workers.jobs.spec import JobError, JobSpec
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.store import Store
 
 from tests.processes import Processes, eventually
 from tests.service.files import (
@@ -22,9 +25,6 @@ from tests.service.files import (
     submit,
     vectors,
 )
-from workers.jobs.spec import JobError, JobSpec
-from workers.ledger.ledger import Ledger
-from workers.store import Store
 
 TOKEN = "0123456789abcdef"
 
@@ -304,7 +304,7 @@ def test_a_download_that_is_cut_off_should_leave_no_traceback(
     about = {"bytes": len(big), "sha256": hashlib.sha256(big).hexdigest()}
     manifest = {"prefix": f"local/{job}/{TOKEN}/", "files": {"head.safetensors": about}}
     ledger.succeed(job, TOKEN, manifest)
-    log = open_api.log("service.server")
+    log = open_api.log("headgraft.service.server")
     before = len(log.read_text())
 
     with api.stream("GET", f"/v1/injections/{job}/head") as response:

@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.ledger.ledger import Ledger
 
 from tests.service.files import (
     FEATURES,
@@ -21,8 +23,6 @@ from tests.service.files import (
     submit,
     vectors,
 )
-from workers.jobs.presence import Presence
-from workers.ledger.ledger import Ledger
 
 REFUSED = {
     "a new name twice": ({"add": ["x", "y", "x"]}, ["/add/2/name"]),

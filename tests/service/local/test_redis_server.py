@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from headgraft.service.local import redis_server
+from headgraft.service.local.redis_server import ServerError
+from headgraft.workers.ledger.scripts import connect
 
-from service.local import redis_server
-from service.local.redis_server import ServerError
 from tests.processes import eventually
-from workers.ledger.scripts import connect
 
 
 def test_what_is_written_should_survive_a_stop(tmp_path: Path) -> None:

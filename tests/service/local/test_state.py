@@ -5,8 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from service.local.state import StateError, StateFolder, locate, read_holders
+from headgraft.service.local.state import StateError, StateFolder, locate, read_holders
 
 
 def test_the_folder_should_be_the_one_named_first() -> None:

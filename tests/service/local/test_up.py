@@ -12,14 +12,19 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from headgraft import Headgraft
+from headgraft.service.local.state import StateFolder
 
-from service.client.client import Headgraft
-from service.local.state import StateFolder
 from tests import checkpoints
 from tests.processes import eventually
 
 START_SECONDS = 60.0
-PARTS = ("valkey-server", "service.server", "workers.process.parent", "workers.process.child")
+PARTS = (
+    "valkey-server",
+    "headgraft.service.server",
+    "headgraft.workers.process.parent",
+    "headgraft.workers.process.child",
+)
 
 
 @dataclass
@@ -57,7 +62,7 @@ class Upped:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "service.cli.main", "up", *arguments]
+    return [sys.executable, "-m", "headgraft.service.cli.main", "up", *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -159,7 +164,9 @@ def test_a_second_signal_should_kill(up: Starter) -> None:
     running.said()
     eventually(lambda: running.has(*PARTS), START_SECONDS, "all parts run")
     family = running.family()
-    running.part("workers.process.parent").suspend()  # it will not hear that it should end
+    running.part(
+        "headgraft.workers.process.parent"
+    ).suspend()  # it will not hear that it should end
     running.process.terminate()
     assert "stopping" in running.said()
     running.process.terminate()
@@ -167,7 +174,9 @@ def test_a_second_signal_should_kill(up: Starter) -> None:
     assert ended(family)
 
 
-@pytest.mark.parametrize("part", ["service.server", "valkey-server", "workers.process.parent"])
+@pytest.mark.parametrize(
+    "part", ["headgraft.service.server", "valkey-server", "headgraft.workers.process.parent"]
+)
 def test_a_part_that_dies_should_be_started_again(up: Starter, part: str) -> None:
     running = up()
     running.said()
@@ -196,8 +205,8 @@ def test_a_second_up_should_be_refused_with_the_pid_of_the_first(up: Starter) ->
 def test_without_a_worker_there_should_be_none(up: Starter) -> None:
     running = up("--no-worker")
     running.said()
-    assert running.has("valkey-server", "service.server")
-    assert not running.has("workers.process.parent")
+    assert running.has("valkey-server", "headgraft.service.server")
+    assert not running.has("headgraft.workers.process.parent")
 
 
 def test_a_redis_that_is_named_should_be_used(up: Starter, redis_url: str) -> None:

@@ -3,10 +3,9 @@
 from typing import Any
 
 import pytest
+from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.workers.jobs.spec import NameEmbeddings
 from pydantic import ValidationError
-
-from service.schemas.requests import InjectionRequest
-from workers.jobs.spec import NameEmbeddings
 
 
 def request(**fields: Any) -> InjectionRequest:

@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from headgraft.service.uploads.finiteness import FinitenessScan
+from headgraft.workers.formats.header import Header
+from headgraft.workers.formats.safetensors import header_length, parse_header
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.uploads.finiteness import FinitenessScan
 from tests.service.files import NUMPY, checkpoint, numbers
-from workers.formats.header import Header
-from workers.formats.safetensors import header_length, parse_header
 
 
 def header_and_data(file: bytes) -> tuple[Header, bytes]:

@@ -122,7 +122,7 @@ def test_a_client_that_goes_away_should_leave_nothing_and_no_traceback(
 ) -> None:
     file = checkpoint({"filler": ("U8", (8 * MIB,), b"x" * (8 * MIB)), **head_tensors()})
     start = part("checkpoint", file)
-    log = open_api.log("service.server")
+    log = open_api.log("headgraft.service.server")
     before = len(log.read_text())
     with _posting(open_api.port, start if cut == "behind the file" else start[: 6 * MIB]):
         eventually(lambda: stored(kept), 10, "the upload has begun")

@@ -1,13 +1,13 @@
 """Uploads in the ledger's Redis: kept for their owner, listed, forgotten."""
 
 import pytest
+from headgraft.service.uploads import repository
+from headgraft.service.web.problems import ProblemError
+from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError, connect
 
-from service.uploads import repository
-from service.web.problems import ProblemError
 from tests.workers.ledger.test_ledger import create
-from workers.jobs.spec import FeaturesRecord, HeadRecord
-from workers.ledger.ledger import Ledger
-from workers.ledger.scripts import LedgerError, connect
 
 
 def record(name: str, owner: str = "ada", at: int = 5) -> HeadRecord:

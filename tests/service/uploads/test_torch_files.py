@@ -8,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 import torch
+from headgraft.service.uploads.checkpoints import CheckpointReader, reader_for
+from headgraft.workers.jobs.spec import JobSpec
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.uploads.checkpoints import CheckpointReader, reader_for
 from tests.service.files import (
     SEEN,
     class_names,
@@ -20,8 +22,6 @@ from tests.service.files import (
     submit,
     vectors,
 )
-from workers.jobs.spec import JobSpec
-from workers.ledger.ledger import Ledger
 
 ORDERS = pytest.mark.parametrize("file_first", [False, True], ids=["request first", "file first"])
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from headgraft.service.web import created_keys
+from headgraft.service.web.key_limits import KeyLimits
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.web import created_keys
-from service.web.key_limits import KeyLimits
 from tests.processes import Processes
-from workers.ledger.ledger import Ledger
 
 
 def key(ledger: Ledger, owner: str = "ada", **limits: int) -> str:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from headgraft.service.app import create_app
+from headgraft.service.config import ServiceSettings
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.store import Store
 
-from service.app import create_app
-from service.config import ServiceSettings
 from tests.service.files import class_names, submit
 from tests.service.injections.test_routes import begin, created, succeed
 from tests.service.uploads import feature_files
-from workers.ledger.ledger import Ledger
-from workers.store import Store
 
 PARAMETER = re.compile(r"\{(\w+)\}")
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from headgraft.service.web import created_keys as keyring
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.web import created_keys as keyring
 from tests.processes import Processes, eventually
 from tests.service.files import problem, submit
 from tests.service.web.created_keys import client, key, key_id
-from workers.ledger.ledger import Ledger
 
 PATH = "/v1/injections"
 
@@ -57,9 +57,9 @@ def test_a_text_that_is_no_key_should_open_nothing(
 
 
 def test_beyond_loopback_there_should_be_a_key(server: Processes, ledger: Ledger) -> None:
-    refused = server.start("service.server", HEADGRAFT_HOST="0.0.0.0")
+    refused = server.start("headgraft.service.server", HEADGRAFT_HOST="0.0.0.0")
     assert refused.wait(30) == 2
-    assert "headgraft keys create" in server.log("service.server").read_text()
+    assert "headgraft keys create" in server.log("headgraft.service.server").read_text()
 
     text = key(ledger)
     server.start_api(HEADGRAFT_HOST="0.0.0.0")
@@ -74,7 +74,7 @@ def test_beyond_loopback_there_should_be_a_key(server: Processes, ledger: Ledger
 def test_redis_away_should_open_nothing(server: Processes, free_port: int) -> None:
     """A server that cannot see whether keys exist says so; it does not take anybody in."""
     away = f"redis://127.0.0.1:{free_port}"
-    process = server.start("service.server", HEADGRAFT_REDIS_URL=away)
+    process = server.start("headgraft.service.server", HEADGRAFT_REDIS_URL=away)
     eventually(lambda: _is_alive(server, process), 60, "the server answers")
 
     problem(httpx.get(server.url + PATH, timeout=30), 503, "redis_unavailable")
@@ -83,7 +83,7 @@ def test_redis_away_should_open_nothing(server: Processes, free_port: int) -> No
 
 
 def _is_alive(processes: Processes, process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None, processes.log("service.server").read_text()
+    assert process.poll() is None, processes.log("headgraft.service.server").read_text()
     try:
         return httpx.get(f"{processes.url}/healthz").is_success
     except httpx.TransportError:

@@ -1,12 +1,12 @@
 """Created keys: what Redis holds of one, and what opens."""
 
 import pytest
+from headgraft.service.web import created_keys as keyring
+from headgraft.service.web.key_limits import KeyLimits
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.web import created_keys as keyring
-from service.web.key_limits import KeyLimits
 from tests import keyspace
 from tests.service.web.created_keys import key, key_id
-from workers.ledger.ledger import Ledger
 
 
 def test_a_key_should_be_found_by_its_whole_text_alone(ledger: Ledger) -> None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.service.web.idempotency import PATIENCE_SECONDS
+from headgraft.workers.jobs.quota import Reservation
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.web.idempotency import PATIENCE_SECONDS
 from tests import keyspace, sending
 from tests.processes import Processes, eventually
 from tests.service.files import checkpoint, class_names, head_tensors, injection, problem, stored
 from tests.service.files import parts as parts_of
 from tests.service.uploads.feature_files import feature_tensors
-from workers.jobs.quota import Reservation
-from workers.ledger.ledger import Ledger
 
 KEY = {"Idempotency-Key": "order-66"}
 REPLAYED = "idempotent-replayed"

@@ -5,16 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from headgraft.service.web.key_limits import KeyLimits
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.process.janitor import Janitor
+from headgraft.workers.store import Store
 
-from service.web.key_limits import KeyLimits
 from tests import keyspace
 from tests.processes import Processes, eventually
 from tests.service.files import checkpoint, class_names, injection, problem, stored, submit
 from tests.service.injections.test_routes import begin, succeed
 from tests.service.web.created_keys import client, key, key_id
-from workers.ledger.ledger import Ledger
-from workers.process.janitor import Janitor
-from workers.store import Store
 
 PATH = "/v1/injections"
 FULL = "https://iana.org/assignments/http-problem-types#quota-exceeded"

@@ -2,12 +2,12 @@
 
 import httpx
 import pytest
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.ledger.ledger import Ledger
 
 from tests.processes import Processes, free_port
 from tests.service.conftest import KEYS
 from tests.service.injections.test_routes import created
-from workers.jobs.presence import Presence
-from workers.ledger.ledger import Ledger
 
 
 def test_metrics_should_count_by_route_template_on_their_own_port(

@@ -189,7 +189,7 @@ def test_each_request_should_leave_one_json_line(keyed_api: Processes, ada: http
     ada.get("/v1/methods", headers={"X-Request-Id": "the-line-to-find"})
 
     def told() -> list[str]:
-        lines = keyed_api.log("service.server").read_text().splitlines(keepends=True)
+        lines = keyed_api.log("headgraft.service.server").read_text().splitlines(keepends=True)
         return [line for line in lines if line.endswith("\n")]
 
     def lines_found() -> list[str]:

@@ -3,11 +3,10 @@
 from contextlib import suppress
 
 import pytest
+from headgraft.service.web.preconditions import Preconditions, Span
+from headgraft.service.web.problems import ProblemError
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.web.preconditions import Preconditions, Span
-from service.web.problems import ProblemError
 
 TAG = '"abc"'
 

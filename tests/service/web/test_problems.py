@@ -2,11 +2,11 @@
 
 import httpx
 import pytest
+from headgraft.service.local import redis_server
+from headgraft.workers.ledger.scripts import connect
 
-from service.local import redis_server
 from tests.processes import Processes, eventually
 from tests.service.files import class_names, problem, stored, submit
-from workers.ledger.scripts import connect
 
 
 def test_an_unknown_path_should_be_a_problem(api: httpx.Client) -> None:
@@ -51,7 +51,7 @@ def test_redis_away_should_be_a_503_that_says_when_to_come_back(
             assert client.get("/healthz").status_code == 200
             assert client.get("/v1/methods").status_code == 200
         assert not [path for path in processes.store_folder.rglob("*") if path.is_file()]
-        assert "Traceback" not in processes.log("service.server").read_text()
+        assert "Traceback" not in processes.log("headgraft.service.server").read_text()
     finally:
         processes.stop()
         redis.stop()
@@ -80,7 +80,7 @@ def test_a_full_redis_should_be_a_507_that_waiting_does_not_lift(
             assert stored(processes.store_folder) == before
             server.config_set("maxmemory", "0")
             assert submit(client).status_code == 202
-        assert "Traceback" not in processes.log("service.server").read_text()
+        assert "Traceback" not in processes.log("headgraft.service.server").read_text()
     finally:
         processes.stop()
         redis.stop()
@@ -99,7 +99,7 @@ def test_a_store_away_should_be_a_503(
     }
     processes = Processes(tmp_path_factory.mktemp("api"), redis_url, environment)
     try:
-        processes.start("service.server")
+        processes.start("headgraft.service.server")
         with httpx.Client(base_url=processes.url, timeout=60) as client:
             eventually(lambda: _answers(client), 30, "the server answers")
             response = client.get("/readyz")
@@ -119,7 +119,7 @@ def _answers(client: httpx.Client) -> bool:
 def test_an_unexpected_error_should_show_its_request_id_and_log_its_traceback(
     open_api: Processes, api: httpx.Client, redis_url: str
 ) -> None:
-    from workers.ledger.scripts import connect
+    from headgraft.workers.ledger.scripts import connect
 
     client = connect(redis_url)
     client.set("headgraft:job:inj_broken", "not a hash")
@@ -130,7 +130,7 @@ def test_an_unexpected_error_should_show_its_request_id_and_log_its_traceback(
     document = problem(response, 500, "internal_error")
     assert "broken-one" in document["detail"]
     assert "WRONGTYPE" not in response.text
-    log = open_api.log("service.server").read_text()
+    log = open_api.log("headgraft.service.server").read_text()
     assert [line for line in log.splitlines() if "broken-one" in line and "WRONGTYPE" in line]
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.service.web import trace
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.web import trace
 from tests.processes import Processes, eventually
 from tests.service.files import injection, submit
-from workers.ledger.ledger import Ledger
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -76,11 +76,13 @@ def test_a_trace_should_reach_the_log_lines_of_api_and_worker(worked: Processes)
         queued = submit(client, injection(class_embeddings={"encoder": "nobodys"})).json()
 
     def is_over() -> bool:
-        return "job_ended" in [line["event"] for line in lines(worked, "workers.process.parent")]
+        return "job_ended" in [
+            line["event"] for line in lines(worked, "headgraft.workers.process.parent")
+        ]
 
     eventually(is_over, 60, "the worker logs the job's end")
-    [asked] = lines(worked, "service.server")
-    for line in lines(worked, "workers.process.parent"):
+    [asked] = lines(worked, "headgraft.service.server")
+    for line in lines(worked, "headgraft.workers.process.parent"):
         assert line["job"] == queued["id"]
         assert line["request_id"] == asked["request_id"] == "the-traced-request"
         assert line["parent_id"] == asked["span_id"]

@@ -4,10 +4,14 @@ import ipaddress
 
 import httpx
 import pytest
+from headgraft.service.webhooks.addresses import (
+    AddressError,
+    find_target,
+    is_public,
+    parse_networks,
+)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-from service.webhooks.addresses import AddressError, find_target, is_public, parse_networks
 
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from headgraft.workers.ledger.ledger import Ledger
 
 from tests.deployment.programs import give_up
 from tests.processes import Processes, eventually
@@ -17,7 +18,6 @@ from tests.service.injections.test_routes import created
 from tests.service.own_redis import redis_url
 from tests.service.webhooks.hooks import Listener, listening
 from tests.service.webhooks.test_routes import hook
-from workers.ledger.ledger import Ledger
 
 __all__ = ["redis_url"]
 
@@ -132,7 +132,7 @@ def test_two_servers_should_tell_each_message_once(
     server: Processes, listener: Listener, free_port: int
 ) -> None:
     server.start_api()
-    other = server.start("service.server", HEADGRAFT_PORT=str(free_port))
+    other = server.start("headgraft.service.server", HEADGRAFT_PORT=str(free_port))
     eventually(lambda: _answers(free_port, other), 60, "the second server answers")
     with httpx.Client(base_url=server.url, timeout=30) as client:
         hook(client, listener.url)

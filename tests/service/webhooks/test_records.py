@@ -3,14 +3,14 @@
 import time
 
 import pytest
+from headgraft.service.webhooks import records
+from headgraft.service.webhooks.records import Claimed, EventType, Webhook
+from headgraft.workers.jobs.spec import JobError
+from headgraft.workers.ledger.ledger import Ledger
 
-from service.webhooks import records
-from service.webhooks.records import Claimed, EventType, Webhook
 from tests import keyspace
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create
-from workers.jobs.spec import JobError
-from workers.ledger.ledger import Ledger
 
 __all__ = ["redis_url"]
 

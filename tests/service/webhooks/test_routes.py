@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
+from headgraft.workers.jobs.spec import JobError
+from headgraft.workers.ledger.ledger import Ledger
 
 from tests import keyspace
 from tests.processes import Processes, eventually
@@ -13,8 +15,6 @@ from tests.service.files import pointers, problem, submit
 from tests.service.injections.test_routes import TOKEN, begin, created
 from tests.service.own_redis import redis_url
 from tests.service.webhooks.hooks import Listener, listening
-from workers.jobs.spec import JobError
-from workers.ledger.ledger import Ledger
 
 __all__ = ["redis_url"]
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.semantic import SemanticHead
+from headgraft.workers.evaluate import heads
+from headgraft.workers.evaluate.heads import AS_FOUND, How
+from headgraft.workers.formats.header import HeaderError
 from safetensors.torch import save_file
 
-from models.errors import InjectionError
-from models.heads.semantic import SemanticHead
 from tests import checkpoints
 from tests.models.builders import make_head
-from workers.evaluate import heads
-from workers.evaluate.heads import AS_FOUND, How
-from workers.formats.header import HeaderError
 
 NAMES = checkpoints.class_names(20)
 FEATURES_ND = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))

@@ -4,12 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from models.metrics import Gzsl
-from workers.evaluate.__main__ import as_document, as_text, parse
-from workers.evaluate.heads import How
-from workers.evaluate.score import Answer, Question, Side
-from workers.formats.find_head import HeadTensors
+from headgraft.models.metrics import Gzsl
+from headgraft.workers.evaluate.__main__ import as_document, as_text, parse
+from headgraft.workers.evaluate.heads import How
+from headgraft.workers.evaluate.score import Answer, Question, Side
+from headgraft.workers.formats.find_head import HeadTensors
 
 TENSORS = HeadTensors(weight="w", bias=None, class_count=14, feature_size=3, dtype="F32")
 SCORES = Gzsl(T1=0.5, u=0.25, s=0.75, H=0.375, base=1.0, new=0.5, base_to_new=2 / 3)

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.checkpoint import write_tensors
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.semantic import SemanticHead
+from headgraft.models.metrics import evaluate
+from headgraft.workers.evaluate.heads import How
+from headgraft.workers.evaluate.score import Question, answer
+from headgraft.workers.formats.header import HeaderError
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
-from models.errors import InjectionError
-from models.heads.checkpoint import write_tensors
-from models.heads.head import Head
-from models.heads.semantic import SemanticHead
-from models.metrics import evaluate
 from tests import xlsa17_files
 from tests.models.builders import make_attribute_head, some_regions
-from workers.evaluate.heads import How
-from workers.evaluate.score import Question, answer
-from workers.formats.header import HeaderError
 
 NAMES = ["a", "b", "x", "y"]
 PICTURES = np.array(

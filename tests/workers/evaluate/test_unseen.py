@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-
-from models.errors import InjectionError
-from workers.evaluate import unseen
+from headgraft.models.errors import InjectionError
+from headgraft.workers.evaluate import unseen
 
 NAMES = ("a", "b", "c", "d")
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import Labelled
+from headgraft.workers.evaluate import xlsa17
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-from models.errors import InjectionError
-from models.features.labelled import Labelled
 from tests import xlsa17_files
-from workers.evaluate import xlsa17
 
 MADE = xlsa17_files.make()
 

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-
-from workers.formats.find_head import find_head
-from workers.formats.header import Header, HeaderError
-from workers.formats.safetensors import HEADER_BYTES_MAX, header_length, parse_header
+from headgraft.workers.formats.find_head import find_head
+from headgraft.workers.formats.header import Header, HeaderError
+from headgraft.workers.formats.safetensors import HEADER_BYTES_MAX, header_length, parse_header
 
 
 def tensor(dtype: str, shape: list[int], start: int, end: int) -> dict[str, object]:

@@ -5,13 +5,13 @@ import time
 from typing import Any
 
 import pytest
+from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.spec import JobError, Record
+from headgraft.workers.ledger.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger
+from headgraft.workers.ledger.scripts import LedgerError, connect
 
 from tests import keyspace
 from tests.processes import eventually
-from workers.jobs.presence import Presence
-from workers.jobs.spec import JobError, Record
-from workers.ledger.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger
-from workers.ledger.scripts import LedgerError, connect
 
 ERROR = JobError(code="internal_error", message="internal error in job inj_1")
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.workers.pictures.backbone import Backbone
 from torch import nn
 
-from models.errors import InjectionError
 from tests.service.client.networks import hugging_face_network, timm_network, torchvision_network
-from workers.pictures.backbone import Backbone
 
 
 def some_pictures(side: int = 64) -> torch.Tensor:

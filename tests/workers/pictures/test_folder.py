@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from headgraft.models.errors import InjectionError
+from headgraft.workers.pictures.folder import find_pictures, open_picture
 
-from models.errors import InjectionError
 from tests import pictures
-from workers.pictures.folder import find_pictures, open_picture
 
 
 def test_each_folder_should_be_a_class_in_the_order_of_names(tmp_path: Path) -> None:

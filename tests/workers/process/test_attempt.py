@@ -4,10 +4,9 @@ import errno
 
 import pytest
 import torch
-
-from models.errors import InjectionError
-from workers.process.attempt import _job_error
-from workers.store import StoreError
+from headgraft.models.errors import InjectionError
+from headgraft.workers.process.attempt import _job_error
+from headgraft.workers.store import StoreError
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 
 import pytest
+from headgraft.service.uploads import repository
+from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
+from headgraft.workers.ledger.ledger import GROUP, Ledger
+from headgraft.workers.process.janitor import Janitor
+from headgraft.workers.store import Store
 
-from service.uploads import repository
 from tests.workers.ledger.test_ledger import begin, create
-from workers.jobs.spec import FeaturesRecord, HeadRecord
-from workers.ledger.ledger import GROUP, Ledger
-from workers.process.janitor import Janitor
-from workers.store import Store
 
 DAY_SECONDS = 86_400
 

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from workers.process.parent import SCRATCH, devices, sweep_scratch
+from headgraft.workers.process.parent import SCRATCH, devices, sweep_scratch
 
 
 def test_named_devices_should_be_served_as_named() -> None:

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.regions import HeldRegions
+from headgraft.workers.report.attention import cells, look, spread
 
-from models.errors import InjectionError
-from models.features.regions import HeldRegions
 from tests.models.builders import make_attribute_head, some_regions
-from workers.report.attention import cells, look, spread
 
 REGIONS = HeldRegions(some_regions(12), torch.arange(12) % 6)
 

@@ -1,7 +1,8 @@
 """The lines of the table of new classes."""
 
+from headgraft.workers.report.wording import RELATIVES, class_rows
+
 from tests.workers.report import reports
-from workers.report.wording import RELATIVES, class_rows
 
 
 def test_the_least_certain_should_come_first() -> None:

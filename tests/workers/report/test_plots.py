@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from headgraft.workers.report import plots
+from headgraft.workers.report.svg import ACCENT
 from matplotlib.lines import Line2D
 
 from tests.workers.report import reports
-from workers.report import plots
-from workers.report.svg import ACCENT
 
 
 def points(line: Line2D) -> list[list[float]]:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from headgraft.workers.report import wording
 
 from tests.workers.report import reports
-from workers.report import wording
 
 NOTHING = {"value": 0.5, "low": 0.0, "high": 1.0}
 UNKNOWN = {**dict.fromkeys(("T1", "u", "s", "H"), NOTHING), "reasons": ["too few classes"]}

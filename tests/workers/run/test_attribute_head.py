@@ -9,19 +9,19 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.attribute import AttributeHead, from_state_dict
+from headgraft.models.progress import Progress
+from headgraft.workers.report import page
+from headgraft.workers.run.attribute_head import EXPORTED_FILE, write_files
+from headgraft.workers.run.job import HEAD_FILE, Shelf, run_job
+from headgraft.workers.run.linear_head import LABELS_FILE, ONNX_FILE
+from headgraft.workers.run.semantic_head import NATIVE_FILE
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from models.errors import InjectionError
-from models.heads.attribute import AttributeHead, from_state_dict
-from models.progress import Progress
 from tests import checkpoints, region_features
 from tests.workers.run.test_job import LIMITS, spec
-from workers.report import page
-from workers.run.attribute_head import EXPORTED_FILE, write_files
-from workers.run.job import HEAD_FILE, Shelf, run_job
-from workers.run.linear_head import LABELS_FILE, ONNX_FILE
-from workers.run.semantic_head import NATIVE_FILE
 
 
 def run(folder: Path, file: Path | None = None, **fields: Any) -> dict[str, Any]:

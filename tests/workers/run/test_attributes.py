@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
+from headgraft.models.embeddings import encoders
+from headgraft.workers.jobs.spec import VectorEmbeddings
+from headgraft.workers.run.attributes import attributes_of
 
-from models.embeddings import encoders
 from tests import region_features
-from workers.jobs.spec import VectorEmbeddings
-from workers.run.attributes import attributes_of
 
 
 def nobody(_name: str) -> encoders.TextEncoder:

@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
+from headgraft.models.progress import Progress
+from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.run import features
+from headgraft.workers.run.features import choose, read
+from headgraft.workers.run.job import Shelf, run_job
 from safetensors.torch import save_file
 
-from models.errors import InjectionError
-from models.heads.head import Head
-from models.progress import Progress
 from tests import checkpoints
 from tests import features as pictures
 from tests.models.builders import make_head
 from tests.workers.run.test_job import LIMITS, spec, torch_spec
 from tests.workers.torch_files import files
-from workers.jobs import spec as jobs
-from workers.run import features
-from workers.run.features import choose, read
-from workers.run.job import Shelf, run_job
 
 
 def write(folder: Path, head: Head, each: int = 3, dtype: torch.dtype = torch.float32) -> Path:

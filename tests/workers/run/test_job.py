@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from headgraft.models import catalogue
+from headgraft.models.errors import InjectionError
+from headgraft.models.progress import Progress, Stopped
+from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.run.job import HEAD_FILE, REPORT_FILE, Shelf, run_job
+from headgraft.workers.torch_files.convert import Limits
 from safetensors.torch import load_file, save_file
 
-from models import catalogue
-from models.errors import InjectionError
-from models.progress import Progress, Stopped
 from tests import checkpoints
 from tests.models.conftest import save_local_dir
 from tests.workers.torch_files import files
-from workers.formats.find_head import HeadTensors
-from workers.jobs import spec as jobs
-from workers.run.job import HEAD_FILE, REPORT_FILE, Shelf, run_job
-from workers.torch_files.convert import Limits
 
 LIMITS = Limits(memory_bytes=1 << 30, seconds=60)
 TENSORS = HeadTensors(

@@ -5,12 +5,12 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.workers.run import regions
+from headgraft.workers.run.regions import RegionFile
 from safetensors.torch import save_file
 
-from models.errors import InjectionError
 from tests import region_features
-from workers.run import regions
-from workers.run.regions import RegionFile
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])

@@ -71,6 +71,6 @@ def readers(ancestor: psutil.Process) -> list[psutil.Process]:
 def reads(process: psutil.Process) -> bool:
     """Tell whether a process lives and reads a torch file."""
     try:
-        return "workers.torch_files.confined" in process.cmdline()
+        return "headgraft.workers.torch_files.confined" in process.cmdline()
     except psutil.Error:  # gone, or only waited for
         return False

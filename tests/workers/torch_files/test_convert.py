@@ -9,15 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from headgraft.models.errors import InjectionError
+from headgraft.models.progress import Progress, Stopped
+from headgraft.workers.torch_files.convert import Conversion, Limits, convert
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.errors import InjectionError
-from models.progress import Progress, Stopped
 from tests import checkpoints
 from tests.processes import eventually
 from tests.workers.torch_files import files
-from workers.torch_files.convert import Conversion, Limits, convert
 
 MIB = 1 << 20
 LIMITS = Limits(memory_bytes=1 << 30, seconds=60)

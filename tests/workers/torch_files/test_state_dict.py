@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-
-from models.errors import InjectionError
-from workers.torch_files.state_dict import CUSTOMARY, pick
+from headgraft.models.errors import InjectionError
+from headgraft.workers.torch_files.state_dict import CUSTOMARY, pick
 
 FC = {"fc.weight": torch.ones(3, 4), "fc.bias": torch.ones(3)}
 

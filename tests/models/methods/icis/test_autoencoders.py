@@ -2,10 +2,9 @@
 
 import pytest
 import torch
+from headgraft.models.methods.icis.autoencoders import Autoencoders, Distance, Terms
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
-
-from models.methods.icis.autoencoders import Autoencoders, Distance, Terms
 
 
 def make() -> Autoencoders:

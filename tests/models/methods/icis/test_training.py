@@ -3,16 +3,15 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
-
-from models.methods.icis.training import (
+from headgraft.models.methods.icis.training import (
     Recipe,
     computes_bfloat16,
     confusion,
     train_as_authors,
     train_watching,
 )
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
 
 RECIPE = Recipe(
     hidden_size=64,

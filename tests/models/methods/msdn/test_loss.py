@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-
-from models.methods.msdn.loss import distillation_loss, own_loss
+from headgraft.models.methods.msdn.loss import distillation_loss, own_loss
 
 LABELS = torch.tensor([0, 1])
 UNSEEN = torch.tensor([False, False, True])

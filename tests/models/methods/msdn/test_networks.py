@@ -2,9 +2,8 @@
 
 import pytest
 import torch
+from headgraft.models.methods.msdn.networks import AttentionNets, attribute_scores, region_attention
 from torch.nn.functional import normalize
-
-from models.methods.msdn.networks import AttentionNets, attribute_scores, region_attention
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """The presets of msdn are the authors' constants."""
 
 import pytest
-
-from models.methods.msdn.settings import PAPERS, Settings
+from headgraft.models.methods.msdn.settings import PAPERS, Settings
 
 
 @pytest.mark.parametrize(

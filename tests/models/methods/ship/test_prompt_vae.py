@@ -4,13 +4,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from headgraft.models.embeddings.text_tower import TextTower
+from headgraft.models.errors import InjectionError
+from headgraft.models.methods.ship.prompt_vae import (
+    PromptVae,
+    Recipe,
+    authors,
+    synthesize_features,
+    train,
+)
+from headgraft.models.progress import ignore
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.embeddings.text_tower import TextTower
-from models.errors import InjectionError
-from models.methods.ship.prompt_vae import PromptVae, Recipe, authors, synthesize_features, train
-from models.progress import ignore
 from tests.models.towers import make_network, make_tower
 
 NAMES = ["cat", "dog", "owl", "bear", "lolly", "bridge", "violin", "teapot", "castle", "tractor"]
