@@ -10,14 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
-import headgraft.models.methods
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import headgraft.models.methods
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 Kind = Literal["rows", "semantic", "attribute"]
 

@@ -4,12 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.pictures import Pictures
 from headgraft.models.features.regions import Regions, regions_error
 from headgraft.models.heads.head import Head
-from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from anyio import to_thread
 from fastapi import FastAPI
+
 from headgraft.service import openapi_document
 from headgraft.service.config import ServiceSettings
 from headgraft.service.injections import catalogue, downloads, event_routes, routes

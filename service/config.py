@@ -4,9 +4,10 @@ import re
 from functools import cached_property
 from typing import Self
 
-from headgraft.workers.environment import SETTINGS, LogLevel, RedisUrl, StoreUrl
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
+
+from headgraft.workers.environment import SETTINGS, LogLevel, RedisUrl, StoreUrl
 
 GIB = 1024**3
 MIB = 1024**2

@@ -10,11 +10,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
 from headgraft.service.schemas.requests import HeadRequest, InjectionRequest
 from headgraft.service.web.context import Context
 from headgraft.service.web.openapi import SCHEMAS
 from headgraft.service.web.problems import ProblemDocument
-from pydantic.json_schema import models_json_schema
 
 OPEN_TAG = "health"
 # What a head that was uploaded before has said already.

@@ -4,6 +4,7 @@ import socket
 import sys
 
 import uvicorn
+
 from headgraft.service.app import create_app
 from headgraft.service.config import ServiceSettings
 from headgraft.service.injections.context import InjectionContext

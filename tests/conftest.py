@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from headgraft.service.local import redis_server
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
-
 from tests import processes
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import json
 import re
 from pathlib import Path
 
+from pydantic_settings import BaseSettings
+
 from headgraft.service.config import ServiceSettings
 from headgraft.workers.config import WorkerSettings
-from pydantic_settings import BaseSettings
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("service", "workers", "models")

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from headgraft.workers.environment import SETTINGS, LogLevel, RedisUrl, StoreUrl
 from pydantic import Field
 from pydantic_settings import BaseSettings
+
+from headgraft.workers.environment import SETTINGS, LogLevel, RedisUrl, StoreUrl
 
 
 class WorkerSettings(BaseSettings):

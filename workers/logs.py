@@ -7,6 +7,7 @@ import logging
 import sys
 
 import structlog
+
 from headgraft.workers.urls import hide_passwords
 
 _SHARED: list[structlog.typing.Processor] = [

@@ -11,9 +11,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from headgraft.workers.urls import hide_passwords, without_password
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
+
+from headgraft.workers.urls import hide_passwords, without_password
 
 CHUNK_BYTES = 5 * 1024 * 1024
 UPLOADS_AT_ONCE = 3

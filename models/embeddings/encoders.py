@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.embeddings.cache import cached
 from headgraft.models.embeddings.templates import DEFAULT_TEMPLATES, class_texts, fill
 from headgraft.models.embeddings.text_tower import TextTower, reads_prompts
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.models.errors import InjectionError
-from torch import Tensor
-from torch.nn.functional import normalize
 
 Kind = Literal["sentence-transformers", "open_clip"]
 PACKAGED = "minilm"

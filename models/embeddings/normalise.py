@@ -1,9 +1,10 @@
 """Class embeddings made comparable; it does not know what the vectors stand for."""
 
 import torch
-from headgraft.models.task import Task
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.task import Task
 
 
 def prepare(

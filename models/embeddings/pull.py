@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headgraft.models.errors import InjectionError
 from safetensors.torch import save_file
+
+from headgraft.models.errors import InjectionError
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from headgraft.models.errors import InjectionError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
+
+from headgraft.models.errors import InjectionError
 
 CONTEXT, CONTEXT_SIZE = "a photo of a", 4
 POOLED_AT_END = ("argmax", "eos")

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from headgraft.models.errors import InjectionError
 from torch import Tensor
+
+from headgraft.models.errors import InjectionError
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 

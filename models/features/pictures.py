@@ -6,10 +6,11 @@ They take the place of virtual features; this file does not know where they came
 from dataclasses import dataclass
 
 import torch
-from headgraft.models.errors import InjectionError
-from headgraft.models.heads.head import Head
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
 
 # Fewer tell less than virtual features do (tests/benchmarks/LOG.md).
 CLASSES_MIN, PICTURES_MIN = 20, 60

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from headgraft.models.errors import InjectionError
 from torch import Tensor
+
+from headgraft.models.errors import InjectionError
 
 POINTER = "/features_id"
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize, pad
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import labels
 from headgraft.models.methods.msdn.networks import Maps, attribute_scores, region_attention
-from torch import Tensor
-from torch.nn.functional import normalize, pad
 
 KIND = "attribute"
 # Class scores are products of this many classes at once, the last ones filled up with zeros: a

@@ -4,10 +4,11 @@ import io
 
 import onnx
 import torch
-from headgraft.models.heads.attribute import AttributeHead, class_blocks, class_scores
-from headgraft.models.heads.onnx import TENSOR_BYTES_MAX, TINY, program, unit
 from onnx import helper
 from torch import Tensor, nn
+
+from headgraft.models.heads.attribute import AttributeHead, class_blocks, class_scores
+from headgraft.models.heads.onnx import TENSOR_BYTES_MAX, TINY, program, unit
 
 
 class Program(nn.Module):

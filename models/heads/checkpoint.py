@@ -12,12 +12,13 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import labels
 from headgraft.models.heads.extend import cast_rows
 from headgraft.models.heads.head import Head, Metric
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 DTYPES = {
     "F16": torch.float16,

@@ -4,9 +4,10 @@ A method that was asked to replace seen rows makes one row per class, seen first
 """
 
 import torch
+from torch import Tensor
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
-from torch import Tensor
 
 
 def inject(seen: Head, unseen: Head) -> Head:

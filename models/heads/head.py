@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from headgraft.models.errors import InjectionError
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.errors import InjectionError
 
 Metric = Literal["linear", "cosine"]
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import onnx
 import torch
-from headgraft.models.heads.head import Head
-from headgraft.models.heads.onnx import TENSOR_BYTES_MAX, TINY, program, unit
 from onnx import TensorProto, helper
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.onnx import TENSOR_BYTES_MAX, TINY, program, unit
 
 
 def fits(head: Head) -> bool:

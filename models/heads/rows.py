@@ -1,9 +1,10 @@
 """Sets the length of synthesized rows against the seen ones; it does not know who made them."""
 
 import torch
-from headgraft.models.heads.head import Head
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.heads.head import Head
 
 
 def equal_distance(rows_UK: Tensor, seen_rows_SK: Tensor, scale: float) -> Tensor:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import labels
 from headgraft.models.heads.head import Head, Metric
-from torch import Tensor
-from torch.nn.functional import normalize
 
 KIND = "semantic"
 

@@ -2,11 +2,12 @@
 
 import onnx
 import torch
-from headgraft.models.heads.onnx import TINY, program, unit
-from headgraft.models.heads.semantic import SemanticHead
 from onnx import helper
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.heads.onnx import TINY, program, unit
+from headgraft.models.heads.semantic import SemanticHead
 
 
 def to_onnx(head: SemanticHead) -> bytes:

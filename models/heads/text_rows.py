@@ -1,9 +1,10 @@
 """Text features as rows of a head on features of one model; how they arose it does not know."""
 
 import torch
-from headgraft.models.heads.head import Head
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.heads.head import Head
 
 
 def text_rows(text_UD: Tensor, head: Head) -> Tensor:

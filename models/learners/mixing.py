@@ -3,12 +3,13 @@
 from typing import Literal
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.task import Task
-from torch import Tensor
-from torch.nn.functional import normalize
 
 Rescale = Literal["none", "seen", "release"]
 

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.batches import Batch, class_batches
 from headgraft.models.learners.layers import linear
 from headgraft.models.progress import Report, within
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
 
 RESIDUAL_WEIGHT = 0.005
 STAGE = "tuning text"

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from headgraft.models.learners.early_stop import FlatLoss
-from headgraft.models.learners.layers import linear
-from headgraft.models.settings import filled
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
+
+from headgraft.models.learners.early_stop import FlatLoss
+from headgraft.models.learners.layers import linear
+from headgraft.models.settings import filled
 
 Extra = Callable[["RowMlp", Tensor], Tensor]
 Report = Callable[[float, float], None]

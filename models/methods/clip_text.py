@@ -5,12 +5,13 @@ It is scaled to the seen rows' mean norm; every injected class gets the seen mea
 """
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch.nn.functional import normalize
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
-from torch.nn.functional import normalize
 
 NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
 

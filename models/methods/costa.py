@@ -9,11 +9,12 @@ The average of many rows is near their mean: uncalibrated, new classes hardly ev
 """
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
+
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
 
 NEEDS: frozenset[str] = frozenset()
 # A smoother with one bandwidth at most: what hides seen classes never preferred it to ridge.

@@ -10,14 +10,15 @@ For a cosine head the regression sees unit weights; injected ones get the seen m
 """
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms
 from headgraft.models.learners.kernel_ridge import KernelRidge
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
 NEEDS: frozenset[str] = frozenset()
 # What a search tries, the most trusted first: features drawn from rows flatter sharp kernels.

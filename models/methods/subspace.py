@@ -12,14 +12,15 @@ are ours, for speed (chosen on hidden seen classes' rows alone); `faithful` sets
 from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
+from torch import Tensor
+
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.row_mlp import MlpSettings, RowMlp, train
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import Field
-from torch import Tensor
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False

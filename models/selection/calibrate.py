@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.features.pictures import Pictures
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
@@ -14,8 +17,6 @@ from headgraft.models.selection.estimate import Simulated
 from headgraft.models.selection.leave_out import LeftOut
 from headgraft.models.selection.trade_off import Rays, make_groups, play
 from headgraft.models.synthesis.simulated_features import VirtualFeatures, draw
-from torch import Tensor
-from torch.nn.functional import normalize
 
 # Rows of another origin (text vectors, say) have a mean of their own; it is theirs that counts.
 FOREIGN_MEAN = 0.5

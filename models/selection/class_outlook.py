@@ -7,6 +7,9 @@ method made the rows.
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows
@@ -14,8 +17,6 @@ from headgraft.models.learners.kernel_ridge import KernelRidge
 from headgraft.models.selection.calibrate import Ground
 from headgraft.models.selection.leave_out import LeftOut
 from headgraft.models.task import Task
-from torch import Tensor
-from torch.nn.functional import normalize
 
 NEAREST = 5
 # The kernel by which doubt is measured, whatever the method.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from headgraft.models import catalogue
 from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.features.folds import deal_folds
@@ -12,7 +14,6 @@ from headgraft.models.heads.extend import split
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from torch import Tensor
 
 FOLDS = 10
 FOLDS_MIN = 3

@@ -6,9 +6,10 @@ It knows nothing of how the features were scored: shares of recognised pictures 
 from typing import Literal
 
 import torch
+from torch import Tensor
+
 from headgraft.models.metrics import harmonic_mean
 from headgraft.models.selection.trade_off import TradeOff, weighted_mean
-from torch import Tensor
 
 DRAWS = 2000
 OUTSIDE = 0.05  # on each side of the interval

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
 from headgraft.models import catalogue
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import Ground, simulate

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.pictures import Pictures

@@ -8,9 +8,10 @@ be taken for other classes.
 from math import pi
 
 import torch
-from headgraft.models.synthesis.vmf import sample
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.synthesis.vmf import sample
 
 LEAST, MOST = 10.0, 1e5
 TWINS = 0.02  # radians: nearer texts are one text, and say nothing of how far classes spread

@@ -8,9 +8,10 @@ it makes of them, and the gradient is the second layer's weights, sloped, times 
 from typing import NamedTuple
 
 import torch
-from headgraft.models.learners.layers import linear
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
+
+from headgraft.models.learners.layers import linear
 
 SLOPE = 0.2  # of every LeakyReLU
 

@@ -3,11 +3,12 @@
 from typing import Protocol
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.progress import Report
 from headgraft.models.synthesis.virtual_features import Recipe, Virtual, virtual_features
 from headgraft.models.task import Task
-from torch import Tensor
-from torch.nn.functional import normalize
 
 
 class SeenFeatures(Protocol):

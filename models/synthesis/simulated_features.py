@@ -18,9 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from headgraft.models.synthesis.row_errors import RowErrors
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.synthesis.row_errors import RowErrors
 
 IMAGES = 2000
 PROBES = 500

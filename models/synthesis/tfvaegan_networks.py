@@ -5,10 +5,11 @@ a feature back into a class embedding, and what that takes is fed back for a sec
 """
 
 import torch
-from headgraft.models.learners.layers import linear
-from headgraft.models.synthesis.critic import SLOPE
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize
+
+from headgraft.models.learners.layers import linear
+from headgraft.models.synthesis.critic import SLOPE
 
 FEEDBACK_SHARE = 0.01
 

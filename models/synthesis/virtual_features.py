@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, mse_loss, normalize
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Report
 from headgraft.models.synthesis.concentration import choose_kappa
 from headgraft.models.synthesis.vmf import sample
-from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss, normalize
 
 LEARNING = 0.8  # of the time
 AT_ONCE = 20_000  # draws in memory

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, normalize
+
 from headgraft.models.learners.layers import linear
 from headgraft.models.learners.random_blocks import Draws
 from headgraft.models.synthesis.critic import SLOPE, Critic
 from headgraft.models.synthesis.seen_features import SeenFeatures
-from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, normalize
 
 LOOK_EVERY = 16  # steps: reading a loss makes the device wait
 Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+
 from headgraft.service.local import redis_server
 from headgraft.service.local.state import StateFolder
 from headgraft.workers.ledger.ledger import Ledger

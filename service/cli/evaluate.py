@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
 from headgraft.service.cli.become import become, command_line
 from headgraft.service.local import up
 

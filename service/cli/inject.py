@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
 from headgraft import Headgraft
 from headgraft.service.cli.parsing import Entry, TypedError
 from headgraft.service.local.state import locate
@@ -17,8 +20,6 @@ from headgraft.service.local.temporary import temporary_service
 from headgraft.service.schemas.formats import FILES, Format
 from headgraft.service.schemas.injections import Estimate
 from headgraft.service.schemas.injections import InjectionResource as Injection
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 # The service gives back safetensors, whatever it was sent.
 TORCH_SUFFIXES = (".pt", ".pth")

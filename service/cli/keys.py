@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+
 from headgraft.service.local import state
 from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
-from rich.console import Console
-from rich.table import Table
 
 app = typer.Typer(help="Keys of the API: create, list, revoke.", no_args_is_help=True)
 Count = Annotated[int | None, typer.Option(min=1)]

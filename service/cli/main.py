@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.console import Console
+from rich.table import Table
+
 from headgraft import HeadgraftError, client
 from headgraft.service.cli import doctor, keys, parsing
 from headgraft.service.cli import evaluate as cli_evaluate
@@ -19,8 +22,6 @@ from headgraft.service.local.redis_server import ServerError
 from headgraft.service.web.created_keys import KeyringError
 from headgraft.workers.environment import ConfigError
 from headgraft.workers.ledger.scripts import LedgerError
-from rich.console import Console
-from rich.table import Table
 
 USER_ERRORS = (
     ConfigError,

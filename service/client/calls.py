@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
 import httpx
+from pydantic import BaseModel, ValidationError
+
 from headgraft.arguments import Entry, Wishes
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
@@ -28,7 +30,6 @@ from headgraft.service.schemas.injections import (
 )
 from headgraft.service.schemas.uploads import FeaturesList, FeaturesResource, HeadList, HeadResource
 from headgraft.transport import Transport
-from pydantic import BaseModel, ValidationError
 
 OnUpload = Callable[[int, int], None]
 OnProgress = Callable[[InjectionResource], None]

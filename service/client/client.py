@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 import httpx
+
 from headgraft.arguments import Entry, Wishes
 from headgraft.calls import Calls, OnProgress
 from headgraft.errors import HeadgraftError

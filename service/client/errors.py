@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+
 from headgraft.workers.urls import without_password
 
 TEXT_SHOWN = 300

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+
 from headgraft.errors import HeadgraftError
 from headgraft.retries import log
 from headgraft.service.schemas.injections import InjectionResource

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import httpx
+
 from headgraft.retries import Retries
 from headgraft.transport import Answer, Transport
 

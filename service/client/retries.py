@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
+
 from headgraft.errors import failure
 from headgraft.transport import Transport
 

@@ -14,6 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rich.console import Console
+
 from headgraft import Headgraft, HeadgraftError
 from headgraft.service.demo import screen
 from headgraft.service.demo.figures import Outcome, read_head, read_pictures
@@ -21,7 +23,6 @@ from headgraft.service.demo.injection import DemoError, Entry, Injected, Texts, 
 from headgraft.service.local.state import StateFolder
 from headgraft.service.local.temporary import temporary_service
 from headgraft.service.local.up import UpError
-from rich.console import Console
 
 FOLDER = Path("demo-out")
 WIDTH = 100

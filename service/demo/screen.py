@@ -1,5 +1,9 @@
 """What the demo prints, made for 100 columns; it computes no figure itself."""
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from headgraft.service.demo.figures import (
     TOP,
     Guess,
@@ -10,9 +14,6 @@ from headgraft.service.demo.figures import (
     sights,
 )
 from headgraft.service.demo.injection import ENCODER, METHOD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 NEW = "bold green"
 

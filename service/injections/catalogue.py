@@ -3,6 +3,7 @@
 from collections import Counter
 
 from fastapi import APIRouter
+
 from headgraft.service.schemas.injections import (
     EncoderList,
     EncoderResource,

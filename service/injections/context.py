@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+
 from headgraft.service.injections.deadlines import Deadlines
 from headgraft.service.injections.events import EventHub
 from headgraft.service.injections.queue_view import QueueView

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from anyio import to_thread
 from fastapi import Request
+
 from headgraft.service.injections import reuse
 from headgraft.service.injections.rules import Rules, summarize
 from headgraft.service.schemas.requests import InjectionRequest
@@ -20,10 +21,10 @@ from headgraft.service.uploads.intake import (
     limits_of,
     nothing_left,
     received_head,
+    require_room,
 )
 from headgraft.service.uploads.locate_head import LocatedHead, locate_head
 from headgraft.service.uploads.receiver import Receiver, Submission
-from headgraft.service.uploads.room import require_room
 from headgraft.service.web.auth import Identity
 from headgraft.service.web.context import Context, identity_of
 from headgraft.service.web.idempotency import Claim, in_flight

@@ -7,6 +7,7 @@ know of jobs without a deadline.
 import threading
 
 import structlog
+
 from headgraft.workers.ledger.ledger import GROUP, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
+
 from headgraft.service.injections import download_formats
 from headgraft.service.injections.routes import Own
 from headgraft.service.schemas.formats import Format
@@ -17,7 +19,6 @@ from headgraft.service.web.openapi import HEAD_FILE, REPORT, errors, headers_alo
 from headgraft.service.web.preconditions import Conditions, Preconditions, Span
 from headgraft.service.web.problems import ProblemError
 from headgraft.workers.jobs.spec import Record
-from starlette.responses import StreamingResponse
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 REPORT_FILE = "report.json"

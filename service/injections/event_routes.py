@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+
 from headgraft.service.injections.context import InInjectionContext
 from headgraft.service.injections.routes import Own
 from headgraft.service.schemas.injections import EventList, event_resource

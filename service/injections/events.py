@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 from anyio import to_thread
+
 from headgraft.workers.jobs.events import Event
 from headgraft.workers.jobs.spec import TERMINAL
 from headgraft.workers.ledger.ledger import Ledger

@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 import structlog
+
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.ledger import PRESENCE_SECONDS, Ledger
 from headgraft.workers.ledger.scripts import LedgerError

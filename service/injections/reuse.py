@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+
 from headgraft.service.web.idempotency import canonical, digest
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobSpec, Record

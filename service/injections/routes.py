@@ -7,6 +7,8 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
+
 from headgraft.service.injections.context import InInjectionContext, InjectionContext
 from headgraft.service.injections.create import take_injection
 from headgraft.service.injections.queue_view import Look
@@ -25,7 +27,6 @@ from headgraft.service.web.problems import ProblemError, not_found
 from headgraft.workers.jobs.quota import Reservation
 from headgraft.workers.jobs.spec import Record, Status, folders
 from headgraft.workers.ledger.scripts import LedgerError
-from pydantic import Field
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 ENDED = "It has ended within the time that `Prefer: wait=N` gave it."

@@ -11,9 +11,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
-from headgraft.workers.processes import end_with_parent
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from headgraft.workers.processes import end_with_parent
 
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing zero
 READY_SECONDS = 60.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 import httpx
+
 from headgraft.service.local import redis_server
 from headgraft.service.local.children import Child, Kept, last_lines
 from headgraft.service.local.state import StateFolder, StateLock

@@ -6,9 +6,10 @@ It asks nobody: everything an object says is an argument here.
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from headgraft.workers.jobs.events import Event
 from headgraft.workers.jobs.spec import FileFormat, JobError, Record, Status
-from pydantic import BaseModel
 
 
 class HeadSummary(BaseModel):

@@ -2,6 +2,8 @@
 
 from typing import Annotated, Any
 
+from pydantic import Field, JsonValue, NonNegativeInt, model_validator
+
 from headgraft.workers.jobs.spec import (
     CalibrationWish,
     ClassEntry,
@@ -11,7 +13,6 @@ from headgraft.workers.jobs.spec import (
     VectorEmbeddings,
     Whole,
 )
-from pydantic import Field, JsonValue, NonNegativeInt, model_validator
 
 # A filter is written key=value.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]

@@ -5,6 +5,8 @@ It asks nobody: everything an object says is an argument here.
 
 from typing import Literal
 
+from pydantic import BaseModel
+
 from headgraft.service.schemas.injections import timestamp
 from headgraft.workers.jobs.spec import (
     FeaturesRecord,
@@ -13,7 +15,6 @@ from headgraft.workers.jobs.spec import (
     StoredFeatures,
     StoredHead,
 )
-from pydantic import BaseModel
 
 
 class HeadResource(BaseModel):

@@ -7,6 +7,7 @@ It does not know where the bytes come from or go to, nor which head the features
 """
 
 import numpy as np
+
 from headgraft.service.uploads.checkpoints import CheckpointReader
 from headgraft.workers.formats.find_head import HEAD_DTYPES
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
+
 from headgraft.service.schemas.uploads import FeaturesList, FeaturesResource, features_resource
 from headgraft.service.uploads import repository
 from headgraft.service.uploads.feature_files import FEATURES, FeaturesReader
-from headgraft.service.uploads.intake import fresh_id, limits_of, nothing_left
+from headgraft.service.uploads.intake import fresh_id, limits_of, nothing_left, require_room
 from headgraft.service.uploads.receiver import Nowhere, Sink, in_blocks
-from headgraft.service.uploads.room import require_room
 from headgraft.service.web.context import After, Context, Id, InContext, Limit, Owner, identity_of
 from headgraft.service.web.idempotency import REPLAYED, Claim, InClaim, fingerprint
 from headgraft.service.web.multipart import MultipartBody, boundary_of

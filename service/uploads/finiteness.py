@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+
 from headgraft.workers.formats.find_head import HEAD_DTYPES
 from headgraft.workers.formats.header import Header, TensorEntry
 

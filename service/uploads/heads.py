@@ -2,6 +2,7 @@
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
+
 from headgraft.service.schemas.requests import HeadRequest
 from headgraft.service.schemas.uploads import HeadList, HeadResource, head_resource
 from headgraft.service.uploads import repository

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 import structlog
 from anyio import CancelScope, to_thread
 from fastapi import Request
+from pydantic import BaseModel
+
 from headgraft.service.schemas.requests import HeadRequest, InjectionRequest
 from headgraft.service.uploads import repository
 from headgraft.service.uploads.locate_head import LocatedHead, locate_head, stored_head
 from headgraft.service.uploads.receiver import Limits, Nowhere, Receiver, Submission
-from headgraft.service.uploads.room import require_room
 from headgraft.service.web.context import Context, identity_of
 from headgraft.service.web.idempotency import Claim
 from headgraft.service.web.problems import invalid_at
+from headgraft.workers.jobs.quota import Quota
 from headgraft.workers.jobs.spec import HeadRecord, StoredHead
+from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store, StoreError
-from pydantic import BaseModel
 
 log = structlog.get_logger("headgraft.intake")
 
@@ -129,3 +131,23 @@ async def _clean(store: Store, prefix: str) -> None:
         await to_thread.run_sync(store.delete, prefix)
     except StoreError as error:
         log.warning("refused_upload_not_deleted", prefix=prefix, error=str(error))
+
+
+async def require_room(context: Context, request: Request, *, for_job: bool) -> None:
+    """Return where there is room; QuotaError where not, LedgerError when Redis is away."""
+    identity = identity_of(request)
+    length = request.headers.get("content-length", "0")
+    coming = int(length) if length.isdecimal() else 0
+    quota = identity.limits.quota
+    await to_thread.run_sync(_look, context.ledger, identity.owner, quota, coming, for_job)
+
+
+def _look(ledger: Ledger, owner: str, quota: Quota, coming: int, for_job: bool) -> None:
+    ledger.ping()
+    if for_job and quota.jobs is not None:
+        live = ledger.ask("scard", ledger.key("live", owner))
+        quota.check("jobs" if live >= quota.jobs else "")
+    if quota.stored_bytes is not None:
+        held = int(ledger.ask("hget", ledger.key("stored", owner), "total") or 0)
+        full = held + coming > quota.stored_bytes
+        quota.check(f"stored-bytes {held}" if full else "", coming)

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter, ValidationError
+
 from headgraft.service.schemas.requests import HeadRequest
 from headgraft.service.uploads.checkpoints import Checkpoint
 from headgraft.service.web.pointers import Problem
@@ -11,7 +13,6 @@ from headgraft.service.web.problems import invalid, invalid_at, invalid_checkpoi
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header
 from headgraft.workers.jobs.spec import ClassEntry, StoredHead
-from pydantic import TypeAdapter, ValidationError
 
 CLASS_NAMES = "class_names"
 _ENTRIES = TypeAdapter(list[ClassEntry])

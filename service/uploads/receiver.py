@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel
+
 from headgraft.service.uploads.checkpoints import (
     START_BYTES,
     Checkpoint,
@@ -22,7 +24,6 @@ from headgraft.service.web.multipart import MultipartBody, boundary_of
 from headgraft.service.web.pointers import parse
 from headgraft.service.web.problems import ProblemError, invalid, invalid_at, too_large
 from headgraft.workers.formats.header import Header
-from pydantic import BaseModel
 
 BLOCK_BYTES = 1024 * 1024
 PARTS = ("request", "checkpoint")

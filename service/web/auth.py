@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from anyio import to_thread
+
 from headgraft.service.config import LOCAL_OWNER, ServiceSettings
 from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits, limits_of

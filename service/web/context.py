@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
+
 from headgraft.service.config import ServiceSettings
 from headgraft.service.web.auth import Identity
 from headgraft.service.web.metrics import Metrics

@@ -13,11 +13,12 @@ import time
 from typing import Any
 
 import redis
+from pydantic import BaseModel
+
 from headgraft.service.config import OWNER_PATTERN
 from headgraft.service.web.key_limits import KeyLimits
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import LedgerError
-from pydantic import BaseModel
 
 PATTERN = re.compile(r"hg_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 # No secret has it: an unknown id is compared with something, too.

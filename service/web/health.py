@@ -3,9 +3,10 @@
 from typing import Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel
+
 from headgraft.service.web.context import InContext
 from headgraft.service.web.openapi import errors
-from pydantic import BaseModel
 
 router = APIRouter(tags=["health"])
 

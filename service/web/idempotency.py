@@ -17,12 +17,13 @@ from anyio import CancelScope, to_thread
 from fastapi import Depends, Header, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
 from headgraft.service.web.context import InContext, Owner
 from headgraft.service.web.problems import ProblemError, invalid_at
 from headgraft.workers.jobs.quota import UNRESERVED, Reservation
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import LedgerError
-from pydantic import BaseModel
 
 PATIENCE_SECONDS = 60.0
 RENEW_SECONDS = 1.0

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import redis
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

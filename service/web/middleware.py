@@ -12,17 +12,18 @@ from urllib.parse import urlsplit
 
 import structlog
 from anyio import to_thread
-from headgraft.service.config import MIB, ServiceSettings
-from headgraft.service.web import trace
-from headgraft.service.web.auth import NO_KEY, Doorkeeper, Identity
-from headgraft.service.web.metrics import Metrics
-from headgraft.service.web.problems import ProblemError, internal, render, too_large, translate
-from headgraft.service.web.request_rate import Rate, count
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headgraft.service.config import MIB, ServiceSettings
+from headgraft.service.web import trace
+from headgraft.service.web.auth import NO_KEY, Doorkeeper, Identity
+from headgraft.service.web.key_limits import Rate, count
+from headgraft.service.web.metrics import Metrics
+from headgraft.service.web.problems import ProblemError, internal, render, too_large, translate
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import LedgerError
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from headgraft.service.web.problems import ProblemError, invalid_at
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
+
+from headgraft.service.web.problems import ProblemError, invalid_at
 
 PARTS_MAX = 16
 

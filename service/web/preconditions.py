@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import Depends, Header
+
 from headgraft.service.web.problems import ProblemError
 
 Verdict = Literal["send", "not_modified"]

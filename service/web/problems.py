@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 problem+json; it does not know which endpoint raised it."""
+"""Every error as RFC 9457 problem+json."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -8,14 +8,16 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from headgraft.service.web.allowed import allowed_methods
+from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
+
 from headgraft.service.web.pointers import Problem, locate
 from headgraft.workers.formats.header import HeaderError
 from headgraft.workers.jobs.quota import QuotaError
 from headgraft.workers.ledger.scripts import LedgerError, LedgerFullError, UnknownCursorError
 from headgraft.workers.store import Full, Missing, StoreError
-from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
 LISTED_MAX = 50
@@ -223,3 +225,12 @@ def install(app: FastAPI) -> None:
     expected = (HeaderError, RequestValidationError, HTTPException, UnknownCursorError)
     for kind in (ProblemError, LedgerError, QuotaError, StoreError, *expected):
         app.add_exception_handler(kind, handle)
+
+
+def allowed_methods(request: Request) -> str:
+    """Return the Allow header of a 405 response (RFC 9110, 15.5.6)."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path and compile_path(route.path)[0].match(request.scope["path"]):
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))

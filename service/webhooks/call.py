@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import httpx
+from standardwebhooks import Webhook as Signer
+
 from headgraft.service.schemas.injections import timestamp
 from headgraft.service.webhooks.addresses import Target
 from headgraft.service.webhooks.records import Delivery
-from standardwebhooks import Webhook as Signer
 
 ANSWER_BYTES_MAX = 64 * 1024
 

@@ -11,6 +11,7 @@ from functools import partial
 import httpx
 import structlog
 from anyio import CapacityLimiter, to_thread
+
 from headgraft.service.webhooks import records
 from headgraft.service.webhooks.addresses import AddressError, find_target
 from headgraft.service.webhooks.call import Answer, call, client

@@ -10,10 +10,11 @@ import time
 from base64 import b64encode
 from typing import Any, Literal, cast
 
+from pydantic import BaseModel, Field
+
 from headgraft.workers.jobs.quota import UNRESERVED, Reservation
 from headgraft.workers.jobs.spec import JobError
 from headgraft.workers.ledger.ledger import Ledger
-from pydantic import BaseModel, Field
 
 EventType = Literal[
     "injection.running", "injection.succeeded", "injection.failed", "injection.cancelled"

@@ -5,10 +5,11 @@ It asks nobody: everything an object says is an argument here.
 
 from typing import Literal
 
+from pydantic import BaseModel, Field
+
 from headgraft.service.schemas.injections import timestamp
 from headgraft.service.webhooks.records import Delivery, DeliveryStatus, EventType, Webhook
 from headgraft.workers.jobs.spec import Strict, Whole
-from pydantic import BaseModel, Field
 
 ENDED: list[EventType] = ["injection.succeeded", "injection.failed", "injection.cancelled"]
 DAY_SECONDS = 86_400

@@ -5,6 +5,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
+
 from headgraft.service.web.context import After, Context, Id, InContext, Limit, Owner
 from headgraft.service.web.idempotency import (
     REPLAYED,

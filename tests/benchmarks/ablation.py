@@ -18,7 +18,6 @@ from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import Wish, solve
 from headgraft.models.task import Task
-
 from tests.benchmarks.clip_b32 import each_fold, measure
 from tests.benchmarks.clip_heads import ClipFold
 from tests.benchmarks.data import bench_folder

@@ -8,9 +8,10 @@ Where the paper is silent: biases start at 0, Adam's decays are 0.9 and 0.999.
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import cross_entropy
+
 from headgraft.models.features.labelled import Labelled
 from headgraft.models.heads.head import Head
-from torch.nn.functional import cross_entropy
 
 DEVIATION = 0.02
 LEARNING_RATE = 1e-4

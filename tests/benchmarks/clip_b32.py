@@ -20,6 +20,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+
 from headgraft.models import catalogue
 from headgraft.models.features.pictures import look
 from headgraft.models.heads.extend import inject, split
@@ -28,7 +29,6 @@ from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO, Wish, solve
 from headgraft.models.task import Task
-
 from tests.benchmarks.clip_heads import (
     ClipFold,
     clip_task,

@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from headgraft.models.heads.head import Head, Metric
-from headgraft.models.task import Task
 from safetensors.torch import load_file
 from torch import Tensor
 
+from headgraft.models.heads.head import Head, Metric
+from headgraft.models.task import Task
 from tests.benchmarks.data import read_class_names
 
 TRAINING, FEATURES = 4, "imagenet_clip_vit_b32_features.safetensors"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 import torch
+
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import ignore
 from headgraft.models.synthesis.virtual_features import (
@@ -20,7 +21,6 @@ from headgraft.models.synthesis.virtual_features import (
     learn_directions,
 )
 from headgraft.models.task import Task
-
 from tests.benchmarks.clip_heads import ClipFold, own_accuracy
 
 RECIPE = Recipe(steps=400, draws=1, classes=256, count=50)

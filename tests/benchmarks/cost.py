@@ -17,13 +17,14 @@ from itertools import pairwise
 from math import log
 
 import torch
+from torch.nn.functional import normalize
+
 from headgraft.models import catalogue
 from headgraft.models.heads.head import Head
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import Wish, solve
 from headgraft.models.task import Task
-from torch.nn.functional import normalize
 
 SIZES = (2000, 5000, 10_000, 20_000)
 PLAIN_SEEN = 10_000

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
+
 from headgraft.models import catalogue
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.synthesis.tfvaegan import Recipe, train
 from headgraft.models.synthesis.virtual_features import Virtual
 from headgraft.models.task import Task
-from torch.profiler import ProfilerActivity, profile
-
 from tests.benchmarks.clip_b32 import each_fold
 from tests.benchmarks.data import bench_folder
 

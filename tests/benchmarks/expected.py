@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+from torch import Tensor
+
 from headgraft.models.features.pictures import Pictures, look
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
@@ -27,8 +29,6 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection.estimate import Figure
 from headgraft.models.selection.solve import Solution, Wish, solve
 from headgraft.models.task import Task
-from torch import Tensor
-
 from tests.benchmarks.clip_heads import clip_task, measured_on, own_accuracy, read_clip_folds
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task

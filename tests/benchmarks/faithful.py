@@ -9,17 +9,17 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance, regression_rows
 from headgraft.models.methods.icis import method
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Task
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
-from torch.nn.functional import cosine_similarity
-
 from tests.benchmarks.data import Lite0, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import CALIBRATED_SCALE, make_task, score
 

@@ -13,14 +13,14 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from headgraft.models import catalogue
 from headgraft.models.heads.head import Head
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO, Wish, solve
 from headgraft.models.task import Task
-from torch import Tensor
-
 from tests.benchmarks.data import Lite0, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, score
 

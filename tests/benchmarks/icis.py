@@ -16,7 +16,6 @@ from statistics import mean
 
 from headgraft.models import catalogue
 from headgraft.models.selection.solve import AUTO
-
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.faithful import run_faithful
 from tests.benchmarks.family import Measured, Plan, cell, measure

@@ -9,9 +9,9 @@ import statistics
 import time
 
 import httpx
+
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
-
 from tests.benchmarks.served import SEEN, served, upload_head
 from tests.service.files import class_names, vectors
 

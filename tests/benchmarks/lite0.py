@@ -17,6 +17,8 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from headgraft.models import catalogue
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
@@ -26,8 +28,6 @@ from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO, Wish, solve
 from headgraft.models.task import Task
-from torch import Tensor
-
 from tests.benchmarks.data import Lite0, bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.texts import encode_texts
 

@@ -13,12 +13,12 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
+
 from headgraft.models.heads.attribute import AttributeHead
 from headgraft.models.methods.msdn import method
 from headgraft.models.methods.msdn.settings import Settings
 from headgraft.models.metrics import evaluate
 from headgraft.models.progress import Progress
-
 from tests.models.planted_regions import Plan, Planted, plant
 
 SEEDS = range(5)

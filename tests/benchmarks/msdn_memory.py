@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from headgraft import Headgraft
 
+from headgraft import Headgraft
 from tests import checkpoints, region_features
 from tests.fundamentals import client
 from tests.processes import Processes

@@ -30,7 +30,6 @@ from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO, Wish, solve
 from headgraft.models.task import Task
-
 from tests.benchmarks import base_classifier
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.methods.conse import method
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
-
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.expected import Case, embeddings_of, lite0_cases
 from tests.benchmarks.lite0 import report_line

@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from headgraft.service.local import redis_server
 
+from headgraft.service.local import redis_server
 from tests.processes import Processes, eventually
 from tests.service.files import checkpoint, class_names, head_tensors, parts
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-from headgraft.models.metrics import Gzsl
 
+from headgraft.models.metrics import Gzsl
 from tests.benchmarks.clip_b32 import CLIP, Run, each_fold, line, main, measure, text_head
 from tests.benchmarks.clip_virtual import weigh
 from tests.benchmarks.data import bench_folder

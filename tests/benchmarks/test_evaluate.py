@@ -4,12 +4,12 @@ from dataclasses import astuple
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
+
 from headgraft.models import catalogue
 from headgraft.models.heads import checkpoint
 from headgraft.models.progress import Progress
 from headgraft.workers.evaluate.score import Question, answer
-from safetensors.torch import save_file
-
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, run_fold
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-from headgraft.models.methods import ridge
 from torch import Tensor
 
+from headgraft.models.methods import ridge
 from tests.benchmarks.data import bench_folder, read_embeddings
 from tests.benchmarks.expected import lite0_cases, run_case, some_pictures
 from tests.benchmarks.lite0 import main, move_starts, run_folds

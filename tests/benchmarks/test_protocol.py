@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from headgraft.models import catalogue
 from headgraft.models.features.labelled import Labelled
 from headgraft.models.heads.extend import inject
 from headgraft.models.progress import Progress
 from headgraft.workers.evaluate.score import Question, answer
-from safetensors.torch import save_file
-
 from tests import xlsa17_files
 from tests.benchmarks import base_classifier, protocol
 from tests.benchmarks.base_classifier import Recipe

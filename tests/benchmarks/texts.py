@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from headgraft.models.embeddings.encoders import encode_classes, load
 from torch import Tensor
 
+from headgraft.models.embeddings.encoders import encode_classes, load
 from tests.benchmarks.data import read_class_names, read_descriptions
 
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.features.labelled import Labelled
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.task import Task
 from headgraft.workers.evaluate import xlsa17
-from torch import Tensor
-from torch.nn.functional import normalize
 
 PICTURES_FILE = "res101.mat"
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headgraft.service.local import redis_server
-
 from tests.deployment import compose, dockerfiles, programs
 from tests.deployment.compose import ROOT, Document
 from tests.processes import eventually, free_port

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from importlib import metadata
 
 import pytest
+
 from headgraft.service.local import redis_server
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.process.parent import KILL_AFTER_SECONDS
-
 from tests.deployment import compose
 from tests.deployment.compose import FILES, NODE, REMOTE_ACCESS, REMOTE_WORKERS, ComposeError
 from tests.deployment.conftest import VARIABLES

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from headgraft.service.local import redis_server
 
+from headgraft.service.local import redis_server
 from tests.deployment import compose, programs
 from tests.deployment.compose import NODE, REMOTE_ACCESS, REMOTE_WORKERS
 from tests.deployment.conftest import VARIABLES

@@ -11,13 +11,13 @@ import obstore
 import psutil
 import pytest
 import torch
+from obstore.store import S3Store
+from safetensors.torch import load_file
+
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import CHUNK_BYTES, Store, StoreError
-from obstore.store import S3Store
-from safetensors.torch import load_file
-
 from tests import checkpoints
 from tests.deployment import compose, programs
 from tests.deployment.compose import NODE

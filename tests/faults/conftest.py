@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import RedisServer
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
 from headgraft.workers.store import Store
-
 from tests import checkpoints
 from tests.processes import Processes, eventually
 

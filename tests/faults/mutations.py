@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from headgraft.workers.formats.safetensors import DTYPE_BITS
 from hypothesis import strategies as st
 
+from headgraft.workers.formats.safetensors import DTYPE_BITS
 from tests.service.files import FEATURES, SEEN, class_names, head_tensors
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]

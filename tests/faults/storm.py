@@ -17,13 +17,13 @@ from typing import Any
 
 import httpx
 import psutil
+
 from headgraft.service.local import redis_server
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.ledger import GROUP, Ledger
 from headgraft.workers.ledger.scripts import connect
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
-
 from tests import checkpoints, keyspace
 from tests.faults.follower import Follower
 from tests.fundamentals import client

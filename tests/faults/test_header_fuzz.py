@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headgraft.workers.ledger.ledger import Ledger
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import deserialize
 
+from headgraft.workers.ledger.ledger import Ledger
 from tests.faults.mutations import checkpoints
 from tests.processes import Processes
 from tests.sending import CONTENT_TYPE, ENDING, part

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from headgraft.workers.ledger.ledger import Ledger
 
+from headgraft.workers.ledger.ledger import Ledger
 from tests.faults.disks import Disk, SmallFiles, family, small_disk
 from tests.processes import Processes, eventually
 from tests.sending import MIB, Giant, answer, connected, giant, push

@@ -5,8 +5,8 @@ import signal
 
 import psutil
 import pytest
-from headgraft.workers.jobs.spec import Record
 
+from headgraft.workers.jobs.spec import Record
 from tests.faults.conftest import Bench
 from tests.processes import eventually
 

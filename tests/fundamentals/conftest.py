@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from headgraft.service.local import redis_server
 
+from headgraft.service.local import redis_server
 from tests.processes import Processes, eventually
 
 LEASE_SECONDS = "3"

@@ -1,12 +1,13 @@
 """Small real heads and tasks for the tests of models; no test lives here."""
 
 import torch
+from torch.nn.functional import normalize
+
 from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.attribute import AttributeHead
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.methods.msdn.networks import Maps
 from headgraft.models.task import Task
-from torch.nn.functional import normalize
 
 
 def make_head(

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from headgraft.models.embeddings.encoders import CONFIG_FILE
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
-from safetensors.torch import save_file
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,

@@ -1,10 +1,11 @@
 """A task whose rows follow exactly from its class embeddings; no test lives here."""
 
 import torch
-from headgraft.models.heads.head import Head
-from headgraft.models.task import Task
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.heads.head import Head
+from headgraft.models.task import Task
 
 
 def linear_task(seen: int = 80, unseen: int = 10) -> tuple[Task, Tensor]:

@@ -10,11 +10,12 @@ import dataclasses
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.head import Head
 from headgraft.models.task import Attributes, Task
-from torch import Tensor
-from torch.nn.functional import normalize
 
 
 @dataclass(frozen=True)

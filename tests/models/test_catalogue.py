@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
 from headgraft.models.methods import ridge

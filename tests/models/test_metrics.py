@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headgraft.models.heads.head import Head
 from headgraft.models.metrics import evaluate, harmonic_mean
 

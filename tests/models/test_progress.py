@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 from headgraft.models.progress import Progress, Stopped, within
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from headgraft.models.settings import filled
 
 PAPER = {"epochs": 60, "preset": "default"}

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.task import Task
-
 from tests.models.builders import make_task
 
 

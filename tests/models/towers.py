@@ -4,9 +4,9 @@ import copy
 from typing import Any
 
 import torch
+
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
-
 from tests.models.conftest import TINY
 
 # What each kind adds to the tiny model's text settings.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from headgraft.workers.ledger.ledger import Ledger
 
+from headgraft.workers.ledger.ledger import Ledger
 from tests.processes import Processes
 
 KEYS = {"ada": "a-key-of-at-least-16", "grace": "another-key-of-16-up"}

@@ -6,6 +6,7 @@ A file that imports `redis_url` from here has it instead of the test run's.
 from collections.abc import Iterator
 
 import pytest
+
 from headgraft.service.local import redis_server
 
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from headgraft.service.local import redis_server
 
+from headgraft.service.local import redis_server
 from tests.processes import Processes, eventually
 
 

@@ -12,9 +12,9 @@ from itertools import count
 from typing import Any
 
 import schemathesis
-from headgraft.service.injections.rules import read_methods
 from schemathesis.transport.serialization import Binary
 
+from headgraft.service.injections.rules import read_methods
 from tests.service.files import Tensors, checkpoint, numbers
 from tests.service.uploads.feature_files import feature_tensors
 

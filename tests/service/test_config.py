@@ -1,6 +1,7 @@
 """What the environment may say, and how a wrong word in it is told."""
 
 import pytest
+
 from headgraft.service.config import ServiceSettings
 from headgraft.service.web.key_limits import limits_of
 from headgraft.service.webhooks.policy import policy_of

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from headgraft.service.local import redis_server
 
+from headgraft.service.local import redis_server
 from tests.processes import Processes, eventually
 from tests.service import sound_bodies
 from tests.service.conftest import KEYS

@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 import redis
+
 from headgraft.service.uploads import repository
 from headgraft.service.web import created_keys
-from headgraft.service.web.key_limits import KeyLimits
-from headgraft.service.web.request_rate import count
+from headgraft.service.web.key_limits import KeyLimits, count
 from headgraft.service.webhooks import records
 from headgraft.service.webhooks.records import Webhook
 from headgraft.workers.jobs.quota import Reservation
 from headgraft.workers.jobs.spec import HeadRecord
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
-
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create
 

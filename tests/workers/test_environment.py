@@ -7,9 +7,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+
 from headgraft.workers.environment import ConfigError, check_redis_url
 from headgraft.workers.urls import hide_passwords, without_password
-
 from tests.processes import Processes, eventually, free_port
 
 PASSWORD = "hunter2hunter2"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from headgraft.workers.store import CHUNK_BYTES, Missing, Store, StoreError
 
 

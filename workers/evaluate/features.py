@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Labelled, features_error
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import Labelled, features_error
 
 FEATURES, LABELS, CLASS_NAMES = "features", "labels", "class_names"
 # RuntimeError: an encrypted or unknown kind of zip entry; MemoryError: a shape that cannot be.

@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import attribute, checkpoint, semantic
 from headgraft.models.heads.head import Metric
@@ -15,9 +19,6 @@ from headgraft.models.metrics import Classifier
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header
 from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from torch import Tensor
 
 
 @dataclass(frozen=True)

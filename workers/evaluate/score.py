@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import Labelled, features_error
 from headgraft.models.metrics import Gzsl, evaluate
@@ -12,7 +14,6 @@ from headgraft.workers.evaluate import heads, xlsa17
 from headgraft.workers.evaluate import unseen as unseen_rows
 from headgraft.workers.evaluate.heads import AS_FOUND, HeadFile, How
 from headgraft.workers.formats.find_head import HeadTensors
-from torch import Tensor
 
 
 @dataclass(frozen=True)

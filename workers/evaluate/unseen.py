@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from headgraft.models.errors import InjectionError
 from torch import Tensor
+
+from headgraft.models.errors import InjectionError
 
 SEEN_COUNT = "seen_count"
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from headgraft.models.features.labelled import Labelled, features_error
 from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 from torch import Tensor
+
+from headgraft.models.features.labelled import Labelled, features_error
 
 SPLITS_FILE = "att_splits.mat"
 # What the reader lets through from its own parsing, wherever a file is cut off.

@@ -2,8 +2,9 @@
 
 from typing import Literal, get_args
 
-from headgraft.workers.formats.header import Header, HeaderError, TensorEntry, short, some
 from pydantic import BaseModel, ConfigDict
+
+from headgraft.workers.formats.header import Header, HeaderError, TensorEntry, short, some
 
 HeadDtype = Literal["F16", "BF16", "F32", "F64"]
 HEAD_DTYPES: tuple[HeadDtype, ...] = get_args(HeadDtype)

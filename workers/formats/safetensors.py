@@ -5,6 +5,7 @@ from itertools import pairwise
 from math import prod
 
 import jiter
+
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry, short
 
 HEADER_BYTES_MAX = 8 * 1024 * 1024

@@ -6,7 +6,6 @@ It knows nothing of HTTP, Redis or torch: both sides of the queue read it.
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from headgraft.workers.formats.find_head import HeadTensors
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -16,6 +15,8 @@ from pydantic import (
     NonNegativeInt,
     model_validator,
 )
+
+from headgraft.workers.formats.find_head import HeadTensors
 
 SCHEMA = 1
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})

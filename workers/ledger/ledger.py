@@ -39,6 +39,7 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import redis
+
 from headgraft.workers import faults
 from headgraft.workers.jobs.events import Event
 from headgraft.workers.jobs.presence import Presence

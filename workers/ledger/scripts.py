@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis
-from headgraft.workers.environment import ConfigError, check_redis_url
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
+
+from headgraft.workers.environment import ConfigError, check_redis_url
 
 PREFIX = "headgraft:"
 SCRIPTS = Path(__file__).with_name("lua")

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from headgraft.workers.pictures.folder import picture_error
 from torch import Tensor, nn
+
+from headgraft.workers.pictures.folder import picture_error
 
 Seen = list[tuple[str, nn.Module, Tensor, Tensor]]
 

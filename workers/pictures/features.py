@@ -15,6 +15,11 @@ from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 import torch
+from PIL.Image import Image
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.models.errors import InjectionError
 from headgraft.workers.evaluate.features import read_names
@@ -26,10 +31,6 @@ from headgraft.workers.pictures.folder import (
     open_picture,
     picture_error,
 )
-from PIL.Image import Image
-from rich.console import Console
-from rich.progress import track
-from torch import Tensor, nn
 
 Dtype = Literal["float16", "float32"]
 STORED: dict[Dtype, tuple[str, str]] = {"float16": ("F16", "<f2"), "float32": ("F32", "<f4")}

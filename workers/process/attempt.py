@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
 from headgraft.workers import faults

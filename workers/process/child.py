@@ -12,6 +12,7 @@ import threading
 import time
 
 import structlog
+
 from headgraft.workers import faults, logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit

@@ -10,6 +10,7 @@ import time
 
 import redis
 import structlog
+
 from headgraft.workers import logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit

@@ -7,6 +7,7 @@ import threading
 import time
 
 import structlog
+
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+
 from headgraft.workers import logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from headgraft.models.features.regions import Regions, regions_error
-from headgraft.models.heads.attribute import AttributeHead
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
+
+from headgraft.models.features.regions import Regions, regions_error
+from headgraft.models.heads.attribute import AttributeHead
 
 PICTURES_MAX = 16
 ATTRIBUTES_SHOWN = 3

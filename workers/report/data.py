@@ -10,12 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.heads.head import Head
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
 from headgraft.workers.jobs import spec as jobs
-from torch import Tensor
-from torch.nn.functional import normalize
 
 NEAREST = 5
 

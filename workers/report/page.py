@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
 from headgraft.models.selection.search import NO_DIFFERENCE
 from headgraft.workers.report import attention, plots, wording
 from headgraft.workers.report.svg import Drawing, as_svg, printable
 from headgraft.workers.report.wording import SHOWN_MAX, class_rows
-from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
 
 PAGE_FILE = "report.html"
 TEMPLATES = files("headgraft.workers.report") / "templates"

@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from headgraft.workers.report.svg import (
     ACCENT,
     BAND,
@@ -16,8 +19,6 @@ from headgraft.workers.report.svg import (
     columns,
     shortened,
 )
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 WIDTH_INCHES, POINTS_AN_INCH = 5.6, 72
 FONT, SMALL = 12, 11

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
 from headgraft.models.embeddings import encoders
 from headgraft.models.task import Attributes
 from headgraft.workers.jobs import spec

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.pictures import Pictures, look
 from headgraft.models.heads.head import Head
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 # Beyond these, more pictures hardly move an estimate; scores take (pictures, classes) floats.
 PICTURES_MAX, PICTURES_ALWAYS = 6000, 2000

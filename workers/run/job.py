@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from headgraft.models import catalogue
 from headgraft.models.embeddings import encoders
 from headgraft.models.errors import InjectionError

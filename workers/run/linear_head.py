@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from headgraft.models.heads import labels
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.linear_onnx import fits, to_onnx
-from torch import Tensor
 
 ONNX_FILE = "head.onnx"
 NPZ_FILE = "head.npz"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from headgraft.models.features.regions import grid_of, regions_error
 from headgraft.workers.formats.header import HeaderError, TensorEntry
 from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
-from torch import Tensor
 
 # By dtype of a safetensors header.
 Numbers = np.dtype[np.generic]

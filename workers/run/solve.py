@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from headgraft.models import catalogue
 from headgraft.models.heads.extend import split
 from headgraft.models.heads.head import Head
@@ -15,7 +17,6 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection import solve as auto
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
-from torch import Tensor
 
 MAP_CLASSES_MAX = 5000
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import checkpoint
 from headgraft.workers.formats.safetensors import HEADER_BYTES_MAX

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pydantic import BaseModel, Field, ValidationError
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress
 from headgraft.workers.formats.find_head import find_head
 from headgraft.workers.formats.header import Header, HeaderError
 from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
 from headgraft.workers.jobs.spec import JobSpec
-from pydantic import BaseModel, Field, ValidationError
 
 SAFETENSORS = ".safetensors"
 READY = b"ready\n"

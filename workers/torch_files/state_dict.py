@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from headgraft.models.errors import InjectionError
 from torch import Tensor
+
+from headgraft.models.errors import InjectionError
 
 # A name that holds one of several state dicts makes the file ambiguous, averaged weights included.
 CUSTOMARY = (

@@ -10,12 +10,13 @@ to the new classes' cosines. Null chooses it from hidden seen classes, without a
 """
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
+
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.methods.conse.offset import choose_offset
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
 
 NEEDS: frozenset[str] = frozenset()
 HEAD = "semantic"

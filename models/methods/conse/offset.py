@@ -5,11 +5,12 @@ confidence in its answers is the accuracy it is taken to have.
 """
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.heads.head import Head
 from headgraft.models.selection.trade_off import weighted_mean
 from headgraft.models.synthesis.simulated_features import draw
-from torch import Tensor
-from torch.nn.functional import normalize
 
 ACCURACY = 0.85  # assumed of the head
 CLASSES_MIN = 5

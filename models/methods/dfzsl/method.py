@@ -13,6 +13,8 @@ rows' lengths, the seen mean until then.
 """
 
 import torch
+from torch import Tensor
+
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.text_rows import text_rows
 from headgraft.models.learners.prompt_tuning import residual_bias
@@ -20,7 +22,6 @@ from headgraft.models.methods.dfzsl.settings import Settings as Settings
 from headgraft.models.methods.dfzsl.stages import Stages, run
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from torch import Tensor
 
 NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
 TAKES = frozenset({"features"})

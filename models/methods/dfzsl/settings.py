@@ -2,10 +2,11 @@
 
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from headgraft.models.learners import cosine_classifier, prompt_tuning
 from headgraft.models.settings import filled
 from headgraft.models.synthesis import tfvaegan, virtual_features
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PAPER = {
     "virtual_steps": 1000, "virtual_draws": 50, "virtual_classes": 0, "virtual_per_class": 200,

@@ -6,6 +6,8 @@ DFZSL, AAAI 2024, arXiv 2401.15657. It knows how the stages meet, not what goes 
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.learners import cosine_classifier, prompt_tuning
@@ -17,7 +19,6 @@ from headgraft.models.synthesis import tfvaegan
 from headgraft.models.synthesis.seen_features import training_features
 from headgraft.models.synthesis.virtual_features import Virtual
 from headgraft.models.task import Task
-from torch import Tensor
 
 SHARES = (0.3, 0.4, 0.85)  # of the time, when virtual features, tuning and generator are done
 

@@ -4,9 +4,10 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-from headgraft.models.learners.layers import linear
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
+
+from headgraft.models.learners.layers import linear
 
 Distance = Literal["cosine", "mse"]
 Terms = Literal["mlp", "autoencoders", "cross_terms", "all"]

@@ -14,6 +14,8 @@ ours; "autoencoders" keeps d(D_w E_a a, theta), or nothing would train the predi
 from typing import Any, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.features.folds import deal_folds
 from headgraft.models.heads.head import Head
@@ -23,7 +25,6 @@ from headgraft.models.methods.icis.autoencoders import Terms
 from headgraft.models.progress import Progress
 from headgraft.models.settings import filled
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NEEDS: frozenset[str] = frozenset()
 AUTHORS = {"centre": False, "learning_rate": 1e-5, "batch_size": 16, "epochs": 1000}

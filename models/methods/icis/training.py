@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from headgraft.models.learners.early_stop import FlatLoss
-from headgraft.models.methods.icis.autoencoders import Autoencoders, Distance, Terms
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, normalize
+
+from headgraft.models.learners.early_stop import FlatLoss
+from headgraft.models.methods.icis.autoencoders import Autoencoders, Distance, Terms
 
 FLAT_SLOPE = {"cosine": 2e-3, "mse": 2e-6}  # the authors'
 HIDDEN_MIN = 10  # seen classes: fewer, and none is hidden

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
+
 from headgraft.models.features.regions import Regions
 from headgraft.models.methods.msdn.networks import Maps, attribute_scores
 from headgraft.models.methods.msdn.training import Lesson, Recipe, train
 from headgraft.models.progress import Report
 from headgraft.models.selection.trade_off import weighted_mean
-from torch import Tensor
 
 CLASSES_MIN = 5  # fewer leave nobody to hide
 CHECKED_MAX = 2000  # pictures looked at behind each epoch

@@ -16,6 +16,7 @@ test data: with `paper` all are walked.
 from dataclasses import fields, replace
 
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.regions import POINTER
 from headgraft.models.heads.attribute import AttributeHead, unit_attributes

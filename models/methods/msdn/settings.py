@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from headgraft.models.methods.msdn.training import Recipe
 from headgraft.models.settings import filled
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # The release's, which stops at the epoch that is best on test data: here all epochs are walked.
 _PAPER = {

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
+
 from headgraft.models.features.regions import Regions
 from headgraft.models.methods.msdn.loss import distillation_loss, own_loss
 from headgraft.models.methods.msdn.networks import AttentionNets, Maps, attribute_scores
 from headgraft.models.progress import Report
-from torch import Tensor, nn
 
 # What the nets are taught to leave between seen and unseen classes; the authors'.
 MARGIN = 1.0

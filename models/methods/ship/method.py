@@ -11,6 +11,8 @@ and few classes compete in each. Descriptions of classes are not read, names are
 """
 
 import torch
+from torch import Tensor
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.text_rows import text_rows
@@ -21,7 +23,6 @@ from headgraft.models.progress import Progress, within
 from headgraft.models.synthesis.seen_features import training_features
 from headgraft.models.synthesis.virtual_features import Recipe, query_directions
 from headgraft.models.task import Task
-from torch import Tensor
 
 NEEDS: frozenset[str] = frozenset({"text_tower"})
 TAKES = frozenset({"features"})

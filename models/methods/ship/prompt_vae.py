@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
 from headgraft.models.embeddings.text_tower import CONTEXT_SIZE, TextTower
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.batches import class_batches
 from headgraft.models.learners.layers import DEVIATION, linear
 from headgraft.models.progress import Report
-from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 STAGE = "learning to prompt"
 AT_ONCE = 64  # prompts read between two reports

@@ -2,10 +2,11 @@
 
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from headgraft.models.learners import prompt_tuning
 from headgraft.models.methods.ship import prompt_vae
 from headgraft.models.settings import filled
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # 200 epochs of the classifier's prompt are 10,000 batches where 800 classes have 16 features each.
 PAPER = {

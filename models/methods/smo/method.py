@@ -10,12 +10,13 @@ has a row's magnitude.
 """
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
+
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
 from headgraft.models.methods.smo.simplex import nearest_mix
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False

@@ -12,6 +12,7 @@ ends this training by the same rule as the perceptron's. Chosen on hidden seen r
 """
 
 import torch
+
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms

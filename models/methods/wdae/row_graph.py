@@ -4,9 +4,10 @@ B rows a copy, T relatives a row, W the width of messages; N rows in all copies.
 """
 
 import torch
-from headgraft.models.learners.layers import linear
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, leaky_relu
+
+from headgraft.models.learners.layers import linear
 
 SHARPNESS = 5.0
 DROPOUT = 0.7

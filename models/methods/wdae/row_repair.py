@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
-from headgraft.models.learners.early_stop import FlatLoss
-from headgraft.models.learners.row_mlp import MlpSettings, Report, step
-from headgraft.models.methods.wdae.row_graph import RowGraph, joined, relatives
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import mse_loss
+
+from headgraft.models.learners.early_stop import FlatLoss
+from headgraft.models.learners.row_mlp import MlpSettings, Report, step
+from headgraft.models.methods.wdae.row_graph import RowGraph, joined, relatives
 
 COPIES = 4
 

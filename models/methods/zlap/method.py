@@ -14,6 +14,7 @@ cannot carry the offset. The number of GAN steps is ours, as are all constants b
 from dataclasses import replace
 
 import torch
+
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.logit_adjustment import offsets

@@ -4,13 +4,14 @@ Zero-Shot Logit Adjustment, IJCAI 2022, arXiv 2204.11822; it does not know where
 """
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, normalize
+
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.cosine_classifier import Recipe, Report, train_rows
 from headgraft.models.learners.layers import linear
 from headgraft.models.synthesis.critic import SLOPE
-from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, normalize
 
 
 class PrototypeNetwork(nn.Module):

@@ -2,10 +2,11 @@
 
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from headgraft.models.learners import cosine_classifier
 from headgraft.models.settings import filled
 from headgraft.models.synthesis import wgan
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PAPER = {
     "centre": False, "scale_features": True, "virtual_per_class": 100, "learning_rate": 1e-4,

@@ -3,10 +3,11 @@
 import os
 import signal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
 
 NEEDS: frozenset[str] = frozenset()
 

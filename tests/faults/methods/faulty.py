@@ -1,9 +1,10 @@
 """A method with a mistake in it."""
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
 
 NEEDS: frozenset[str] = frozenset()
 

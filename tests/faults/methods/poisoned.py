@@ -1,10 +1,11 @@
 """A method whose device dies under it."""
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
+
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
 
 NEEDS: frozenset[str] = frozenset()
 

@@ -2,10 +2,11 @@
 
 import time
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from pydantic import BaseModel, ConfigDict, Field
 
 NEEDS: frozenset[str] = frozenset()
 

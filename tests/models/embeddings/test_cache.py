@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from headgraft.models.embeddings.cache import cached
 from torch import Tensor
+
+from headgraft.models.embeddings.cache import cached
 
 
 class Counting:

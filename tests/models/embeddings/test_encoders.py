@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import cosine_similarity, normalize
+
 from headgraft.models.embeddings import encoders
 from headgraft.models.embeddings.encoders import TextEncoder, encode_classes, installed, load
 from headgraft.models.errors import InjectionError
-from torch.nn.functional import cosine_similarity, normalize
-
 from tests.models.conftest import save_local_dir
 
 

@@ -1,8 +1,8 @@
 """prepare: class embeddings made comparable."""
 
 import torch
-from headgraft.models.embeddings.normalise import points, prepare
 
+from headgraft.models.embeddings.normalise import points, prepare
 from tests.models.builders import make_task
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from headgraft.models.embeddings.encoders import load, pull
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.models.errors import InjectionError
-
 from tests.models.conftest import TINY, save_local_dir
 
 

@@ -1,6 +1,7 @@
 """Prompts: the texts an encoder reads."""
 
 import pytest
+
 from headgraft.models.embeddings.templates import DEFAULT_TEMPLATES, class_texts, fill
 from headgraft.models.errors import InjectionError
 

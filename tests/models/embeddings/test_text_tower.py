@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from headgraft.models.embeddings.text_tower import TextTower
-from headgraft.models.errors import InjectionError
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from headgraft.models.embeddings.text_tower import TextTower
+from headgraft.models.errors import InjectionError
 from tests.models.towers import KINDS, make_network, make_tower
 
 NAMES = ["cat", "bearded collie", "ice lolly, lolly, lollipop, popsicle", "dog"]

@@ -1,8 +1,9 @@
 """Batches of features, and the classes that compete in them."""
 
 import torch
-from headgraft.models.features.batches import Batch, class_batches
 from torch import Tensor
+
+from headgraft.models.features.batches import Batch, class_batches
 
 LABELS = torch.arange(9).repeat_interleave(5)  # nine of ten classes have features
 

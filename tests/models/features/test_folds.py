@@ -1,6 +1,7 @@
 """Folds: equal, and near neighbours apart."""
 
 import torch
+
 from headgraft.models.features.folds import deal_folds
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import Labelled
 

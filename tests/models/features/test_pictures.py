@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.pictures import (
     CLASSES_MIN,
@@ -11,7 +12,6 @@ from headgraft.models.features.pictures import (
     look,
 )
 from headgraft.models.heads.head import Head
-
 from tests.models.builders import make_head
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from headgraft.models.features.regions import HeldRegions, grid_of
 
+from headgraft.models.features.regions import HeldRegions, grid_of
 from tests.models.builders import make_regions
 
 

@@ -5,6 +5,8 @@ import itertools
 
 import pytest
 import torch
+from torch.nn.functional import normalize
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.attribute import (
     CLASS_BLOCK,
@@ -13,8 +15,6 @@ from headgraft.models.heads.attribute import (
     unit_attributes,
 )
 from headgraft.models.methods.msdn.networks import Maps, attribute_scores
-from torch.nn.functional import normalize
-
 from tests.models.builders import make_attribute_head, some_regions
 
 

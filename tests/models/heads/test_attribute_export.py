@@ -7,9 +7,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+
 from headgraft.models.heads.attribute import AttributeHead
 from headgraft.models.heads.attribute_export import to_exported, to_onnx
-
 from tests.models.builders import make_attribute_head, some_regions
 
 COUNTS = [1, 2, 5, 33]

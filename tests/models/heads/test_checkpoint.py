@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import checkpoint
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-
 from tests.models.builders import make_head
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.extend import inject, split
 from headgraft.models.heads.head import Head
-
 from tests.models.builders import make_head
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from headgraft.models.errors import InjectionError
-from headgraft.models.heads.head import Head
 from torch.nn.functional import normalize
 
+from headgraft.models.errors import InjectionError
+from headgraft.models.heads.head import Head
 from tests.models.builders import make_head
 
 

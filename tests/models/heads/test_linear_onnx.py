@@ -7,10 +7,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from headgraft.models.heads import linear_onnx
-from headgraft.models.heads.head import Head, Metric
 from onnx import numpy_helper
 
+from headgraft.models.heads import linear_onnx
+from headgraft.models.heads.head import Head, Metric
 from tests.models.builders import make_head
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

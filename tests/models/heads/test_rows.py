@@ -1,9 +1,9 @@
 """Calibration: the length of synthesized rows."""
 
 import torch
-from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms, span
 from torch.nn.functional import cosine_similarity
 
+from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms, span
 from tests.models.builders import make_head
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+
 from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Metric
 from headgraft.models.heads.semantic import SemanticHead, from_state_dict
 from headgraft.models.heads.semantic_onnx import to_onnx
-
 from tests.models.builders import make_head, make_task
 
 

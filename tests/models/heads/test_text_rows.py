@@ -1,9 +1,9 @@
 """Text as rows: where they point, how long they are, and their bias."""
 
 import torch
-from headgraft.models.heads.text_rows import text_rows
 from torch.nn.functional import cosine_similarity
 
+from headgraft.models.heads.text_rows import text_rows
 from tests.models.builders import make_head
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from headgraft.models.learners.cosine_classifier import Recipe, train_cosine
-from headgraft.models.learners.logit_adjustment import offsets
-from headgraft.models.progress import Stopped
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from headgraft.models.learners.cosine_classifier import Recipe, train_cosine
+from headgraft.models.learners.logit_adjustment import offsets
+from headgraft.models.progress import Stopped
 from tests.models.planted_clusters import clusters
 
 FAST = Recipe(temperature=0.05, learning_rate=1e-2, epochs=20, batch_size=64)

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from headgraft.models.learners.cuda_graph import WARM_STEPS, Replayed
 from torch import Tensor
+
+from headgraft.models.learners.cuda_graph import WARM_STEPS, Replayed
 
 
 def counting(device: str) -> tuple[Replayed, Tensor, list[int]]:

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from headgraft.models.learners import kernel_ridge
-from headgraft.models.learners.kernel_ridge import KernelRidge
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.learners import kernel_ridge
+from headgraft.models.learners.kernel_ridge import KernelRidge
 
 
 def points(count: int, seed: int = 0) -> Tensor:

@@ -1,6 +1,7 @@
 """Layers: drawn from their own generator alone."""
 
 import torch
+
 from headgraft.models.learners.layers import linear
 
 

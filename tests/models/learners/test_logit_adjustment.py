@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from headgraft.models.learners.logit_adjustment import offsets
 
 

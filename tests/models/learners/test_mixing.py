@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
 
+from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
 from tests.models.builders import make_head, make_task
 
 WEIGHTS_US = torch.zeros(4, 12, dtype=torch.float64)

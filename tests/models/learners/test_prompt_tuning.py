@@ -5,6 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
@@ -20,9 +23,6 @@ from headgraft.models.learners.prompt_tuning import (
 from headgraft.models.progress import Progress, Stopped, ignore
 from headgraft.models.synthesis.virtual_features import Recipe as DrawingRecipe
 from headgraft.models.synthesis.virtual_features import virtual_features
-from torch import Tensor
-from torch.nn.functional import normalize
-
 from tests.models.towers import make_network, make_tower
 
 NAMES = [

@@ -1,6 +1,7 @@
 """Random numbers in blocks: their distribution, and that they are the seed's."""
 
 import torch
+
 from headgraft.models.learners.random_blocks import BLOCK, Draws, StepDraws
 
 

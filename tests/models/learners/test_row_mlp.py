@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from headgraft.models.learners.row_mlp import MlpSettings, RowMlp, train
 from torch import Tensor
 
+from headgraft.models.learners.row_mlp import MlpSettings, RowMlp, train
 from tests.models.linear_relation import linear_task
 
 FAST = MlpSettings(hidden_size=16, learning_rate=3e-3, batch_size=16, epochs=5)

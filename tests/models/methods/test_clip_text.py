@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from torch.nn.functional import cosine_similarity
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.methods.clip_text import NEEDS, Settings, synthesize
 from headgraft.models.progress import Progress
-from torch.nn.functional import cosine_similarity
-
 from tests.models.builders import make_head, make_task
 
 

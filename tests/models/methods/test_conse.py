@@ -5,14 +5,14 @@ import math
 
 import pytest
 import torch
+from torch.nn.functional import normalize
+
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.methods.conse.method import Settings, synthesize
 from headgraft.models.metrics import evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from torch.nn.functional import normalize
-
 from tests.models.builders import make_head, make_task
 
 

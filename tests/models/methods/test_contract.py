@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
+
 from headgraft.models import catalogue
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
@@ -16,9 +19,6 @@ from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Attributes, Task
-from jsonschema import Draft202012Validator
-from pydantic import BaseModel
-
 from tests.models import builders
 from tests.models.builders import make_head
 from tests.models.towers import make_tower

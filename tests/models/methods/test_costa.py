@@ -1,11 +1,11 @@
 """COSTA: averages by dot products, worked out by hand."""
 
 import torch
+
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.costa import Settings, synthesize
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-
 from tests.models.builders import make_head, make_task
 
 

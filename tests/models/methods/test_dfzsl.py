@@ -6,14 +6,14 @@ from functools import cache
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.methods.dfzsl.method import Settings, synthesize
 from headgraft.models.methods.dfzsl.stages import Stages, run
 from headgraft.models.progress import Progress, ignore
 from headgraft.models.task import Task
-from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
-
 from tests.models.builders import make_head, make_task
 from tests.models.towers import make_tower
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from torch.nn.functional import cosine_similarity, normalize
+
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.icis.method import Settings, synthesize
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from torch.nn.functional import cosine_similarity, normalize
-
 from tests.models.builders import make_task
 
 SMALL = {"hidden_size": 64, "learning_rate": 1e-3, "batch_size": 16, "deviation": 0.2}

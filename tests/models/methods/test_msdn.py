@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.attribute import AttributeHead
 from headgraft.models.methods.msdn.method import Settings, synthesize
 from headgraft.models.metrics import evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.task import Attributes, Task
-
 from tests.benchmarks.msdn import attention_over_uniform
 from tests.models.builders import make_regions, make_task
 from tests.models.planted_regions import Plan, Planted, plant

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.ridge import Settings, synthesize
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-
 from tests.models.builders import make_head, make_task
 
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.ship.method import NEEDS, Settings, half_and_half, synthesize
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-
 from tests.models.builders import make_task
 from tests.models.towers import make_tower
 

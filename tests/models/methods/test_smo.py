@@ -4,12 +4,12 @@ import threading
 
 import pytest
 import torch
+from torch.nn.functional import normalize
+
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.smo.method import Settings, synthesize
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Task
-from torch.nn.functional import normalize
-
 from tests.models.builders import make_head, make_task
 
 

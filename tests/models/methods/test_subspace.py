@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from headgraft.models.methods.subspace import Settings, synthesize
-from headgraft.models.progress import Progress
-from headgraft.models.task import Task
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from headgraft.models.methods.subspace import Settings, synthesize
+from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task
 from tests.models.linear_relation import linear_task
 

@@ -3,11 +3,11 @@
 import math
 
 import torch
+
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.wavg import Settings, synthesize
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-
 from tests.models.builders import make_head, make_task
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.zlap.method import Settings, synthesize
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-from torch import Tensor
-from torch.nn.functional import normalize
-
 from tests.models.builders import make_head, make_task
 from tests.models.linear_relation import linear_task
 

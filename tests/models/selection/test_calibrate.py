@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import (
     Calibration,
@@ -12,7 +13,6 @@ from headgraft.models.selection.calibrate import (
     survey,
 )
 from headgraft.models.selection.leave_out import leave_out
-
 from tests.models.builders import make_head, make_task
 
 

@@ -3,11 +3,11 @@
 import dataclasses
 
 import torch
+
 from headgraft.models.progress import Progress
 from headgraft.models.selection.class_outlook import ClassOutlook
 from headgraft.models.selection.solve import Wish, solve
 from headgraft.models.task import Task
-
 from tests.models.selection.test_solve import secret_task
 
 

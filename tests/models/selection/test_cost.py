@@ -1,7 +1,6 @@
 """What a fit is expected to cost."""
 
 from headgraft.models.selection.cost import expected_seconds
-
 from tests.models.builders import make_task
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headgraft.models.selection.estimate import Simulated, estimate, unknown
 from headgraft.models.selection.trade_off import SCALES, TradeOff
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import torch
+
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
 from headgraft.models.selection.leave_out import fold_count, hide, leave_out
-
 from tests.models.builders import make_head, make_task
 from tests.models.towers import make_tower
 

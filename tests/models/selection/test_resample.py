@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headgraft.models.selection.resample import resampled
 from headgraft.models.selection.trade_off import SCALES, TradeOff
 

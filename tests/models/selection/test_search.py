@@ -3,11 +3,11 @@
 import time
 
 import pytest
+
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import survey
 from headgraft.models.selection.search import NO_DIFFERENCE, Search
-
 from tests.models.builders import make_head, make_task
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from headgraft.models.features.pictures import Pictures, look
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head, Metric
@@ -13,7 +14,6 @@ from headgraft.models.selection.leave_out import leave_out
 from headgraft.models.selection.shift import NO_DIFFERENCE, choose_shift
 from headgraft.models.selection.solve import Solution, Wish, solve
 from headgraft.models.task import Task
-
 from tests.models.selection.test_solve import secret_task
 
 

@@ -4,6 +4,8 @@ import threading
 
 import pytest
 import torch
+from torch.nn.functional import normalize
+
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.extend import inject
@@ -12,7 +14,6 @@ from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.selection.solve import Solution, Wish, solve
 from headgraft.models.task import Task
-from torch.nn.functional import normalize
 
 SMALL_ICIS = {"hidden_size": 16, "epochs": 3}
 

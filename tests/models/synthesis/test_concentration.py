@@ -4,10 +4,11 @@ from math import pi
 
 import pytest
 import torch
-from headgraft.models.synthesis.concentration import choose_kappa, smallest_angle
-from headgraft.models.synthesis.vmf import sample
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.synthesis.concentration import choose_kappa, smallest_angle
+from headgraft.models.synthesis.vmf import sample
 
 
 def generator() -> torch.Generator:

@@ -1,8 +1,9 @@
 """The critic: what it compares is what its forward pass and autograd say."""
 
 import torch
-from headgraft.models.synthesis.critic import Critic
 from torch import Tensor
+
+from headgraft.models.synthesis.critic import Critic
 
 SIZES = (6, 4, 32)
 

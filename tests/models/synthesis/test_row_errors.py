@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from headgraft.models.synthesis.row_errors import RowErrors, explain
 from torch import Tensor
+
+from headgraft.models.synthesis.row_errors import RowErrors, explain
 
 S, R, NOISE = 400, 30, 1.0
 

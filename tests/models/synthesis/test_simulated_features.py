@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headgraft.models.synthesis.simulated_features import GOOD, IMAGES, OF_MEANS, draw
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+
 from headgraft.models.progress import Stopped
 from headgraft.models.synthesis.tfvaegan import Recipe, synthesize_features, train, weighted_l1
 from headgraft.models.synthesis.virtual_features import Virtual
-from torch import Tensor
-
 from tests.models.planted_classes import nearest_own_mean, planted
 
 FAST = Recipe(

@@ -1,8 +1,9 @@
 """The networks of TF-VAEGAN: shapes, unit outputs, and which gradients the feedback passes."""
 
 import torch
-from headgraft.models.synthesis.tfvaegan_networks import FEEDBACK_SHARE, Networks
 from torch import Tensor
+
+from headgraft.models.synthesis.tfvaegan_networks import FEEDBACK_SHARE, Networks
 
 D, A, Z, L = 6, 4, 16, 5
 

@@ -5,6 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress, Stopped, ignore
@@ -17,9 +20,6 @@ from headgraft.models.synthesis.virtual_features import (
     query_directions,
     virtual_features,
 )
-from torch import Tensor
-from torch.nn.functional import normalize
-
 from tests.models.builders import make_head
 
 FAST = Recipe(steps=150, draws=10, count=30)

@@ -4,9 +4,10 @@ from math import tanh
 
 import pytest
 import torch
-from headgraft.models.synthesis.vmf import mean_resultant, sample
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from headgraft.models.synthesis.vmf import mean_resultant, sample
 
 SIZES = (512, 768)
 KAPPAS = (10.0, 205.0, 1000.0, 4000.0, 1e5)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from headgraft.models.progress import Stopped
-from headgraft.models.synthesis.wgan import Recipe, synthesize_features
 from torch import Tensor
 
+from headgraft.models.progress import Stopped
+from headgraft.models.synthesis.wgan import Recipe, synthesize_features
 from tests.models.planted_classes import Planted, nearest_own_mean, planted
 
 FAST = Recipe(

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from headgraft.service.cli.doctor import Finding, examine, examine_redis, examine_store
 from headgraft.service.local import redis_server
 from headgraft.service.local.state import StateFolder
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
-
 from tests.processes import free_port
 
 

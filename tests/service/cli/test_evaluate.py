@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from headgraft.models.heads import checkpoint
 from headgraft.models.heads.head import Head
-from safetensors.torch import save_file
 
 HEADGRAFT = Path(sys.executable).with_name("headgraft")
 NAMES = ["a", "b", "x", "y"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from headgraft import Headgraft
 
+from headgraft import Headgraft
 from tests import checkpoints, pictures, region_features
 from tests.fundamentals import client
 from tests.processes import Processes

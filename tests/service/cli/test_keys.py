@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from headgraft.service.local.redis_server import start
 from headgraft.service.local.state import StateFolder
 from headgraft.service.web import created_keys

@@ -13,12 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
+
 from headgraft import Headgraft
 from headgraft.service.cli.inject import Order, describe
 from headgraft.service.cli.parsing import TypedError, parse_entry, parse_settings, read_entries
 from headgraft.service.local.state import StateFolder
 from headgraft.service.schemas.injections import InjectionResource
-
 from tests import checkpoints
 from tests.processes import Processes, eventually, free_port
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 import torch
-from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from torch import nn
+
+from headgraft.models.embeddings.torchvision_ops import import_torchvision
 
 TIMM = ("resnet18", "vit_tiny_patch16_224", "efficientnet_lite0")
 TORCHVISION = ("resnet18", "mobilenet_v3_small", "vit")

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
 from headgraft import Headgraft, HeadgraftError
 from headgraft.arguments import Wishes
 from headgraft.events import EventReader, ServerEvent
@@ -20,8 +22,6 @@ from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import RedisServer
 from headgraft.service.schemas.injections import InjectionResource
 from headgraft.service.schemas.requests import InjectionRequest
-from rich.console import Console
-
 from tests import checkpoints, features
 from tests.processes import Processes, eventually, free_port
 

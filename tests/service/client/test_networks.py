@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from headgraft import AsyncHeadgraft, Headgraft, HeadgraftError
-from headgraft.service.schemas.injections import InjectionResource
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from headgraft import AsyncHeadgraft, Headgraft, HeadgraftError
+from headgraft.service.schemas.injections import InjectionResource
 from tests import checkpoints
 from tests.processes import Processes
 from tests.service.client import networks

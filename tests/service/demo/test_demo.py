@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from headgraft.service.demo import demo
 from headgraft.service.demo.figures import (
     TOP,
@@ -21,7 +22,6 @@ from headgraft.service.demo.figures import (
     read_head,
     read_pictures,
 )
-
 from tests.processes import eventually
 
 COMMAND = (

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from headgraft.service.demo.figures import (
     Guess,
     HeadFile,

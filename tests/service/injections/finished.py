@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
-
 from tests.service.injections.test_routes import TOKEN, begin, created
 
 

@@ -1,8 +1,8 @@
 """The maps of attention as a browser shows them, from a page saved as a file."""
 
 import pytest
-from headgraft.workers.report.page import PAGE_FILE
 
+from headgraft.workers.report.page import PAGE_FILE
 from tests.service.injections.test_report_in_a_browser import Seen
 from tests.workers.run.test_attribute_head import run
 

@@ -1,6 +1,7 @@
 """What is installed, as the API tells it."""
 
 import httpx
+
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.ledger.ledger import Ledger
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from headgraft.service.injections import checks
 from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.workers.formats.find_head import HeadTensors

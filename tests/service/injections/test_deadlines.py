@@ -1,10 +1,10 @@
 """Deadlines: a job that has not ended by then fails, whoever has it, and leaves no entry."""
 
 import httpx
+
 from headgraft.service.injections.deadlines import enforce
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.ledger import Ledger
-
 from tests import keyspace
 from tests.processes import eventually
 from tests.service.files import injection, pointers, problem, submit

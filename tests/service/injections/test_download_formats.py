@@ -14,12 +14,12 @@ import onnxruntime
 import pytest
 import safetensors.torch
 import torch
-from headgraft import Headgraft
-from headgraft.service.cli.inject import Order, carry_out
 from onnx import numpy_helper
 from rich.console import Console
 from safetensors.torch import load_file
 
+from headgraft import Headgraft
+from headgraft.service.cli.inject import Order, carry_out
 from tests import checkpoints
 from tests.fundamentals import client
 from tests.processes import Processes

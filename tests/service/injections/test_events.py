@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+
 from headgraft.service.local import redis_server
 from headgraft.workers.jobs.spec import JobError
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
-
 from tests.processes import Processes, eventually
 from tests.service.files import problem
 from tests.service.injections.test_routes import TOKEN, begin, created

@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
+
 from headgraft.service.injections.queue_view import FRESH_SECONDS, QueueView, usual_seconds
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.ledger import Ledger
-
 from tests.service.injections.test_routes import TOKEN, begin, created
 
 SUMMARY = {"method": "ridge"}

@@ -9,9 +9,9 @@ from typing import Literal
 
 import httpx
 import pytest
-from headgraft import Headgraft
 from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
 
+from headgraft import Headgraft
 from tests import checkpoints
 from tests.processes import Processes
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
+
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
-
 from tests import keyspace
 from tests.processes import Processes
 from tests.service.files import checkpoint, class_names, head_tensors, injection, stored, submit

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import ServerError
 from headgraft.workers.ledger.scripts import connect
-
 from tests.processes import eventually
 
 

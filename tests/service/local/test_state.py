@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from headgraft.service.local.state import StateError, StateFolder, locate, read_holders
 
 

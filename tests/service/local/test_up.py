@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
 from headgraft import Headgraft
 from headgraft.service.local.state import StateFolder
-
 from tests import checkpoints
 from tests.processes import eventually
 

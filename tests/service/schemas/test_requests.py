@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.workers.jobs.spec import NameEmbeddings
-from pydantic import ValidationError
 
 
 def request(**fields: Any) -> InjectionRequest:

@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from headgraft.service.uploads.feature_files import CLASSES_MAX, LABEL_DTYPES, LabelScan
-from headgraft.workers.formats.header import HeaderError
-from headgraft.workers.formats.safetensors import header_length, parse_header
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgraft.service.uploads.feature_files import CLASSES_MAX, LABEL_DTYPES, LabelScan
+from headgraft.workers.formats.header import HeaderError
+from headgraft.workers.formats.safetensors import header_length, parse_header
 from tests.service.files import checkpoint
 from tests.service.uploads.feature_files import labels, pictures
 

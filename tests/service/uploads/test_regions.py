@@ -12,9 +12,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from headgraft import Headgraft
 from safetensors.torch import load_file
 
+from headgraft import Headgraft
 from tests import checkpoints, region_features
 from tests.fundamentals import client
 from tests.processes import Processes, eventually

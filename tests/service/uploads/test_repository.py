@@ -1,12 +1,12 @@
 """Uploads in the ledger's Redis: kept for their owner, listed, forgotten."""
 
 import pytest
+
 from headgraft.service.uploads import repository
 from headgraft.service.web.problems import ProblemError
 from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
-
 from tests.workers.ledger.test_ledger import create
 
 

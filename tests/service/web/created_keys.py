@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+
 from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits
 from headgraft.workers.ledger.ledger import Ledger
-
 from tests.processes import Processes
 
 

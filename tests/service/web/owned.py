@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
 from headgraft.service.app import create_app
 from headgraft.service.config import ServiceSettings
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
-
 from tests.service.files import class_names, submit
 from tests.service.injections.test_routes import begin, created, succeed
 from tests.service.uploads import feature_files

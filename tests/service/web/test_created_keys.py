@@ -1,10 +1,10 @@
 """Created keys: what Redis holds of one, and what opens."""
 
 import pytest
+
 from headgraft.service.web import created_keys as keyring
 from headgraft.service.web.key_limits import KeyLimits
 from headgraft.workers.ledger.ledger import Ledger
-
 from tests import keyspace
 from tests.service.web.created_keys import key, key_id
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+
 from headgraft.service.web.idempotency import PATIENCE_SECONDS
 from headgraft.workers.jobs.quota import Reservation
 from headgraft.workers.ledger.ledger import Ledger
-
 from tests import keyspace, sending
 from tests.processes import Processes, eventually
 from tests.service.files import checkpoint, class_names, head_tensors, injection, problem, stored

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from headgraft.service.web.multipart import MultipartBody, boundary_of
-from headgraft.service.web.problems import ProblemError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from headgraft.service.web.multipart import MultipartBody, boundary_of
+from headgraft.service.web.problems import ProblemError
 
 BOUNDARY = b"cut-here"
 TRICKY = [b"", b"\r\n", b"\r\n--cut-her", b"--cut-here", b"\r\n--", b"-" * 40]

@@ -3,10 +3,11 @@
 from contextlib import suppress
 
 import pytest
-from headgraft.service.web.preconditions import Preconditions, Span
-from headgraft.service.web.problems import ProblemError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from headgraft.service.web.preconditions import Preconditions, Span
+from headgraft.service.web.problems import ProblemError
 
 TAG = '"abc"'
 

@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
+
 from headgraft.service.local import redis_server
 from headgraft.workers.ledger.scripts import connect
-
 from tests.processes import Processes, eventually
 from tests.service.files import class_names, problem, stored, submit
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from headgraft.service.web import trace
 from headgraft.workers.ledger.ledger import Ledger
-
 from tests.processes import Processes, eventually
 from tests.service.files import injection, submit
 

@@ -4,14 +4,15 @@ import ipaddress
 
 import httpx
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
 from headgraft.service.webhooks.addresses import (
     AddressError,
     find_target,
     is_public,
     parse_networks,
 )
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
 

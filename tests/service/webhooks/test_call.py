@@ -13,12 +13,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from headgraft.service.webhooks.addresses import Target
-from headgraft.service.webhooks.call import ANSWER_BYTES_MAX, Answer, call, client, message, signed
-from headgraft.service.webhooks.records import Delivery, fresh_secret
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
+from headgraft.service.webhooks.addresses import Target
+from headgraft.service.webhooks.call import ANSWER_BYTES_MAX, Answer, call, client, message, signed
+from headgraft.service.webhooks.records import Delivery, fresh_secret
 from tests.service.webhooks.hooks import listening
 
 DELIVERY = Delivery(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from headgraft.workers.ledger.ledger import Ledger
 
+from headgraft.workers.ledger.ledger import Ledger
 from tests.deployment.programs import give_up
 from tests.processes import Processes, eventually
 from tests.service.files import problem

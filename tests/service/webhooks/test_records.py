@@ -3,11 +3,11 @@
 import time
 
 import pytest
+
 from headgraft.service.webhooks import records
 from headgraft.service.webhooks.records import Claimed, EventType, Webhook
 from headgraft.workers.jobs.spec import JobError
 from headgraft.workers.ledger.ledger import Ledger
-
 from tests import keyspace
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create

@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from headgraft.workers.jobs.spec import JobError
 from headgraft.workers.ledger.ledger import Ledger
-
 from tests import keyspace
 from tests.processes import Processes, eventually
 from tests.service.conftest import KEYS

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from headgraft.models.errors import InjectionError
 from headgraft.workers.evaluate.features import read, read_names
-from safetensors.torch import save_file
 
 FEATURES = np.arange(8, dtype=np.float32).reshape(4, 2)
 LABELS = np.array([1, 0, 1, 2])

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.workers.evaluate import heads
 from headgraft.workers.evaluate.heads import AS_FOUND, How
 from headgraft.workers.formats.header import HeaderError
-from safetensors.torch import save_file
-
 from tests import checkpoints
 from tests.models.builders import make_head
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from headgraft.models.metrics import Gzsl
 from headgraft.workers.evaluate.__main__ import as_document, as_text, parse
 from headgraft.workers.evaluate.heads import How

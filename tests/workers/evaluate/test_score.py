@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import normalize
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.checkpoint import write_tensors
 from headgraft.models.heads.head import Head
@@ -15,9 +18,6 @@ from headgraft.models.metrics import evaluate
 from headgraft.workers.evaluate.heads import How
 from headgraft.workers.evaluate.score import Question, answer
 from headgraft.workers.formats.header import HeaderError
-from safetensors.torch import load_file, save_file
-from torch.nn.functional import normalize
-
 from tests import xlsa17_files
 from tests.models.builders import make_attribute_head, some_regions
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from headgraft.models.errors import InjectionError
 from headgraft.workers.evaluate import unseen
 

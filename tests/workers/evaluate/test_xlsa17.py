@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Labelled
-from headgraft.workers.evaluate import xlsa17
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import Labelled
+from headgraft.workers.evaluate import xlsa17
 from tests import xlsa17_files
 
 MADE = xlsa17_files.make()

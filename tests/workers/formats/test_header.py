@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from headgraft.workers.formats.find_head import find_head
 from headgraft.workers.formats.header import Header, HeaderError
 from headgraft.workers.formats.safetensors import HEADER_BYTES_MAX, header_length, parse_header

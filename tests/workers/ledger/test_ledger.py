@@ -5,11 +5,11 @@ import time
 from typing import Any
 
 import pytest
+
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobError, Record
 from headgraft.workers.ledger.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
-
 from tests import keyspace
 from tests.processes import eventually
 

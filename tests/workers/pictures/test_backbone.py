@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from headgraft.models.errors import InjectionError
-from headgraft.workers.pictures.backbone import Backbone
 from torch import nn
 
+from headgraft.models.errors import InjectionError
+from headgraft.workers.pictures.backbone import Backbone
 from tests.service.client.networks import hugging_face_network, timm_network, torchvision_network
 
 

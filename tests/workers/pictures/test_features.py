@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from safetensors import safe_open
+from torch import nn
+
 from headgraft.models.errors import InjectionError
 from headgraft.workers.evaluate.features import read
 from headgraft.workers.pictures import features
 from headgraft.workers.pictures.features import imagenet, write_features
 from headgraft.workers.pictures.folder import open_picture
-from PIL import Image
-from safetensors import safe_open
-from torch import nn
-
 from tests import pictures
 from tests.service.client.networks import timm_network
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+
 from headgraft.models.errors import InjectionError
 from headgraft.workers.pictures.folder import find_pictures, open_picture
-
 from tests import pictures
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headgraft.workers.pictures import lite0
 from safetensors import safe_open
 from safetensors.numpy import load_file
+
+from headgraft.workers.pictures import lite0
 
 HIDDEN = ("espresso", "daisy")
 SEES = {

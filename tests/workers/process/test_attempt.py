@@ -4,6 +4,7 @@ import errno
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.workers.process.attempt import _job_error
 from headgraft.workers.store import StoreError

@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+
 from headgraft.service.uploads import repository
 from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
 from headgraft.workers.ledger.ledger import GROUP, Ledger
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
-
 from tests.workers.ledger.test_ledger import begin, create
 
 DAY_SECONDS = 86_400

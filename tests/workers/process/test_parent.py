@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from headgraft.workers.process.parent import SCRATCH, devices, sweep_scratch
 
 

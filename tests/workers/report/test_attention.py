@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.regions import HeldRegions
 from headgraft.workers.report.attention import cells, look, spread
-
 from tests.models.builders import make_attribute_head, some_regions
 
 REGIONS = HeldRegions(some_regions(12), torch.arange(12) % 6)

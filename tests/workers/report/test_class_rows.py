@@ -1,7 +1,6 @@
 """The lines of the table of new classes."""
 
 from headgraft.workers.report.wording import RELATIVES, class_rows
-
 from tests.workers.report import reports
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import structlog
+
 from headgraft.workers.report import page
 from headgraft.workers.report.wording import SHOWN_MAX
-
 from tests import checkpoints
 from tests.workers.report import reports
 from tests.workers.run.test_job import run, source, spec  # noqa: F401  # a fixture

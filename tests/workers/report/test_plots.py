@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from headgraft.workers.report import plots
-from headgraft.workers.report.svg import ACCENT
 from matplotlib.lines import Line2D
 
+from headgraft.workers.report import plots
+from headgraft.workers.report.svg import ACCENT
 from tests.workers.report import reports
 
 

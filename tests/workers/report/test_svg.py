@@ -2,8 +2,9 @@
 
 from xml.etree import ElementTree as ET
 
-from headgraft.workers.report.svg import ACCENT, INK, Drawing, as_svg, columns, printable, shortened
 from matplotlib.figure import Figure
+
+from headgraft.workers.report.svg import ACCENT, INK, Drawing, as_svg, columns, printable, shortened
 
 
 def drawing() -> tuple[Drawing, Figure]:

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from headgraft.workers.report import wording
 
+from headgraft.workers.report import wording
 from tests.workers.report import reports
 
 NOTHING = {"value": 0.5, "low": 0.0, "high": 1.0}

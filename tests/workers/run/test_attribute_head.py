@@ -9,6 +9,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.attribute import AttributeHead, from_state_dict
 from headgraft.models.progress import Progress
@@ -17,9 +20,6 @@ from headgraft.workers.run.attribute_head import EXPORTED_FILE, write_files
 from headgraft.workers.run.job import HEAD_FILE, Shelf, run_job
 from headgraft.workers.run.linear_head import LABELS_FILE, ONNX_FILE
 from headgraft.workers.run.semantic_head import NATIVE_FILE
-from safetensors import safe_open
-from safetensors.torch import load_file
-
 from tests import checkpoints, region_features
 from tests.workers.run.test_job import LIMITS, spec
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
@@ -12,8 +14,6 @@ from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.run import features
 from headgraft.workers.run.features import choose, read
 from headgraft.workers.run.job import Shelf, run_job
-from safetensors.torch import save_file
-
 from tests import checkpoints
 from tests import features as pictures
 from tests.models.builders import make_head

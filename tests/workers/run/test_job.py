@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
@@ -14,8 +16,6 @@ from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.run.job import HEAD_FILE, REPORT_FILE, Shelf, run_job
 from headgraft.workers.torch_files.convert import Limits
-from safetensors.torch import load_file, save_file
-
 from tests import checkpoints
 from tests.models.conftest import save_local_dir
 from tests.workers.torch_files import files

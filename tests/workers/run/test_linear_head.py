@@ -7,10 +7,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+
 from headgraft.models.heads import labels
 from headgraft.models.heads.head import Head
 from headgraft.workers.run import linear_head
-
 from tests.models.builders import make_head
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -5,11 +5,11 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from headgraft.models.errors import InjectionError
 from headgraft.workers.run import regions
 from headgraft.workers.run.regions import RegionFile
-from safetensors.torch import save_file
-
 from tests import region_features
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
 from headgraft.models.heads.semantic import SemanticHead, from_state_dict
 from headgraft.workers.report.page import PAGE_FILE
 from headgraft.workers.run.job import HEAD_FILE
 from headgraft.workers.run.linear_head import LABELS_FILE, NPZ_FILE, ONNX_FILE
 from headgraft.workers.run.semantic_head import NATIVE_FILE
-from safetensors import safe_open
-from safetensors.torch import load_file
-
 from tests import checkpoints
 from tests.workers.run.test_job import run, spec
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from headgraft.models.errors import InjectionError
-from headgraft.models.progress import Progress, Stopped
-from headgraft.workers.torch_files.convert import Conversion, Limits, convert
 from safetensors.torch import load_file
 from torch import Tensor
 
+from headgraft.models.errors import InjectionError
+from headgraft.models.progress import Progress, Stopped
+from headgraft.workers.torch_files.convert import Conversion, Limits, convert
 from tests import checkpoints
 from tests.processes import eventually
 from tests.workers.torch_files import files

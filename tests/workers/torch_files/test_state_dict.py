@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from headgraft.models.errors import InjectionError
 from headgraft.workers.torch_files.state_dict import CUSTOMARY, pick
 

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.methods.conse.offset import choose_offset
 from headgraft.models.metrics import Gzsl, evaluate
-from torch import Tensor
-from torch.nn.functional import normalize
-
 from tests.models.builders import make_head
 
 

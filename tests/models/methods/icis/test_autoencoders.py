@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from headgraft.models.methods.icis.autoencoders import Autoencoders, Distance, Terms
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
+
+from headgraft.models.methods.icis.autoencoders import Autoencoders, Distance, Terms
 
 
 def make() -> Autoencoders:

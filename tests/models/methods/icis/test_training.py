@@ -3,6 +3,9 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
 from headgraft.models.methods.icis.training import (
     Recipe,
     computes_bfloat16,
@@ -10,8 +13,6 @@ from headgraft.models.methods.icis.training import (
     train_as_authors,
     train_watching,
 )
-from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
 
 RECIPE = Recipe(
     hidden_size=64,

@@ -4,12 +4,12 @@ import threading
 
 import pytest
 import torch
+from torch.nn.functional import normalize
+
 from headgraft.models.methods.msdn.hold_out import CHECKED_MAX, HoldOut, hold_out, rehearse
 from headgraft.models.methods.msdn.settings import Settings
 from headgraft.models.progress import Progress, Stopped, ignore
 from headgraft.models.task import Attributes
-from torch.nn.functional import normalize
-
 from tests.models.planted_regions import Plan, plant
 
 LABELS = torch.arange(10).repeat_interleave(8)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from headgraft.models.methods.msdn.loss import distillation_loss, own_loss
 
 LABELS = torch.tensor([0, 1])

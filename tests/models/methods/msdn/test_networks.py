@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from headgraft.models.methods.msdn.networks import AttentionNets, attribute_scores, region_attention
 from torch.nn.functional import normalize
+
+from headgraft.models.methods.msdn.networks import AttentionNets, attribute_scores, region_attention
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The presets of msdn are the authors' constants."""
 
 import pytest
+
 from headgraft.models.methods.msdn.settings import PAPERS, Settings
 
 

@@ -4,13 +4,13 @@ import dataclasses
 from dataclasses import dataclass, field
 
 import torch
+from torch.nn.functional import normalize
+
 from headgraft.models.features.regions import HeldRegions
 from headgraft.models.methods.msdn.networks import Maps, attribute_scores
 from headgraft.models.methods.msdn.settings import Settings
 from headgraft.models.methods.msdn.training import Lesson, Recipe, train
 from headgraft.models.progress import ignore
-from torch.nn.functional import normalize
-
 from tests.models.builders import make_regions
 
 RECIPE = Settings(epochs=3, batch_size=5, steps_min=1).recipe()

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
 from headgraft.models.methods.ship.prompt_vae import (
@@ -14,9 +17,6 @@ from headgraft.models.methods.ship.prompt_vae import (
     train,
 )
 from headgraft.models.progress import ignore
-from torch import Tensor
-from torch.nn.functional import normalize
-
 from tests.models.towers import make_network, make_tower
 
 NAMES = ["cat", "dog", "owl", "bear", "lolly", "bridge", "violin", "teapot", "castle", "tractor"]

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from headgraft.models.methods.smo.simplex import nearest_mix
 from torch import Tensor
+
+from headgraft.models.methods.smo.simplex import nearest_mix
 
 
 def points(count: int, size: int, seed: int = 0) -> Tensor:

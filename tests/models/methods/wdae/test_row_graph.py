@@ -1,8 +1,9 @@
 """The graph of rows, and the network over it."""
 
 import torch
-from headgraft.models.methods.wdae.row_graph import Norm, RowGraph, joined, relatives
 from torch import Tensor
+
+from headgraft.models.methods.wdae.row_graph import Norm, RowGraph, joined, relatives
 
 
 def draws(seed: int = 0) -> tuple[torch.Generator, torch.Generator]:

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import Tensor
+
 from headgraft.models.methods.wdae.row_graph import RowGraph, relatives
 from headgraft.models.methods.wdae.row_repair import RepairSettings, learn_to_repair
-from torch import Tensor
 
 FAST = {"repair_width": 8, "repair_epochs": 150, "repair_batch_size": 40, "noise": 0.05}
 

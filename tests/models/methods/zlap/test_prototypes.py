@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from headgraft.models.heads.rows import regression_rows
-from headgraft.models.learners.cosine_classifier import Recipe
-from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from headgraft.models.heads.rows import regression_rows
+from headgraft.models.learners.cosine_classifier import Recipe
+from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
 from tests.models.builders import make_head
 from tests.models.planted_classes import planted
 
