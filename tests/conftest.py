@@ -1,14 +1,16 @@
 """Real parts for every test: a server of our own, a ledger over it, a store in a folder."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.remote import Producer
 
 from service import redis_server
-from tests import processes
+from tests import processes, schedule
 from workers.ledger import Ledger, connect
 
 if TYPE_CHECKING:
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that: tests
 # that send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Four test processes share the cores: threads of one operation would only wait for each other.
+# torch, which reads this when it is imported, is not imported yet.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The Python processes that tests start run tests/site/sitecustomize.py.
+SITE = Path(__file__).parent / "site"
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH")]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> schedule.ByCost:
+    """Let pytest-xdist hand out the tests as tests/schedule.py says."""
+    return schedule.ByCost(config, log)
 
 
 @pytest.fixture(scope="session")

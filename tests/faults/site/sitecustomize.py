@@ -1,11 +1,13 @@
 """Adds tests/faults/methods to the methods of processes started with this in PYTHONPATH."""
 
+import runpy
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
 BROKEN_METHODS = Path(__file__).parents[1] / "methods"
+COLD_WORKERS = Path(__file__).parents[2] / "site" / "sitecustomize.py"
 
 
 class MoreMethods:
@@ -20,3 +22,5 @@ class MoreMethods:
 
 
 sys.meta_path.insert(0, MoreMethods)
+# Python runs one sitecustomize only, so that this one runs the other.
+runpy.run_path(str(COLD_WORKERS))
