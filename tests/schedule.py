@@ -23,6 +23,13 @@ ALONE = (
 TOGETHER = {
     # The package as the images install it.
     "tests/deployment/": "deployment",
+    # A product that runs: Redis, API and worker.
+    "tests/service/test_api_page.py": "product",
+    "tests/service/test_cli.py": "product",
+    "tests/service/test_cli_features.py": "product",
+    "tests/service/test_client_networks.py": "product",
+    "tests/service/test_head_formats.py": "product",
+    "tests/service/test_regions.py": "product",
 }
 
 
@@ -34,7 +41,7 @@ def group(test: str) -> str:
     return next((name for start, name in TOGETHER.items() if file.startswith(start)), file)
 
 
-class ByCost(LoadScopeScheduling):
+class ByCost(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
     """Hands out one group after another, in the order of pyproject.toml's testpaths."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from tests import api_examples, api_page, checkpoints, features
 from tests.api_examples import EXAMPLES, Example
 from tests.processes import Processes
 from tests.service.owned import document, operations
-from tests.service.product import product
 
 # Behind everything else that curl says, so that the examples need not ask for it.
 SETTINGS = 'write-out = "\\n%{http_code}"\n'
@@ -61,14 +59,7 @@ class Session:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    allowed = {"HEADGRAFT_WEBHOOK_ALLOW": "127.0.0.1/32"}
-    with product(tmp_path_factory.mktemp("product"), **allowed) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def session(running: Processes, tmp_path_factory: pytest.TempPathFactory) -> Session:
+def session(product: Processes, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """Return a folder with all that the page says lies there."""
     folder = tmp_path_factory.mktemp("session")
     (folder / ".curlrc").write_text(SETTINGS)
@@ -76,7 +67,7 @@ def session(running: Processes, tmp_path_factory: pytest.TempPathFactory) -> Ses
         (folder / name).write_text(content)
     checkpoints.write(folder / "net.safetensors")
     features.write(folder / "pictures.safetensors")
-    return Session(folder, running.url)
+    return Session(folder, product.url)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: one.operation)
