@@ -18,7 +18,7 @@ from service.state import StateFolder
 from tests import checkpoints
 from tests.processes import eventually
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 PARTS = ("valkey-server", "service.server", "workers.parent", "workers.child")
 
 
@@ -119,7 +119,7 @@ def test_everything_should_start_serve_and_end_with_one_signal(up: Starter) -> N
     )
     family = running.family()
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(30) == 0
+    assert running.process.wait(60) == 0
     assert ended(family)
     assert up.state.running() is None
     up.state.lock().release()
@@ -131,8 +131,7 @@ def test_a_killed_up_should_take_everything_along(up: Starter) -> None:
     eventually(lambda: running.has(*PARTS), START_SECONDS, "all parts run")
     family = running.family()
     running.process.kill()
-    took = eventually(lambda: ended(family), 5, "everything ended")
-    assert took < 5
+    eventually(lambda: ended(family), 60, "everything ended")
     up.state.lock().release()
 
 
@@ -144,7 +143,7 @@ def test_a_queued_job_should_survive_the_death_of_everything(up: Starter, tmp_pa
         queued = client.submit(checkpoint, **checkpoints.request())
     family = running.family()
     running.process.kill()
-    eventually(lambda: ended(family), 5, "everything ended")
+    eventually(lambda: ended(family), 60, "everything ended")
 
     again = up()
     again.said()
@@ -163,24 +162,25 @@ def test_a_second_signal_should_kill(up: Starter) -> None:
     running.process.terminate()
     assert "stopping" in running.said()
     running.process.terminate()
-    assert running.process.wait(20) == 1
+    assert running.process.wait(60) == 1
     assert ended(family)
 
 
 @pytest.mark.parametrize("part", ["service.server", "valkey-server", "workers.parent"])
 def test_a_part_that_dies_should_be_started_again(up: Starter, part: str) -> None:
-    running = up()
+    parts = PARTS[:3] if part == "workers.parent" else PARTS[:2]
+    running = up() if part == "workers.parent" else up("--no-worker")
     running.said()
-    eventually(lambda: running.has(*PARTS[:3]), START_SECONDS, "the parts run")
+    eventually(lambda: running.has(*parts), START_SECONDS, "the parts run")
     victim = running.part(part)
     victim.kill()
     assert "ended with code -9" in running.said()
     eventually(
-        lambda: running.has(part) and running.part(part).pid != victim.pid, 20, "a new one runs"
+        lambda: running.has(part) and running.part(part).pid != victim.pid, 60, "a new one runs"
     )
-    eventually(running.is_ready, 20, "the service is ready again")
+    eventually(running.is_ready, 60, "the service is ready again")
     running.process.terminate()
-    assert running.process.wait(30) == 0
+    assert running.process.wait(60) == 0
 
 
 def test_a_second_up_should_be_refused_with_the_pid_of_the_first(up: Starter) -> None:
@@ -189,7 +189,7 @@ def test_a_second_up_should_be_refused_with_the_pid_of_the_first(up: Starter) ->
     port = running.url.rpartition(":")[2]
     second = up("--no-worker", "--port", port)
     assert f"is in use by process {running.process.pid} (headgraft up)" in second.said()
-    assert second.process.wait(10) == 1
+    assert second.process.wait(60) == 1
     assert running.is_ready()
 
 
@@ -221,7 +221,7 @@ def test_a_defect_of_the_environment_should_be_shown_and_nothing_left(up: Starte
     running = up("--no-worker", HEADGRAFT_API_KEYS="ada:short")
     assert "the API ended with code 2 as it started" in running.said()
     assert "at least 16" in (running.said() + running.said())
-    assert running.process.wait(20) == 1
+    assert running.process.wait(60) == 1
     up.state.lock().release()
 
 
