@@ -15,6 +15,7 @@ ALONE = (
     "tests/faults/test_torch_checkpoints.py",
     "tests/faults/test_up_faults.py",
     "tests/faults/test_uploads.py",
+    "tests/faults/test_warm_workers.py",
     "tests/faults/test_worker_faults.py",
     "tests/service/test_deliverer.py",
     "tests/service/test_up.py",
