@@ -26,7 +26,7 @@ def test_a_head_should_come_back_with_three_more_classes(worker: Processes, fold
     """Upload 20 classes, add 3, wait, download: old rows are the same bytes, new ones finite."""
     uploaded = checkpoints.write(folder / "in.safetensors")
     queued = client.post(worker.url, uploaded, checkpoints.request())
-    assert queued["status"] == "queued"
+    assert queued["status"] in {"queued", "running"}  # the worker may be quicker than the answer
     done = client.wait(worker.url, queued["id"])
     assert (done["status"], done["attempt"], done["progress"]) == ("succeeded", 1, 1.0)
     new = load_file(client.download(worker.url, queued["id"], folder / "out.safetensors"))

@@ -72,7 +72,7 @@ def test_a_checkpoint_should_come_back_extended(client: Headgraft, checkpoint: P
     seen: list[InjectionResource] = []
     sent: list[tuple[int, int]] = []
     queued = client.submit(checkpoint, on_upload=lambda *pair: sent.append(pair), **request())
-    assert queued.status == "queued"
+    assert queued.status in {"queued", "running"}  # the worker may be quicker than the answer
     size = checkpoint.stat().st_size
     assert sent[-1] == (size, size)
 
