@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Most tests wait more than they compute, so that twice the cores of a small machine are busy.
+# Where pytest-randomly is installed the order is random; the tests must pass in any.
 TEST_PROCESSES ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 

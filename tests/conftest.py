@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 
 from service import redis_server
@@ -27,6 +28,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The Python processes that tests start run tests/site/sitecustomize.py.
 SITE = Path(__file__).parent / "site"
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH")]))
+
+# An example may take any time where other processes have the cores, and each run of the gate sends
+# the same ones: random ones are for `make soak`.
+settings.register_profile("gate", deadline=None, derandomize=True, database=None)
+settings.load_profile("gate")
 
 
 @pytest.hookimpl(optionalhook=True)
