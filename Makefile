@@ -2,7 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types storm clean
+# Most tests wait more than they compute, so that twice the cores of a small machine are busy.
+# Where pytest-randomly is installed the order is random; the tests must pass in any.
+TEST_PROCESSES ?= 4
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
+
+.PHONY: demo test soak lint types storm clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -27,7 +32,12 @@ types: .venv/ready
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# What takes long by nature: more random inputs, larger files, the storm. No part of the gate.
+soak: .venv/ready
+	$(BIN)/python -m pytest -m soak -s tests
+	$(BIN)/python -m tests.faults.storm
 
 storm: .venv/ready
 	$(BIN)/python -m tests.faults.storm

@@ -1,16 +1,19 @@
 """Real parts for every test: a server of our own, a ledger over it, a store in a folder."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+from xdist.remote import Producer
 
 from headgraft.service.local import redis_server
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
-from tests import processes
+from tests import processes, schedule
 
 if TYPE_CHECKING:
     from headgraft.workers.store import Store
@@ -19,6 +22,24 @@ if TYPE_CHECKING:
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that: tests
 # that send it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Four test processes share the cores: threads of one operation would only wait for each other.
+# torch, which reads this when it is imported, is not imported yet.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The Python processes that tests start run tests/site/sitecustomize.py.
+SITE = Path(__file__).parent / "site"
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH")]))
+
+# An example may take any time where other processes have the cores, and each run of the gate sends
+# the same ones: random ones are for `make soak`.
+settings.register_profile("gate", deadline=None, derandomize=True, database=None)
+settings.load_profile("gate")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> schedule.ByCost:
+    """Let pytest-xdist hand out the tests as tests/schedule.py says."""
+    return schedule.ByCost(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,34 +1,60 @@
 """Starts the product's real processes for a test, and ends exactly those it started."""
 
+import contextlib
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import psutil
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
+
+
+# Below the ports that Linux gives to outgoing connections (from 32768): one of those could be
+# taken between the moment a test chooses it and the moment its server listens there. A second
+# port may be had at a distance of 10,000.
+PORTS = range(10_000, 20_000)
+# pytest-xdist names its processes gw0, gw1, ...; each chooses among ports of its own.
+PROCESS_PORTS = 1_000
+
+
+def _own_ports() -> Iterator[int]:
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = number * PROCESS_PORTS % len(PORTS)
+    own = PORTS[first : first + PROCESS_PORTS]
+    start = random.SystemRandom().randrange(len(own))
+    return itertools.cycle([*own[start:], *own[:start]])
+
+
+_ports = _own_ports()
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback interface that nobody listens on, each time another."""
+    for port in itertools.islice(_ports, PROCESS_PORTS):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def eventually(condition: Callable[[], object], seconds: float, what: str) -> float:
     """Wait until a condition holds and return the seconds it took; fail naming `what`."""
     start = time.monotonic()
     while not condition():
-        assert time.monotonic() - start < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
+        passed = time.monotonic() - start
+        assert passed < seconds, f"not within {seconds} s: {what}"
+        # Asking all the time would take the processor from the worker that is waited for.
+        time.sleep(min(0.02 + passed / 20, 0.25))
     return time.monotonic() - start
 
 
@@ -121,4 +147,4 @@ def _kill_tree(process: subprocess.Popen[bytes]) -> None:
                 member.kill()
             except psutil.NoSuchProcess:
                 continue
-    process.wait(10)
+    process.wait(60)

@@ -4,6 +4,7 @@ The file tree takes each module's own first line; the tables take the settings' 
 """
 
 import ast
+import functools
 import json
 import re
 from pathlib import Path
@@ -28,7 +29,12 @@ def tree(root: Path) -> str:
 
 
 def _first_sentence(path: Path) -> str:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return _first_sentence_in(path.read_text(encoding="utf-8"))
+
+
+@functools.cache  # Tests write the tree again and again, with one file changed.
+def _first_sentence_in(text: str) -> str:
+    docstring = ast.get_docstring(ast.parse(text)) or ""
     first = docstring.split("\n\n")[0].replace("\n", " ")
     return re.split(r"(?<=[^.][A-Za-z)`])[.;] ", first + " ")[0].rstrip(". ")
 

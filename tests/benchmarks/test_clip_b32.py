@@ -10,6 +10,8 @@ from tests.benchmarks.clip_b32 import CLIP, Run, each_fold, line, main, measure,
 from tests.benchmarks.clip_virtual import weigh
 from tests.benchmarks.data import bench_folder
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture
 def folder() -> Path:

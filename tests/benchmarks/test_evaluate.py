@@ -13,6 +13,8 @@ from headgraft.workers.evaluate.score import Question, answer
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, run_fold
 
+pytestmark = pytest.mark.soak
+
 
 def test_a_written_head_should_score_as_the_benchmark_does(tmp_path: Path) -> None:
     folder = bench_folder()

@@ -1,5 +1,6 @@
 """The family's benchmark: which classes and pictures it keeps, and how it writes figures."""
 
+import pytest
 import torch
 
 from headgraft.models.heads.head import Head
@@ -7,6 +8,8 @@ from headgraft.models.metrics import Gzsl
 from tests.benchmarks.data import Lite0
 from tests.benchmarks.family import cell, fewer, score_kept
 from tests.benchmarks.lite0 import make_task
+
+pytestmark = pytest.mark.soak
 
 CLASSES = 8
 

@@ -12,6 +12,8 @@ from tests.benchmarks.expected import lite0_cases, run_case, some_pictures
 from tests.benchmarks.lite0 import main, move_starts, run_folds
 from tests.benchmarks.texts import encode_texts
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture
 def folder() -> Path:

@@ -17,6 +17,8 @@ from tests.benchmarks import base_classifier, protocol
 from tests.benchmarks.base_classifier import Recipe
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -29,7 +29,7 @@ HOST_NAMES = re.compile(r"(?<=[/@\"])(?:redis|s3|api|192\.0\.2\.1)(?=:\d)")
 PORTS = ("6379", "6380", "8000", "8080", "8333", "8443", "8888", "9090", "9100", "9333")
 # SeaweedFS listens on a second port beside each of its own.
 SECOND_PORT = 10_000
-HEALTHY_SECONDS = 90.0
+HEALTHY_SECONDS = 180.0
 DOCKERS_GRACE = "10s"
 
 

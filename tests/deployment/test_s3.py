@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +46,30 @@ def s3(host: Outside, s3_node: compose.Document) -> Part:
 
 
 @pytest.fixture
-def as_headgraft(host: Outside, s3_node: compose.Document, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give this process the API's own way to the store."""
+def as_headgraft(
+    host: Outside, s3_node: compose.Document, s3: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Give this process the API's own way to the store, once the store keeps what it is sent."""
     for name, value in compose.service(s3_node, "api")["environment"].items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, host.put(value))
+    once_its_parts_have_met(lambda: Store(STORE).write("probe/file", b"1"))
+    once_its_parts_have_met(lambda: Store(STORE).delete("probe/"))
+
+
+def once_its_parts_have_met(call: Callable[[], object]) -> None:
+    """Ask the store until it does not answer 500, as it does for a moment once it is healthy."""
+
+    def answers() -> bool:
+        try:
+            call()
+        except StoreError as error:
+            if re.search(r"\b50[03]\b", str(error)):
+                return False
+            raise
+        return True
+
+    eventually(answers, 120, "the store's parts have met")
 
 
 def make_bucket(host: Outside, document: compose.Document) -> str:
@@ -213,7 +234,7 @@ def answers(url: str) -> bool:
 
 def test_a_store_without_a_secret_should_not_start(host: Outside) -> None:
     part = host.start(compose.load([NODE], {**VARIABLES, "AWS_SECRET_ACCESS_KEY": ""}), "s3")
-    assert part.process.wait(20) != 0
+    assert part.process.wait(60) != 0
     assert "AWS_SECRET_ACCESS_KEY is not set" in part.log.read_text()
 
 
@@ -245,4 +266,5 @@ def test_the_store_should_stop_in_time_and_keep_its_objects(
     assert s3.check() != 0
     host.start_healthy(s3_node, "s3")
     assert "bucket headgraft is there" in make_bucket(host, s3_node)
+    once_its_parts_have_met(lambda: Store(STORE).read("tester/file"))
     assert Store(STORE).read("tester/file") == b"kept"

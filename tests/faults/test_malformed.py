@@ -19,6 +19,7 @@ from tests.service.files import (
     head_tensors,
     injection,
     numbers,
+    pointers,
     problem,
     stored,
     submit,
@@ -36,6 +37,7 @@ class Case:
     file: bytes | None = None
     request: object = None
     code: str = "invalid_checkpoint"
+    pointer: str = ""
 
 
 def headed(header: bytes, data: bytes = b"") -> bytes:
@@ -121,30 +123,43 @@ REQUESTS = {
         "'class 3' is already number 3",
         request=injection(class_names=NAMED_TWICE),
         code="invalid_request",
+        pointer=f"/class_names/{SEEN - 1}/name",
     ),
     "a new name twice": Case(
-        "'x' is already number 0", request=injection(add=["x", "x"]), code="invalid_request"
+        "'x' is already number 0",
+        request=injection(add=["x", "y", "x"]),
+        code="invalid_request",
+        pointer="/add/2/name",
     ),
     "a new name that is there": Case(
-        "already has a class 'class 3'", request=injection(add=["class 3"]), code="invalid_request"
+        "already has a class 'class 3'",
+        request=injection(add=["x", "class 3"]),
+        code="invalid_request",
+        pointer="/add/1/name",
     ),
     "an unknown method": Case(
         f"'wizard' is not one of {', '.join(sorted(METHODS))}",
         request=method("wizard"),
         code="invalid_request",
+        pointer="/method",
     ),
     "an unknown setting": Case(
         "method 'ridge' has no setting 'gama'; it has:",
         request=method("ridge", {"gama": 1}),
         code="invalid_request",
+        pointer="/settings/gama",
     ),
     "a setting out of bounds": Case(
         "setting 'epochs' of method 'icis' cannot be 0; it must be integer at least 1",
         request=method("icis", {"epochs": 0}),
         code="invalid_request",
+        pointer="/settings/epochs",
     ),
     "a setting of another type": Case(
-        "cannot be 'many'", request=method("icis", {"epochs": "many"}), code="invalid_request"
+        "cannot be 'many'",
+        request=method("icis", {"epochs": "many"}),
+        code="invalid_request",
+        pointer="/settings/epochs",
     ),
     "a request 200,000 deep": Case(
         "not JSON", request=b'{"settings":' + b"[" * DEPTH, code="invalid_request"
@@ -177,6 +192,7 @@ def test_a_defect_should_be_refused_by_name_and_leave_nothing(
 
     document = problem(answer, 422, case.code)
     assert case.says in json.dumps(document, ensure_ascii=False)
+    assert pointers(document)[:1] == [case.pointer]
     assert stored(processes.store_folder) == []
     assert ledger.jobs("local") == []
     assert not ledger.client.exists(ledger.key("queue"))

@@ -1,4 +1,4 @@
-"""A minute of the storm that `make storm` lets rage for ten."""
+"""A short storm; `make storm` and `make soak` let it rage for ten minutes."""
 
 from pathlib import Path
 
@@ -6,12 +6,15 @@ import pytest
 
 from tests.faults.storm import Storm
 
+SECONDS = 20.0
+JOBS = 12
+
 
 @pytest.mark.timeout(400)
 def test_a_storm_should_break_no_promise(tmp_path: Path) -> None:
-    count = Storm(tmp_path, seconds=60, jobs=30, seed=1).run()
+    count = Storm(tmp_path, seconds=SECONDS, jobs=JOBS, seed=1).run()
     assert count.wrong == []
-    assert count.jobs >= 30
-    assert count.kills + count.pauses >= 8
+    assert count.jobs >= JOBS
+    assert count.kills + count.pauses >= 2
     assert set(count.statuses) <= {"succeeded", "failed"}
     assert count.statuses["succeeded"] > count.jobs / 2

@@ -34,13 +34,13 @@ def look(url: str, injection: str) -> dict[str, Any]:
     return dict(reply.json())
 
 
-def wait(url: str, injection: str, seconds: float = 60) -> dict[str, Any]:
+def wait(url: str, injection: str, seconds: float = 120) -> dict[str, Any]:
     """Poll until an injection has ended."""
     eventually(lambda: look(url, injection)["status"] in TERMINAL, seconds, "the job ends")
     return look(url, injection)
 
 
-def wait_running(url: str, injection: str, seconds: float = 60) -> dict[str, Any]:
+def wait_running(url: str, injection: str, seconds: float = 120) -> dict[str, Any]:
     """Poll until a worker has begun and reported progress."""
     eventually(lambda: look(url, injection)["progress"] > 0, seconds, "the job makes progress")
     return look(url, injection)

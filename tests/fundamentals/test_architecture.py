@@ -1,6 +1,7 @@
 """The rules of the tree: which way imports point, how large folders and files may be."""
 
 import ast
+import functools
 import shutil
 import tomllib
 from collections.abc import Iterator
@@ -71,19 +72,13 @@ def modules(root: Path) -> dict[str, Path]:
     """Return the product's modules: import name -> file, relative to `root`."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     folders = project["tool"]["setuptools"]["package-dir"]
-    found: dict[str, Path] = {}
+    found: dict[Path, str] = {}
     for package, folder in sorted(folders.items(), key=lambda item: len(item[1])):
         for path in (root / folder).rglob("*.py"):
             parts = (package, *path.relative_to(root / folder).with_suffix("").parts)
-            name = ".".join(parts).removesuffix(".__init__")
-            # The longer folder comes last: the client is `headgraft` itself.
-            found = {known: where for known, where in found.items() if where != _at(path, root)}
-            found[name] = _at(path, root)
-    return found
-
-
-def _at(path: Path, root: Path) -> Path:
-    return path.relative_to(root)
+            # The longest folder comes last and wins: the client is `headgraft` itself.
+            found[path.relative_to(root)] = ".".join(parts).removesuffix(".__init__")
+    return {name: path for path, name in found.items()}
 
 
 def room(path: Path) -> str:
@@ -91,6 +86,11 @@ def room(path: Path) -> str:
     parts = path.with_suffix("").parts
     depth = 3 if parts[:2] == ("models", "methods") and path.name != "__init__.py" else 2
     return "/".join(parts[:depth])
+
+
+@functools.cache  # Most tests read the whole tree with one file changed.
+def parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def imported_by(tree: ast.AST, known: dict[str, Path]) -> set[str]:
@@ -153,7 +153,7 @@ def import_problems(root: Path) -> list[str]:
         # The package's own door gives on what it is a door to; the command's name leads to the CLI.
         if name in ("headgraft", "headgraft.__main__") or path.name == "__init__.py":
             continue
-        for imported in sorted(imported_by(ast.parse((root / path).read_text("utf-8")), known)):
+        for imported in sorted(imported_by(parsed((root / path).read_text("utf-8")), known)):
             if imported.split(".")[0] in NO_TORCH and path.parts[0] == "service":
                 early = {name.split(".")[0] for name in early_imports(root / path, known)}
                 if name != LATE_TORCH or imported.split(".")[0] != "torch" or "torch" in early:
@@ -173,7 +173,7 @@ def circle(root: Path) -> list[str]:
     graph = {
         name: {
             imported
-            for imported in imported_by(ast.parse((root / path).read_text("utf-8")), known)
+            for imported in imported_by(parsed((root / path).read_text("utf-8")), known)
             if imported in known and imported != "headgraft"
         }
         for name, path in known.items()

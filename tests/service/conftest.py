@@ -8,6 +8,7 @@ import pytest
 
 from headgraft.workers.ledger.ledger import Ledger
 from tests.processes import Processes
+from tests.service.product import product as whole_product
 
 KEYS = {"ada": "a-key-of-at-least-16", "grace": "another-key-of-16-up"}
 
@@ -30,6 +31,17 @@ def keyed_api(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     processes.start_api()
     yield processes
     processes.stop()
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Return the whole product running: a Redis of its own, the API, a worker that is online.
+
+    tests/schedule.py keeps the files that use it in one process. They leave it running.
+    """
+    allowed = {"HEADGRAFT_WEBHOOK_ALLOW": "127.0.0.1/32"}
+    with whole_product(tmp_path_factory.mktemp("product"), **allowed) as running:
+        yield running
 
 
 @pytest.fixture

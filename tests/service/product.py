@@ -1,4 +1,4 @@
-"""Runs the whole product for a module of tests: Redis, API and a worker that is online."""
+"""Runs the whole product: Redis, API and a worker that is online."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from tests import api_examples, api_page, checkpoints, features
 from tests.api_examples import EXAMPLES, Example
 from tests.processes import Processes
-from tests.service.product import product
 from tests.service.web.owned import document, operations
 
 # Behind everything else that curl says, so that the examples need not ask for it.
@@ -61,14 +59,7 @@ class Session:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    allowed = {"HEADGRAFT_WEBHOOK_ALLOW": "127.0.0.1/32"}
-    with product(tmp_path_factory.mktemp("product"), **allowed) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def session(running: Processes, tmp_path_factory: pytest.TempPathFactory) -> Session:
+def session(product: Processes, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """Return a folder with all that the page says lies there."""
     folder = tmp_path_factory.mktemp("session")
     (folder / ".curlrc").write_text(SETTINGS)
@@ -76,12 +67,26 @@ def session(running: Processes, tmp_path_factory: pytest.TempPathFactory) -> Ses
         (folder / name).write_text(content)
     checkpoints.write(folder / "net.safetensors")
     features.write(folder / "pictures.safetensors")
-    return Session(folder, running.url)
+    return Session(folder, product.url)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: one.operation)
-def test_an_example_should_do_what_the_page_says(session: Session, example: Example) -> None:
-    status, said = session.run(example)
+@pytest.fixture(scope="module")
+def answers(session: Session) -> list[tuple[int, str]]:
+    """Return what every example came to, run from the first to the last: they build on another."""
+    found = []
+    for example in EXAMPLES:
+        try:
+            found.append(session.run(example))
+        except AssertionError as error:
+            found.append((0, str(error)))
+    return found
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)), ids=[one.operation for one in EXAMPLES])
+def test_an_example_should_do_what_the_page_says(
+    answers: list[tuple[int, str]], number: int
+) -> None:
+    example, (status, said) = EXAMPLES[number], answers[number]
 
     assert status == example.status, said
     assert example.output in said

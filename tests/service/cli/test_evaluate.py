@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from headgraft.models.heads import checkpoint
 from headgraft.models.heads.head import Head
+from headgraft.workers.evaluate import __main__
 
 HEADGRAFT = Path(sys.executable).with_name("headgraft")
 NAMES = ["a", "b", "x", "y"]
@@ -84,12 +86,23 @@ def test_a_program_should_get_json(folder: Path) -> None:
         (["./-x.safetensors", "--features", "p.npz", "--seen-count", "9"], "it can be 1 to 3"),
     ],
 )
-def test_what_is_wrong_should_be_one_line_and_exit_code_1(
-    folder: Path, arguments: list[str], complaint: str
+def test_what_is_wrong_should_be_one_line(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    complaint: str,
 ) -> None:
-    ran = run(folder, *arguments)
-    assert ran.returncode == 1
-    assert ran.stdout == ""
-    assert ran.stderr.startswith("headgraft: ")
-    assert ran.stderr.count("\n") == 1
-    assert complaint in ran.stderr
+    monkeypatch.chdir(folder)
+    assert __main__.main(arguments) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("headgraft: ")
+    assert printed.err.count("\n") == 1
+    assert complaint in printed.err
+
+
+def test_what_is_wrong_should_be_exit_code_1(folder: Path) -> None:
+    ran = run(folder, "no.safetensors", "--features", "p.npz")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert re.fullmatch(r"headgraft: .*no\.safetensors.*\n", ran.stderr)

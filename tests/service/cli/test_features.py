@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,17 +11,9 @@ from headgraft import Headgraft
 from tests import checkpoints, pictures, region_features
 from tests.fundamentals import client
 from tests.processes import Processes
-from tests.service.product import product
 
 HEADGRAFT = str(Path(sys.executable).with_name("headgraft"))
 CLASSES, EACH = 10, 5
-
-
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """Run Redis, API and a worker."""
-    with product(tmp_path_factory.mktemp("product")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +27,7 @@ def look(folder: Path, target: Path, *arguments: str) -> subprocess.CompletedPro
 
 
 def test_regions_of_fifty_pictures_should_make_a_head_that_looks_at_them(
-    worker: Processes, folder: Path, tmp_path: Path
+    product: Processes, folder: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "regions.safetensors"
     names = tmp_path / "names.txt"
@@ -46,7 +37,7 @@ def test_regions_of_fifty_pictures_should_make_a_head_that_looks_at_them(
 
     assert said.returncode == 0, said.stderr
     assert "features 50 x 512 x 7 x 7 of 10 classes" in said.stdout
-    with Headgraft(worker.url) as ours:
+    with Headgraft(product.url) as ours:
         features = ours.upload_features(file)
     assert (features.count, features.region_shape) == (CLASSES * EACH, [7, 7])
     source = checkpoints.write(tmp_path / "head", checkpoints.tensors(CLASSES, 512))
@@ -55,14 +46,14 @@ def test_regions_of_fifty_pictures_should_make_a_head_that_looks_at_them(
         class_embeddings=region_features.attributes(CLASSES),
         features_id=features.id,
     )
-    done = client.wait(worker.url, client.post(worker.url, source, request)["id"])
+    done = client.wait(product.url, client.post(product.url, source, request)["id"])
     assert done["status"] == "succeeded", done
-    report = httpx.get(f"{worker.url}/v1/injections/{done['id']}/report").json()
+    report = httpx.get(f"{product.url}/v1/injections/{done['id']}/report").json()
     assert report["attribute"]["grid"] == [7, 7]
 
 
 def test_pooled_features_should_calibrate_rows(
-    worker: Processes, folder: Path, tmp_path: Path
+    product: Processes, folder: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "pooled.safetensors"
 
@@ -70,11 +61,11 @@ def test_pooled_features_should_calibrate_rows(
 
     assert said.returncode == 0, said.stderr
     assert "features 50 x 512 of 10 classes" in said.stdout
-    with Headgraft(worker.url) as ours:
+    with Headgraft(product.url) as ours:
         features = ours.upload_features(file)
     source = checkpoints.write(tmp_path / "head", checkpoints.tensors(CLASSES, 512))
     request = checkpoints.request(CLASSES, features_id=features.id)
-    done = client.wait(worker.url, client.post(worker.url, source, request)["id"])
+    done = client.wait(product.url, client.post(product.url, source, request)["id"])
     assert done["status"] == "succeeded", done
     assert done["features"]["count"] == CLASSES * EACH
 

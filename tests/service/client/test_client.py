@@ -71,7 +71,7 @@ def test_a_checkpoint_should_come_back_extended(client: Headgraft, checkpoint: P
     seen: list[InjectionResource] = []
     sent: list[tuple[int, int]] = []
     queued = client.submit(checkpoint, on_upload=lambda *pair: sent.append(pair), **request())
-    assert queued.status == "queued"
+    assert queued.status in {"queued", "running"}  # the worker may be quicker than the answer
     size = checkpoint.stat().st_size
     assert sent[-1] == (size, size)
 
@@ -222,7 +222,7 @@ def test_waiting_should_survive_a_restart_of_the_service(
     processes.started[0] = processes.start_api()
     with Headgraft(processes.url, KEY) as another:
         another.cancel(queued.id)
-    waiting.join(30)
+    waiting.join(60)
     assert [one.status for one in ended] == ["cancelled"]
 
 
@@ -231,14 +231,14 @@ def test_reading_should_outlast_a_redis_that_restarts(
 ) -> None:
     listed: list[list[InjectionResource]] = []
     os.kill(server.pid, signal.SIGKILL)
-    eventually(lambda: server.poll() is not None, 5, "the server ended")
+    eventually(lambda: server.poll() is not None, 60, "the server ended")
     with pytest.raises(HeadgraftError) as caught:
         client.cancel("inj_x")
     assert caught.value.code == "redis_unavailable"
     reading = threading.Thread(target=lambda: listed.append(client.injections()))
     reading.start()
     server.restart()
-    reading.join(30)
+    reading.join(60)
     assert len(listed) == 1
 
 

@@ -19,22 +19,15 @@ from headgraft.service.schemas.injections import InjectionResource
 from tests import checkpoints
 from tests.processes import Processes
 from tests.service.client import networks
-from tests.service.product import product
 
 ADD = checkpoints.class_names(3, "new")
 # What is looked at is where rows come to lie, not how good they are.
 PLAIN: dict[str, Any] = {"method": "ridge", "calibration": {"enabled": False}}
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with product(tmp_path_factory.mktemp("product")) as running:
-        yield running
-
-
 @pytest.fixture
-def client(running: Processes) -> Iterator[Headgraft]:
-    with Headgraft(running.url) as client:
+def client(product: Processes) -> Iterator[Headgraft]:
+    with Headgraft(product.url) as client:
         yield client
 
 
@@ -151,11 +144,11 @@ def test_a_layer_alone_should_be_grown_in_its_own_dtype(
     assert not layer.weight.requires_grad
 
 
-def test_programs_with_an_event_loop_should_graft_several_at_once(running: Processes) -> None:
+def test_programs_with_an_event_loop_should_graft_several_at_once(product: Processes) -> None:
     layers = [nn.Linear(16, 20) for _ in range(2)]
 
     async def graft() -> list[nn.Linear]:
-        async with AsyncHeadgraft(running.url) as client:
+        async with AsyncHeadgraft(product.url) as client:
             assert "ridge" in [one.name for one in await client.methods()]
             grafted = await asyncio.gather(
                 *(client.inject(layer, ADD, **wishes(20)) for layer in layers)
@@ -169,14 +162,14 @@ def test_programs_with_an_event_loop_should_graft_several_at_once(running: Proce
     assert [layer.weight.shape for layer in asyncio.run(graft())] == [(23, 16)] * 2
 
 
-def test_the_readmes_python_lines_should_graft_a_network(running: Processes) -> None:
+def test_the_readmes_python_lines_should_graft_a_network(product: Processes) -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     [block] = [one for one in blocks if "service.inject(" in one]
     animals = ["cat", "dog", "horse", *checkpoints.class_names(17)]
     names: dict[str, Any] = {"model": nn.Linear(16, 20), "names": animals}
 
-    exec(block.replace("http://127.0.0.1:8000", running.url), names)
+    exec(block.replace("http://127.0.0.1:8000", product.url), names)
 
     assert names["model"].weight.shape == (22, 16)
 

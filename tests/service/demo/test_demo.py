@@ -165,7 +165,7 @@ def test_a_killed_demo_should_take_the_service_with_it(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
 
-    eventually(lambda: not left_running(scratch), 30, "the service is gone")
+    eventually(lambda: not left_running(scratch), 60, "the service is gone")
 
 
 def test_a_folder_that_cannot_be_written_should_be_one_clear_line(tmp_path: Path) -> None:

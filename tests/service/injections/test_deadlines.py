@@ -95,7 +95,7 @@ def test_the_service_should_keep_deadlines_without_any_worker(
     def failed() -> bool:
         return bool(api.get(f"/v1/injections/{queued['id']}").json()["status"] == "failed")
 
-    eventually(failed, 5, "the job has failed")
+    eventually(failed, 60, "the job has failed")
     assert code_of(api, queued["id"]) == "deadline"
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,6 @@ from tests import checkpoints
 from tests.fundamentals import client
 from tests.processes import Processes
 from tests.service.files import problem
-from tests.service.product import product
-
-
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with product(tmp_path_factory.mktemp("product")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -38,27 +30,27 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoints.write(tmp_path_factory.mktemp("uploads") / "in.safetensors")
 
 
-def run_by(worker: Processes, source: Path, method: str) -> dict[str, Any]:
-    queued = client.post(worker.url, source, {**checkpoints.request(), "method": method})
-    done = client.wait(worker.url, queued["id"])
+def run_by(product: Processes, source: Path, method: str) -> dict[str, Any]:
+    queued = client.post(product.url, source, {**checkpoints.request(), "method": method})
+    done = client.wait(product.url, queued["id"])
     assert done["status"] == "succeeded", done
     return done
 
 
 @pytest.fixture(scope="module")
-def semantic(worker: Processes, source: Path) -> dict[str, Any]:
+def semantic(product: Processes, source: Path) -> dict[str, Any]:
     """Return a finished injection by conse."""
-    return run_by(worker, source, "conse")
+    return run_by(product, source, "conse")
 
 
-def ask(worker: Processes, job: dict[str, Any], **query: str) -> httpx.Response:
-    return httpx.get(f"{worker.url}/v1/injections/{job['id']}/head", params=query)
+def ask(product: Processes, job: dict[str, Any], **query: str) -> httpx.Response:
+    return httpx.get(f"{product.url}/v1/injections/{job['id']}/head", params=query)
 
 
 def test_a_head_that_is_no_rows_should_name_its_formats_when_asked_for_a_checkpoint(
-    worker: Processes, semantic: dict[str, Any]
+    product: Processes, semantic: dict[str, Any]
 ) -> None:
-    document = problem(ask(worker, semantic), 409, "head_not_linear")
+    document = problem(ask(product, semantic), 409, "head_not_linear")
 
     assert "'conse'" in document["detail"]
     assert "?format=native" in document["detail"]
@@ -66,9 +58,9 @@ def test_a_head_that_is_no_rows_should_name_its_formats_when_asked_for_a_checkpo
 
 
 def test_it_should_come_as_safetensors_with_the_old_rows_in_it(
-    worker: Processes, semantic: dict[str, Any], source: Path, tmp_path: Path
+    product: Processes, semantic: dict[str, Any], source: Path, tmp_path: Path
 ) -> None:
-    with Headgraft(worker.url, None) as ours:
+    with Headgraft(product.url, None) as ours:
         saved = ours.download(semantic["id"], tmp_path / "head.safetensors", "native")
 
     old, new = load_file(source), load_file(saved)
@@ -77,9 +69,9 @@ def test_it_should_come_as_safetensors_with_the_old_rows_in_it(
 
 
 def test_it_should_come_as_an_onnx_program_under_its_hash(
-    worker: Processes, semantic: dict[str, Any]
+    product: Processes, semantic: dict[str, Any]
 ) -> None:
-    response = ask(worker, semantic, format="onnx")
+    response = ask(product, semantic, format="onnx")
 
     assert response.headers["ETag"] == f'"{hashlib.sha256(response.content).hexdigest()}"'
     assert response.headers["Content-Disposition"].endswith('.onnx"')
@@ -87,8 +79,8 @@ def test_it_should_come_as_an_onnx_program_under_its_hash(
     assert session.get_outputs()[0].shape == ["N", 23]
 
 
-def test_its_report_should_say_the_kind(worker: Processes, semantic: dict[str, Any]) -> None:
-    report = httpx.get(f"{worker.url}/v1/injections/{semantic['id']}/report").json()
+def test_its_report_should_say_the_kind(product: Processes, semantic: dict[str, Any]) -> None:
+    report = httpx.get(f"{product.url}/v1/injections/{semantic['id']}/report").json()
 
     assert report["kind"] == "semantic"
     assert report["seen_rows"]["bit_identical"] is True
@@ -107,7 +99,7 @@ def test_its_report_should_say_the_kind(worker: Processes, semantic: dict[str, A
     ],
 )
 def test_the_command_line_should_save_the_format_that_the_files_name_says(
-    worker: Processes, source: Path, tmp_path: Path, method: str, suffix: str, content: bytes
+    product: Processes, source: Path, tmp_path: Path, method: str, suffix: str, content: bytes
 ) -> None:
     target = tmp_path / f"head{suffix}"
     entries = [{"name": name} for name in checkpoints.class_names(20)]
@@ -116,33 +108,33 @@ def test_the_command_line_should_save_the_format_that_the_files_name_says(
         source, [{"name": "new"}], entries, method=method, calibration=wish, target=target
     )
 
-    said = carry_out(order, worker.url, None, Console(stderr=True))
+    said = carry_out(order, product.url, None, Console(stderr=True))
 
     assert f"1 new ones, by {method}" in said
     assert content in target.read_bytes()
 
 
 @pytest.fixture(scope="module")
-def linear(worker: Processes, source: Path) -> dict[str, Any]:
+def linear(product: Processes, source: Path) -> dict[str, Any]:
     """Return a finished injection by ridge."""
-    return run_by(worker, source, "ridge")
+    return run_by(product, source, "ridge")
 
 
-def test_rows_should_have_no_native_format(worker: Processes, linear: dict[str, Any]) -> None:
-    document = problem(ask(worker, linear, format="native"), 409, "head_is_linear")
+def test_rows_should_have_no_native_format(product: Processes, linear: dict[str, Any]) -> None:
+    document = problem(ask(product, linear, format="native"), 409, "head_is_linear")
 
     assert "?format=safetensors or ?format=onnx" in document["detail"]
 
 
 def test_every_format_should_hold_the_checkpoints_own_rows(
-    worker: Processes, linear: dict[str, Any]
+    product: Processes, linear: dict[str, Any]
 ) -> None:
-    checkpoint = ask(worker, linear)
-    assert ask(worker, linear, format="safetensors").content == checkpoint.content
+    checkpoint = ask(product, linear)
+    assert ask(product, linear, format="safetensors").content == checkpoint.content
     rows = safetensors.torch.load(checkpoint.content)["fc.weight"].numpy()
-    npz = np.load(io.BytesIO(ask(worker, linear, format="npz").content), allow_pickle=False)
-    state = torch.load(io.BytesIO(ask(worker, linear, format="pt").content), weights_only=True)
-    program = onnx.load_from_string(ask(worker, linear, format="onnx").content)
+    npz = np.load(io.BytesIO(ask(product, linear, format="npz").content), allow_pickle=False)
+    state = torch.load(io.BytesIO(ask(product, linear, format="pt").content), weights_only=True)
+    program = onnx.load_from_string(ask(product, linear, format="onnx").content)
     stored = {one.name: numpy_helper.to_array(one) for one in program.graph.initializer}
 
     assert rows.shape == (23, 16)
@@ -151,13 +143,13 @@ def test_every_format_should_hold_the_checkpoints_own_rows(
 
 
 def test_the_program_should_answer_as_a_layer_of_the_state_dict(
-    worker: Processes, linear: dict[str, Any]
+    product: Processes, linear: dict[str, Any]
 ) -> None:
     layer = torch.nn.Linear(16, 23)
-    content = ask(worker, linear, format="pt").content
+    content = ask(product, linear, format="pt").content
     layer.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
     session = onnxruntime.InferenceSession(
-        ask(worker, linear, format="onnx").content, providers=["CPUExecutionProvider"]
+        ask(product, linear, format="onnx").content, providers=["CPUExecutionProvider"]
     )
     features_ND = torch.randn(9, 16, generator=torch.Generator().manual_seed(3))
 
@@ -168,9 +160,9 @@ def test_the_program_should_answer_as_a_layer_of_the_state_dict(
 
 @pytest.mark.parametrize("kind", ["linear", "semantic"])
 def test_labels_should_come_as_a_hugging_face_config_has_them(
-    worker: Processes, kind: str, request: pytest.FixtureRequest
+    product: Processes, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    response = ask(worker, request.getfixturevalue(kind), format="labels")
+    response = ask(product, request.getfixturevalue(kind), format="labels")
 
     assert response.headers["content-type"] == "application/json"
     told = response.json()
@@ -178,25 +170,25 @@ def test_labels_should_come_as_a_hugging_face_config_has_them(
     assert told["label2id"]["new 2"] == 22
 
 
-def test_the_checkpoint_should_name_its_classes(worker: Processes, linear: dict[str, Any]) -> None:
-    content = ask(worker, linear).content
+def test_the_checkpoint_should_name_its_classes(product: Processes, linear: dict[str, Any]) -> None:
+    content = ask(product, linear).content
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
 
     told = header["__metadata__"]
     assert json.loads(told["class_names"])[20:] == ["new 0", "new 1", "new 2"]
-    assert json.loads(told["id2label"]) == ask(worker, linear, format="labels").json()["id2label"]
+    assert json.loads(told["id2label"]) == ask(product, linear, format="labels").json()["id2label"]
 
 
 def test_a_format_that_is_none_should_be_refused(
-    worker: Processes, semantic: dict[str, Any]
+    product: Processes, semantic: dict[str, Any]
 ) -> None:
-    document = problem(ask(worker, semantic, format="csv"), 422, "invalid_request")
+    document = problem(ask(product, semantic, format="csv"), 422, "invalid_request")
 
     assert "native" in document["detail"]
 
 
-def test_the_catalogue_should_tell_the_kind_of_head(worker: Processes) -> None:
-    methods = httpx.get(f"{worker.url}/v1/methods").json()["data"]
+def test_the_catalogue_should_tell_the_kind_of_head(product: Processes) -> None:
+    methods = httpx.get(f"{product.url}/v1/methods").json()["data"]
 
     kinds = {method["name"]: method["head"] for method in methods}
     assert (kinds["conse"], kinds["ridge"], kinds["auto"]) == ("semantic", "rows", "rows")

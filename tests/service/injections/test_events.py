@@ -83,7 +83,7 @@ def test_events_should_arrive_while_the_job_runs(api: httpx.Client, ledger: Ledg
             start = time.monotonic()
             ledger.progress(job, TOKEN, (step / 5, "train", None))
             assert next(told)["data"]["progress"] == step / 5
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < 5
         ledger.cancel(job)
         assert next(told)["data"]["status"] == "cancelled"
         assert list(told) == []
@@ -138,7 +138,7 @@ def test_many_streams_should_be_served_by_one_reader(
     subscribers: Any = ledger.client.pubsub_numsub("headgraft:wake")
     run(ledger, job, 20, 0.01)
     for listener in listeners:
-        listener.join(30)
+        listener.join(60)
 
     assert counts == [23] * 20
     # One for each running server of this test run, whatever the number of streams.
@@ -171,7 +171,7 @@ def test_a_stream_should_survive_a_restart_of_redis(
                 redis = redis_server.start(folder)
                 assert redis.url == processes.redis_url
                 ledger = Ledger(connect(redis.url))
-                eventually(lambda: ledger.cancel(job) == "cancelled", 10, "cancelled")
+                eventually(lambda: ledger.cancel(job) == "cancelled", 60, "cancelled")
                 assert next(told)["data"]["status"] == "cancelled"
                 ledger.client.close()
     finally:
@@ -186,7 +186,7 @@ def test_a_silent_stream_should_be_kept_alive(api: httpx.Client) -> None:
         start = time.monotonic()
         comment = next(line for line in told if line.startswith(":"))
         assert comment
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < 30
 
 
 def test_a_stop_should_not_wait_for_open_streams(
@@ -203,8 +203,8 @@ def test_a_stop_should_not_wait_for_open_streams(
                 start = time.monotonic()
                 server.terminate()
                 assert list(told) == []
-                server.wait(10)
-                assert time.monotonic() - start < 3
+                server.wait(60)
+                assert time.monotonic() - start < 10
         assert "Traceback" not in processes.log("headgraft.service.server").read_text()
     finally:
         processes.stop()

@@ -97,7 +97,7 @@ def test_an_expired_injection_should_take_its_files_along(
     for key in traces(ledger, expired):
         if ledger.client.pttl(key) > 0:
             ledger.client.pexpire(key, 1)
-    eventually(lambda: ledger.get(expired) is None, 5, "the record has expired")
+    eventually(lambda: ledger.get(expired) is None, 60, "the record has expired")
 
     Janitor(ledger, store_of_api).clean()
 

@@ -31,7 +31,7 @@ def test_what_is_acknowledged_should_survive_a_restart_under_the_same_url(tmp_pa
     with connect(server.url) as client:
         client.set("key", "kept")
         os.kill(server.pid, signal.SIGTERM)
-        eventually(lambda: server.poll() is not None, 10, "the server ended")
+        eventually(lambda: server.poll() is not None, 60, "the server ended")
         server.restart()
         assert client.get("key") == "kept"
     server.stop()
@@ -101,4 +101,4 @@ def test_it_should_end_when_its_starter_is_killed(tmp_path: Path) -> None:
         pid = int(starter.stdout.readline())
         assert psutil.pid_exists(pid)
         starter.kill()
-        eventually(lambda: not psutil.pid_exists(pid), 5, "the server ended")
+        eventually(lambda: not psutil.pid_exists(pid), 60, "the server ended")

@@ -3,7 +3,6 @@
 import io
 import re
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from tests import checkpoints, region_features
 from tests.fundamentals import client
 from tests.processes import Processes, eventually
 from tests.service.files import Tensors, checkpoint, numbers, pointers, problem, submit
-from tests.service.product import product
 from tests.service.uploads.feature_files import labels, send
 
 GRID, STRIP = (40, 8, 3, 2), (40, 8, 6)
@@ -164,61 +162,56 @@ def test_another_method_should_refuse_what_it_does_not_look_at(
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """Run Redis, API and a worker."""
-    with product(tmp_path_factory.mktemp("product")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def injection(worker: Processes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def injection(product: Processes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return a finished injection by msdn, its attributes known by name alone."""
     folder = tmp_path_factory.mktemp("uploads")
     source = checkpoints.write(folder / "in.safetensors")
     file = region_features.write(folder / "regions.safetensors", dtype=torch.float16)
-    with Headgraft(worker.url) as ours:
+    with Headgraft(product.url) as ours:
         features = ours.upload_features(file)
     named = region_features.attributes(attribute_vectors=None)
     request = region_features.request(features_id=features.id, class_embeddings=named)
-    queued = client.post(worker.url, source, request)
-    done = client.wait(worker.url, queued["id"])
+    queued = client.post(product.url, source, request)
+    done = client.wait(product.url, queued["id"])
     assert done["status"] == "succeeded", done
     return done
 
 
-def ask(worker: Processes, injection: dict[str, Any], **query: str) -> httpx.Response:
-    return httpx.get(f"{worker.url}/v1/injections/{injection['id']}/head", params=query)
+def ask(product: Processes, injection: dict[str, Any], **query: str) -> httpx.Response:
+    return httpx.get(f"{product.url}/v1/injections/{injection['id']}/head", params=query)
 
 
 def test_its_head_should_come_in_all_its_formats_and_answer_alike(
-    worker: Processes, injection: dict[str, Any], tmp_path: Path
+    product: Processes, injection: dict[str, Any], tmp_path: Path
 ) -> None:
     features = torch.randn(5, 8, 6, generator=torch.Generator().manual_seed(3))
-    exported = torch.export.load(io.BytesIO(ask(worker, injection, format="pt2").content))
+    exported = torch.export.load(io.BytesIO(ask(product, injection, format="pt2").content))
     session = onnxruntime.InferenceSession(
-        ask(worker, injection, format="onnx").content, providers=["CPUExecutionProvider"]
+        ask(product, injection, format="onnx").content, providers=["CPUExecutionProvider"]
     )
 
     (logits_NC,) = session.run(None, {"features": features.numpy()})
 
     np.testing.assert_allclose(exported.module()(features).numpy(), logits_NC, atol=1e-5)
-    with Headgraft(worker.url) as ours:
+    with Headgraft(product.url) as ours:
         native = load_file(ours.download(injection["id"], tmp_path / "head", "native"))
     assert native["class_attributes"].shape == (23, 6)
     assert struct.unpack("<Q", (tmp_path / "head").read_bytes()[:8])[0] % 8 == 0
 
 
 def test_a_linear_download_should_be_a_clear_conflict(
-    worker: Processes, injection: dict[str, Any]
+    product: Processes, injection: dict[str, Any]
 ) -> None:
     for query in ({}, {"format": "npz"}, {"format": "pt"}):
-        document = problem(ask(worker, injection, **query), 409, "head_not_linear")
+        document = problem(ask(product, injection, **query), 409, "head_not_linear")
         assert "'msdn'" in document["detail"]
         assert "?format=pt2" in document["detail"]
 
 
-def test_its_report_should_hold_the_attention(worker: Processes, injection: dict[str, Any]) -> None:
-    url = f"{worker.url}/v1/injections/{injection['id']}/report"
+def test_its_report_should_hold_the_attention(
+    product: Processes, injection: dict[str, Any]
+) -> None:
+    url = f"{product.url}/v1/injections/{injection['id']}/report"
 
     report, page = httpx.get(url).json(), httpx.get(url, params={"format": "html"}).text
 
@@ -228,27 +221,27 @@ def test_its_report_should_hold_the_attention(worker: Processes, injection: dict
     assert page.count('class="map"') == 30
 
 
-def test_the_catalogue_should_tell_what_it_needs(worker: Processes) -> None:
-    methods = {one["name"]: one for one in httpx.get(f"{worker.url}/v1/methods").json()["data"]}
+def test_the_catalogue_should_tell_what_it_needs(product: Processes) -> None:
+    methods = {one["name"]: one for one in httpx.get(f"{product.url}/v1/methods").json()["data"]}
 
     assert methods["msdn"]["needs"] == ["attributes", "features", "regions"]
     assert methods["msdn"]["head"] == "attribute"
 
 
 def test_it_should_be_cancelled_within_a_step(
-    worker: Processes, injection: dict[str, Any], tmp_path: Path
+    product: Processes, injection: dict[str, Any], tmp_path: Path
 ) -> None:
     source = checkpoints.write(tmp_path / "in.safetensors")
-    with Headgraft(worker.url) as ours:
+    with Headgraft(product.url) as ours:
         file = region_features.write(tmp_path / "regions.safetensors")
         features = ours.upload_features(file)
         settings = {"epochs": 10_000, "patience": 10_000, "steps_min": 100}
         request = region_features.request(features_id=features.id, settings=settings)
-        queued = client.post(worker.url, source, request)
+        queued = client.post(product.url, source, request)
         eventually(lambda: ours.injection(queued["id"]).stage == "train", 60, "it trains")
 
         assert ours.cancel(queued["id"]).status == "cancelled"
 
         # The one worker takes the next job at once.
-        after = client.post(worker.url, source, checkpoints.request())
-        assert client.wait(worker.url, after["id"])["status"] == "succeeded"
+        after = client.post(product.url, source, checkpoints.request())
+        assert client.wait(product.url, after["id"])["status"] == "succeeded"

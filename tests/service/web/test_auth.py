@@ -33,7 +33,7 @@ def test_the_first_key_should_close_a_service_for_good(server: Processes, ledger
     with client(server, None) as nobody:
         assert nobody.get(PATH).status_code == 200
         text = key(ledger)
-        eventually(lambda: is_closed(server), 5, "a key is asked for")
+        eventually(lambda: is_closed(server), 60, "a key is asked for")
         with client(server, text) as ada:
             job = submit(ada).json()["id"]
             assert ledger.get(job).owner == "ada"  # type: ignore[union-attr]
@@ -58,7 +58,7 @@ def test_a_text_that_is_no_key_should_open_nothing(
 
 def test_beyond_loopback_there_should_be_a_key(server: Processes, ledger: Ledger) -> None:
     refused = server.start("headgraft.service.server", HEADGRAFT_HOST="0.0.0.0")
-    assert refused.wait(30) == 2
+    assert refused.wait(60) == 2
     assert "headgraft keys create" in server.log("headgraft.service.server").read_text()
 
     text = key(ledger)

@@ -16,7 +16,7 @@ GIB = 1024**3
 
 def answer_to(port: int, *lines: str) -> http.client.HTTPResponse:
     """Send a request's head, no byte of its body, and return the answer that comes all the same."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall("\r\n".join((*lines, "", "")).encode())
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -195,7 +195,7 @@ def test_each_request_should_leave_one_json_line(keyed_api: Processes, ada: http
     def lines_found() -> list[str]:
         return [line for line in told() if "the-line-to-find" in line]
 
-    eventually(lines_found, 5, "the line is written")
+    eventually(lines_found, 60, "the line is written")
     found = [json.loads(line) for line in lines_found()]
     assert len(found) == 1
     assert found[0]["owner"] == "ada"

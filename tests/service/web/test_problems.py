@@ -101,7 +101,7 @@ def test_a_store_away_should_be_a_503(
     try:
         processes.start("headgraft.service.server")
         with httpx.Client(base_url=processes.url, timeout=60) as client:
-            eventually(lambda: _answers(client), 30, "the server answers")
+            eventually(lambda: _answers(client), 60, "the server answers")
             response = client.get("/readyz")
             problem(response, 503, "store_unavailable")
             assert response.headers["retry-after"] == "1"

@@ -53,7 +53,7 @@ class Listener:
         self.before_answer(number)
         return self.answers[min(number, len(self.answers) - 1)]
 
-    def wait(self, count: int, seconds: float = 20) -> None:
+    def wait(self, count: int, seconds: float = 60) -> None:
         """Wait until so many requests came."""
         eventually(lambda: len(self.heard) >= count, seconds, f"{count} requests came")
 
@@ -92,4 +92,4 @@ def listening(
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)

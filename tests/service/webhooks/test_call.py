@@ -67,7 +67,7 @@ def saying(answer: Callable[[socket.socket], None]) -> Iterator[int]:
         thread.start()
         yield int(server.getsockname()[1])
         server.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+    thread.join(60)
 
 
 def test_the_name_should_not_be_looked_up_again() -> None:
@@ -121,7 +121,7 @@ def test_an_answer_in_drops_should_be_cut_off_by_its_time(start: bytes) -> None:
     with saying(drip) as port:
         before = time.monotonic()
         answer = post(f"http://127.0.0.1:{port}/", 0.5)
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < 8
     assert answer == Answer(None, "no whole answer within 0.5 s")
 
 

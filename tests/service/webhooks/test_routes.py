@@ -158,7 +158,7 @@ def test_a_delivery_should_show_how_it_went(
     job = created(ada)
     ada.post(f"/v1/injections/{job}/cancel")
     own = f"{PATH}/{made['id']}/deliveries"
-    eventually(lambda: ada.get(own).json()["data"][0]["status"] == "failed", 20, "it is given up")
+    eventually(lambda: ada.get(own).json()["data"][0]["status"] == "failed", 60, "it is given up")
 
     shown = ada.get(own).json()["data"][0]
 
@@ -200,7 +200,7 @@ def test_both_secrets_should_sign_until_the_overlap_ends(
     assert len(sign()) == 2
     for secret in (made["secret"], rotated["secret"]):
         assert listener.heard[-1].verified(secret)["type"] == "injection.cancelled"
-    eventually(lambda: len(sign()) == 1, 20, "the overlap ends")
+    eventually(lambda: len(sign()) == 1, 60, "the overlap ends")
     assert listener.heard[-1].verified(rotated["secret"])
 
     compromised = ada.post(f"{own}/rotate", json={"overlap_seconds": 0}).json()
@@ -238,7 +238,7 @@ def test_a_deleted_injection_should_take_its_deliveries_along(
     ada.post(f"/v1/injections/{job}/cancel")
     listener.wait(1)
     own = f"{PATH}/{made['id']}/deliveries"
-    eventually(lambda: ada.get(own).json()["data"][0]["status"] != "pending", 5, "it is told")
+    eventually(lambda: ada.get(own).json()["data"][0]["status"] != "pending", 60, "it is told")
 
     assert ada.delete(f"/v1/injections/{job}").status_code == 204
 
