@@ -7,6 +7,7 @@ import importlib
 import json
 import pkgutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -34,6 +35,9 @@ class Method(Protocol):
     ) -> Head:
         """Return one row per unseen class, in order: float32, on the CPU."""
 
+    def expected_seconds(self, task: Task, settings: Any, device: str | torch.device, /) -> float:
+        """Predict the seconds of a fit to a task that meets the needs; 0 for a closed form."""
+
 
 class NativeMethod(Protocol):
     """The interface of a module whose result is no row: HEAD is the kind of head it makes."""
@@ -44,6 +48,9 @@ class NativeMethod(Protocol):
         self, task: Task, settings: Any, *, device: str | torch.device, progress: Progress
     ) -> NativeHead:
         """Return the head of all classes, seen first, on the CPU."""
+
+    def expected_seconds(self, task: Task, settings: Any, device: str | torch.device, /) -> float:
+        """Predict the seconds of a fit to a task that meets the needs; 0 for a closed form."""
 
 
 class NoSettings(BaseModel):
@@ -76,6 +83,13 @@ def method(name: str) -> Method:
     if hasattr(module, "__path__"):  # a folder: its method.py is the interface
         module = importlib.import_module(f"headgraft.models.methods.{name}.method")
     return cast(Method, module)
+
+
+def expected_seconds(
+    name: str, task: Task, settings: Mapping[str, Any], device: str | torch.device
+) -> float:
+    """Predict the seconds of one fit of a method whose needs the task meets."""
+    return method(name).expected_seconds(task, parse_settings(name, dict(settings)), device)
 
 
 def takes(name: str) -> frozenset[str]:

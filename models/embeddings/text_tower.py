@@ -15,6 +15,7 @@ from headgraft.models.errors import InjectionError
 
 CONTEXT, CONTEXT_SIZE = "a photo of a", 4
 POOLED_AT_END = ("argmax", "eos")
+USUAL_LENGTH = 12  # tokens of a prompt
 BATCH_SIZE = 64  # prompts whose activations are kept at once
 
 
@@ -60,6 +61,12 @@ class TextTower:
         if projection is None:
             return self.width
         return int(getattr(projection, "out_features", 0) or projection.shape[1])
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of reading one prompt of usual length, about."""
+        weights = sum(int(one.numel()) for one in self._tower.transformer.parameters())
+        return weights * (USUAL_LENGTH if self._may_cut else int(self._tower.context_length))
 
     @property
     def device(self) -> torch.device:

@@ -27,6 +27,7 @@ RESIDUAL_WEIGHT = 0.005
 STAGE = "tuning text"
 CLIP_SCALE = 100.0
 AUTHORS_BATCH = 4
+MAP_SIZE = 256  # hidden units of the map of class embeddings
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Recipe:
     classes: int = 40
     residual: bool = True
     cosine_decay: bool = False
+
+    def reads(self, competing: int) -> int:
+        """Return how many prompts a training reads, forwards and back."""
+        return self.steps * (min(self.classes, competing) or competing)
 
 
 def authors(features: int) -> Recipe:
@@ -99,7 +104,7 @@ class PromptSide(nn.Module):
 class EmbeddingSide(nn.Module):
     """A map of class embeddings that all classes share, added to them, and a free residual."""
 
-    def __init__(self, text_CD: Tensor, generator: torch.Generator, hidden: int = 256) -> None:
+    def __init__(self, text_CD: Tensor, generator: torch.Generator, hidden: int = MAP_SIZE) -> None:
         super().__init__()
         size = text_CD.shape[1]
         self._text_CD = normalize(text_CD)

@@ -1,6 +1,7 @@
-"""A perceptron from class embeddings to rows, and its training; it knows nothing of heads."""
+"""A perceptron from class embeddings to rows, and its training."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -16,28 +17,48 @@ Extra = Callable[["RowMlp", Tensor], Tensor]
 Report = Callable[[float, float], None]
 
 
+@dataclass(frozen=True)
+class MlpConstants:
+    """Sizes and steps of a training; it ends early where the loss of an epoch falls by less."""
+
+    hidden_size: int = 2048
+    learning_rate: float = 3e-4
+    batch_size: int = 128
+    epochs: int = 30
+    stop_slope: float = 2e-7
+
+
+MLP_CONSTANTS = {
+    "default": MlpConstants(),
+    "faithful": MlpConstants(learning_rate=1e-5, batch_size=16, epochs=1000, stop_slope=2e-6),
+}
+
+
 class MlpSettings(BaseModel):
-    """The constants of the training; `faithful` sets what is absent to the authors' value."""
+    """The choices of the training; `faithful` sets what is absent to the authors' value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    AUTHORS: ClassVar[dict[str, Any]] = {
-        "centre": False,
-        "learning_rate": 1e-5,
-        "batch_size": 16,
-        "epochs": 1000,
-        "stop_slope": 2e-6,
-    }
+    AUTHORS: ClassVar[dict[str, Any]] = {"centre": False}
 
     faithful: bool = Field(False, description="Use the authors' value where a setting is absent.")
     centre: bool = Field(True, description="Subtract the seen class embeddings' mean first.")
-    hidden_size: int = Field(2048, ge=1, le=65536, description="Hidden units of the perceptron.")
-    learning_rate: float = Field(3e-4, gt=0, le=1, description="Adam's step size.")
-    batch_size: int = Field(128, ge=1, le=65536, description="Classes a step.")
-    epochs: int = Field(30, ge=1, le=100_000, description="Epochs at most.")
-    stop_slope: float = Field(
-        2e-7, ge=0, le=100, description="A smaller fall of the loss an epoch is flat."
-    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights and batches.")
+
+    @property
+    def mlp(self) -> MlpConstants:
+        """The constants of the perceptron's training, the authors' or ours."""
+        return MLP_CONSTANTS["faithful" if self.faithful else "default"]
+
+    def training_size(self, classes: int, sizes: int) -> tuple[int, int, int]:
+        """Return steps, forward multiply-adds and updates of a training to the last epoch.
+
+        `sizes` are those of an embedding and of a row together.
+        """
+        constants = self.mlp
+        batch = min(constants.batch_size, classes)
+        steps = constants.epochs * -(-classes // batch)
+        updates = steps * constants.hidden_size * sizes
+        return steps, updates * batch, updates
 
     @model_validator(mode="before")
     @classmethod
@@ -71,21 +92,21 @@ def train(
 
     `report(fraction, loss)` is called after every step and may raise. Ends early when flat.
     """
-    generator = torch.Generator().manual_seed(settings.seed)
-    sizes = (embeddings_SA.shape[1], settings.hidden_size, rows_SK.shape[1])
+    constants, generator = settings.mlp, torch.Generator().manual_seed(settings.seed)
+    sizes = (embeddings_SA.shape[1], constants.hidden_size, rows_SK.shape[1])
     network = RowMlp(sizes, generator).to(rows_SK.device)
-    adam = torch.optim.Adam(network.parameters(), settings.learning_rate, fused=True)
-    flat = FlatLoss(settings.stop_slope)
-    for epoch in range(settings.epochs):
+    adam = torch.optim.Adam(network.parameters(), constants.learning_rate, fused=True)
+    flat = FlatLoss(constants.stop_slope)
+    for epoch in range(constants.epochs):
         order_S = torch.randperm(len(rows_SK), generator=generator).to(rows_SK.device)
         losses: list[float] = []
-        for batch_B in torch.split(order_S, settings.batch_size):
+        for batch_B in torch.split(order_S, constants.batch_size):
             target_BK = rows_SK[batch_B]
             loss = mse_loss(network(embeddings_SA[batch_B]), target_BK)
             if extra is not None:
                 loss = loss + extra(network, target_BK)
             losses.append(step(adam, loss))
-            report(epoch / settings.epochs, losses[-1])
+            report(epoch / constants.epochs, losses[-1])
         if flat.add(sum(losses) / len(losses)):
             break
     return network

@@ -8,12 +8,14 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import normalize
 
+from headgraft.models.cost import closed_form
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
+expected_seconds = closed_form
 
 
 class Settings(BaseModel):

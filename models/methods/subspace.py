@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from headgraft.models.cost import training_seconds
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
@@ -26,8 +27,8 @@ NEEDS: frozenset[str] = frozenset()
 AUTO = False
 
 
-class Settings(MlpSettings):
-    """The constants of the training."""
+class SubspaceSettings(MlpSettings):
+    """The choices of the training."""
 
     AUTHORS: ClassVar[dict[str, Any]] = {**MlpSettings.AUTHORS, "apply_to": "targets"}
 
@@ -37,8 +38,11 @@ class Settings(MlpSettings):
     )
 
 
+Settings = SubspaceSettings
+
+
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: SubspaceSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     seen_SA, unseen_UA = points(task, device, torch.float32, centre=settings.centre)
@@ -58,3 +62,12 @@ def synthesize(
     with torch.no_grad():
         rows_UK = restore_norms(network(unseen_UA), task.head)
     return task.head.with_rows(rows_UK, task.unseen_class_names)
+
+
+def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+    """Predict the seconds of a fit to the last epoch."""
+    S, K = task.head.rows.shape
+    sizes = task.class_embeddings_SA.shape[1] + K
+    steps, multiply_adds, updates = settings.training_size(S, sizes)
+    pulled = steps * len(task.unseen_class_names) * 2 * K * min(S, K)
+    return training_seconds(multiply_adds + pulled, updates, device)

@@ -51,9 +51,17 @@ class Ground:
         return self.pictures if enough else None
 
     def groups(self, left_out: LeftOut, unseen: int) -> list[Tensor]:
-        """Choose the groups of hidden classes that play the `unseen` ones."""
+        """Choose the groups of hidden classes that play the `unseen` ones.
+
+        Each has a class of which there is a feature: of a large head, most classes have none.
+        """
         pictures = self.pictures_for(left_out.known_S)
-        shown_S = pictures.counts(len(left_out.fold_S)) > 0 if pictures else None
+        labels_N = pictures.labels_N if pictures else self.features.labels_N
+        shown_S = torch.bincount(labels_N, minlength=len(left_out.fold_S)) > 0
+        if pictures is None:
+            groups = make_groups(left_out.fold_S, left_out.known_S, unseen)
+            if all(shown_S[group].any() for group in groups):
+                return groups
         return make_groups(left_out.fold_S, left_out.known_S, unseen, shown_S=shown_S)
 
 

@@ -54,7 +54,8 @@ def look_ahead(
     seen_SA, unseen_UA = points(task, "cpu", torch.float32, centre=True)
     smoother = KernelRidge(seen_SA, GAMMA, RIDGE)
     hidden = (~hits_S.isnan()).nonzero()[:, 0]
-    signs_UF = _signs(_directions(ground, regression_rows(unseen, "cpu").float()), ground.rows_SK)
+    seen_SD = _directions(ground, ground.rows_SK)
+    signs_UF = _signs(_directions(ground, regression_rows(unseen, "cpu").float()), seen_SD)
     signs_UF = torch.cat([signs_UF, smoother.doubt(unseen_UA)[:, None]], dim=1)
     confidence_U = torch.full((len(unseen_UA),), float(hits_S[hidden].mean()))
     if len(hidden) >= MIN_CLASSES:
@@ -69,24 +70,25 @@ def _directions(ground: Ground, rows_CK: Tensor) -> Tensor:
     return normalize((rows_CK - ground.rows_SK.mean(dim=0))[:, :D])
 
 
-def _signs(new_UD: Tensor, rows_SK: Tensor) -> Tensor:
-    """Tell of each new row how near its nearest seen row and its nearest fellow are (U, 2)."""
-    D = new_UD.shape[1]
-    seen_SD = normalize((rows_SK - rows_SK.mean(dim=0))[:, :D])
-    rival_U = (new_UD @ seen_SD.T).amax(dim=1)
+def _signs(new_UD: Tensor, seen_SD: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """Tell of each new row how near its nearest seen row and its nearest fellow are (U, 2).
+
+    Seen rows that are `hidden` are near to none.
+    """
+    cosine_US = new_UD @ seen_SD.T
+    if hidden is not None:
+        cosine_US[:, hidden] = 0
     fellow_UU = (new_UD @ new_UD.T).fill_diagonal_(-1)
-    return torch.stack([rival_U, fellow_UU.amax(dim=1)], dim=1)
+    return torch.stack([cosine_US.amax(dim=1), fellow_UU.amax(dim=1)], dim=1)
 
 
 def _hidden_signs(ground: Ground, left_out: LeftOut, unseen: int, hidden: Tensor) -> Tensor:
-    directions_SD = _directions(ground, left_out.rows_SK)
-    signs_SF = torch.zeros(len(directions_SD), 2)
+    seen_SD, predicted_SD = (
+        _directions(ground, rows_SK) for rows_SK in (ground.rows_SK, left_out.rows_SK)
+    )
+    signs_SF = torch.zeros(len(seen_SD), 2)
     for group in ground.groups(left_out, unseen):
-        kept_S = torch.ones(len(directions_SD), dtype=torch.bool)
-        kept_S[group] = False
-        mean_K = ground.rows_SK.mean(dim=0)
-        others_SK = torch.where(kept_S[:, None], ground.rows_SK, mean_K)
-        signs_SF[group] = _signs(directions_SD[group], others_SK)
+        signs_SF[group] = _signs(predicted_SD[group], seen_SD, group)
     return signs_SF[hidden]
 
 

@@ -3,6 +3,7 @@
 It does not compare methods.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,11 @@ class Trial:
     group_size: int
     seconds: float
 
+    @property
+    def has_value(self) -> bool:
+        """Tell whether the play gave a number; without one, the trial is never chosen."""
+        return math.isfinite(self.value)
+
 
 @dataclass(frozen=True, eq=False)
 class Search:
@@ -58,8 +64,9 @@ class Search:
                 continue
             line = [{**chosen, key: value} for value in values]
             self._try_all(method, line, trials, ends)
-            # Without time for any of them, the setting stays as it comes.
-            if known := [t for c in line if (t := trials.get(_key(method, c)))]:
+            tried = [trial for one in line if (trial := trials.get(_key(method, one)))]
+            # Without time for any of them, or a number for any, the setting stays as it comes.
+            if known := [trial for trial in tried if trial.has_value]:
                 chosen = _most_trusted(known).settings
         self._try_all(method, [chosen], trials, ends)
         best = trials[_key(method, chosen)]

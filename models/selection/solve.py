@@ -26,7 +26,6 @@ from headgraft.models.selection.calibrate import (
 )
 from headgraft.models.selection.caveats import reasons_for
 from headgraft.models.selection.class_outlook import ClassOutlook, look_ahead
-from headgraft.models.selection.cost import expected_seconds
 from headgraft.models.selection.estimate import Estimate, Prefer, Simulated, estimate, unknown
 from headgraft.models.selection.search import Search, Trial
 from headgraft.models.selection.shift import choose_shift
@@ -36,6 +35,7 @@ from headgraft.models.task import Task
 AUTO = "auto"
 SMALL = "ridge"  # what "auto" is where nothing can be tried
 SEEN_MIN = 5
+NO_NUMBER = "no estimate: hiding old classes and adding them again gave no finite accuracy"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def solve(
     _check(names, given, method == AUTO)
     if task.head.class_count < SEEN_MIN:
         name = SMALL if method == AUTO else method
-        return _unsurveyed(task, name, _allowed(name, given), wish, device, progress)
+        return _unsurveyed(task, name, _allowed(name, given), wish, _few(task), device, progress)
     progress(0.0, "calibrate")
     ground = survey(task.head, _own_accuracy(task, wish), wish.pictures)
     search = Search(task, ground, wish.prefer, wish.seen_loss, device, progress)
@@ -138,8 +138,11 @@ def solve(
         found = search.walk(name, own, ends, tune=wish.calibrate)
         trials.append(found[-1])
         tried += [_line(task, trial) for trial in found]
-    best = max(trials, key=lambda trial: trial.value)
-    return _deliver(search, best, wish, tuple(tried))
+    if counting := [trial for trial in trials if trial.has_value]:
+        return _deliver(search, max(counting, key=lambda trial: trial.value), wish, tuple(tried))
+    first = trials[0]
+    made = _unsurveyed(task, first.method, first.settings, wish, NO_NUMBER, device, progress)
+    return replace(made, tried=tuple(tried))
 
 
 def _own_accuracy(task: Task, wish: Wish) -> float | None:
@@ -156,7 +159,7 @@ def _names(task: Task) -> list[str]:
     met = {"joint_embeddings"} if same_size else set()
     met |= {"text_tower"} if task.text_tower else set()
     names = [name for name in catalogue.candidates() if met >= catalogue.method(name).NEEDS]
-    return sorted(names, key=lambda name: (expected_seconds(task, name, {}, "cpu"), name))
+    return sorted(names, key=lambda name: (catalogue.expected_seconds(name, task, {}, "cpu"), name))
 
 
 def _check(names: list[str], given: dict[str, Any], any_of_them: bool) -> None:
@@ -187,7 +190,7 @@ def _too_long(
     task: Task, name: str, settings: dict[str, Any], ends: float, device: str | torch.device
 ) -> str | None:
     # One fit that hides a fold, and the final one.
-    needed = 2 * expected_seconds(task, name, settings, str(device))
+    needed = 2 * catalogue.expected_seconds(name, task, settings, device)
     left = max(ends - time.perf_counter(), 0.0)
     if needed == 0 or needed <= left:
         return None
@@ -246,24 +249,32 @@ def _unsurveyed(
     name: str,
     settings: dict[str, Any],
     wish: Wish,
+    reason: str,
     device: str | torch.device,
     progress: Progress,
 ) -> Solution:
-    """Solve a task that is too small to hide classes of, with the settings as they come."""
+    """Solve a task of which no class can be hidden, for a reason, with the settings as given."""
     parsed = catalogue.parse_settings(name, settings)
     made = catalogue.method(name).synthesize(task, parsed, device=device, progress=progress)
     seen, raw = split(task.head, made)
-    reason = (
-        f"the head has {task.head.class_count} classes, and {SEEN_MIN} are the fewest of which "
-        "some can be hidden: the rows are as the method makes them, their accuracy is unknown"
-    )
+    reason = f"{reason}: the rows are as the method makes them, their accuracy is unknown"
     nothing = unknown(f"{reason}, labelled features were not used" if wish.pictures else reason)
     dumped = parsed.model_dump(mode="json")
     tried = (Tried(name, dumped, nothing, 0.0, 1, None),)
     return Solution(seen, raw, raw, name, dumped, None, nothing, (), (), tried)
 
 
+def _few(task: Task) -> str:
+    return (
+        f"the head has {task.head.class_count} classes, and {SEEN_MIN} are the fewest of which "
+        "some can be hidden"
+    )
+
+
 def _line(task: Task, trial: Trial) -> Tried:
+    if not trial.has_value:
+        fits = trial.left_out.fits
+        return Tried(trial.method, trial.settings, None, trial.seconds, fits, NO_NUMBER)
     expected = estimate(trial.simulated, trial.at, unseen=len(task.unseen_class_names))
     return Tried(trial.method, trial.settings, expected, trial.seconds, trial.left_out.fits)
 

@@ -162,10 +162,10 @@ def _parts(
     noise_NR = torch.randn(N, len(noise_R), generator=generator) * noise_R
     directions_SR = normalize(means_SR)
     cosine_NS = directions_SR[labels_N] @ directions_SR.T
-    weight_NS = torch.exp((cosine_NS - 1) / DISTRACTOR_WIDTH)
+    weight_NS = cosine_NS.sub_(1).div_(DISTRACTOR_WIDTH).exp_()
     weight_NS[torch.arange(N), labels_N] = 0
     # Opposite rows have a weight of about 0, and two classes have no other choice.
-    others_N = torch.multinomial(weight_NS + 1e-12, 1, generator=generator)[:, 0]
+    others_N = torch.multinomial(weight_NS.add_(1e-12), 1, generator=generator)[:, 0]
     share_N1 = torch.rand(N, 1, generator=generator)
     return gain_N1, (gain_N1 * means_SR[labels_N], noise_NR, share_N1 * means_SR[others_N])
 

@@ -49,6 +49,17 @@ class Recipe:
     penalty: float = 10.0
     features_per_class: int = 1800
 
+    def size(self, seen: int, features: int, embeddings: int) -> tuple[int, int]:
+        """Return forward multiply-adds and updates of a training on `seen` features.
+
+        `features` and `embeddings` are the sizes of one vector each.
+        """
+        steps = 2 * self.epochs * (self.steps or -(-seen // self.batch_size))
+        both, Z = features + embeddings, self.hidden_size
+        networks = 3 * both + 3 * self.code_size + 2 * Z
+        updates = steps * Z * (self.critic_steps * both + networks)
+        return updates * self.batch_size, updates
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:

@@ -39,6 +39,12 @@ class Recipe:
     loud: bool = False
     features_per_class: int = 10
 
+    def size(self, features: int, embeddings: int) -> tuple[int, int]:
+        """Return forward multiply-adds and updates of a training; sizes are of one vector each."""
+        critic, generator = features + embeddings, features + 2 * embeddings
+        parameters = self.hidden_size * (self.critic_steps * critic + generator)
+        return self.steps * parameters * self.batch_size, self.steps * parameters
+
 
 class Generator(nn.Module):
     """A + A -> Z -> D: noise and class embedding to a feature of unit length."""

@@ -22,7 +22,7 @@ from tests.service.files import class_names, vectors
 JOBS, POLLERS, STREAMS = 50, 100, 100
 RATIO_MAX = 3.0
 # Some steps of training in each, so that there is progress to tell.
-SETTINGS = {"hidden_size": 128, "epochs": 60, "batch_size": 16, "early_stop": False}
+SETTINGS = {"epochs": 40, "early_stop": False}
 TERMINAL = {"succeeded", "failed", "cancelled"}
 EMPTY = "/healthz"
 

@@ -16,7 +16,7 @@ import torch
 
 from headgraft.models.heads.attribute import AttributeHead
 from headgraft.models.methods.msdn import method
-from headgraft.models.methods.msdn.settings import Settings
+from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.metrics import evaluate
 from headgraft.models.progress import Progress
 from tests.models.planted_regions import Plan, Planted, plant
@@ -33,7 +33,7 @@ ABLATION: dict[str, dict[str, Any]] = {
 
 def fit(planted: Planted, settings: Mapping[str, Any]) -> AttributeHead:
     """Train on a planted task."""
-    parsed = Settings.model_validate(settings)
+    parsed = MsdnSettings.model_validate(settings)
     return method.synthesize(planted.task, parsed, device="cpu", progress=Progress())
 
 

@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -27,6 +27,8 @@ from headgraft.models.features.pictures import look
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
+from headgraft.models.learners import row_mlp
+from headgraft.models.methods.icis import settings as icis
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO, Wish, solve
 from headgraft.models.task import Task
@@ -93,8 +95,7 @@ def measure(
 def _extend(task: Task, method: str, wish: Wish | None, device: str) -> Head | NativeHead:
     """Return the head of all classes, calibrated if there is a wish, else as the paper has it."""
     progress = Progress()
-    count = task.head.class_count + len(task.unseen_class_names)
-    given = {} if wish else paper_settings(method, count)
+    given = {} if wish else paper_settings(method)
     if method != AUTO and catalogue.kind(method) == "semantic":
         compare = catalogue.native_method(method).synthesize
         settings = catalogue.parse_settings(method, given)
@@ -107,12 +108,18 @@ def _extend(task: Task, method: str, wish: Wish | None, device: str) -> Head | N
     return inject(task.head, rows(task, settings, device=device, progress=progress))
 
 
-def paper_settings(method: str, class_count: int) -> dict[str, Any]:
-    """Return a method's settings as its paper has them, for a benchmark of so many classes."""
+def paper_settings(method: str) -> dict[str, Any]:
+    """Return a method's settings as its paper has them."""
     fields = catalogue.method(method).Settings.model_fields
-    general = {"faithful": True, "batch_size": base_classifier.batch_size(class_count)}
-    own = PAPER_SETTINGS.get(method, {})
-    return {key: value for key, value in general.items() if key in fields} | own
+    faithful = {"faithful": True} if "faithful" in fields else {}
+    return faithful | PAPER_SETTINGS.get(method, {})
+
+
+def train_in_batches_of(size: int) -> None:
+    """Give the authors' loops the batches that the releases have for a data set."""
+    icis.CONSTANTS["faithful"] = replace(icis.CONSTANTS["faithful"], batch_size=size)
+    perceptron = row_mlp.MLP_CONSTANTS
+    perceptron["faithful"] = replace(perceptron["faithful"], batch_size=size)
 
 
 def run(benchmark: Benchmark, methods: Sequence[str], epochs: int, tell: Tell, device: str) -> None:
@@ -123,6 +130,7 @@ def run(benchmark: Benchmark, methods: Sequence[str], epochs: int, tell: Tell, d
         base_classifier.batch_size(len(splits.class_names)), epochs, device=device
     )
     head = base_classifier.train(pictures, names, recipe)
+    train_in_batches_of(recipe.batch)
     print(
         f"{benchmark.name}: {head.class_count} seen classes, trained on {len(splits.trainval)} "
         f"pictures in {time.perf_counter() - began:.0f} s, tested on {len(splits.test_seen)}; "

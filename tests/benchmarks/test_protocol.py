@@ -86,7 +86,7 @@ def test_the_held_out_accuracy_should_not_know_the_pictures_it_is_measured_on(
 
 @pytest.mark.parametrize("method", catalogue.names())
 def test_every_method_should_have_its_papers_settings(method: str) -> None:
-    catalogue.parse_settings(method, protocol.paper_settings(method, 50))
+    catalogue.parse_settings(method, protocol.paper_settings(method))
 
 
 def test_planted_attributes_should_be_found_far_above_chance(

@@ -147,7 +147,7 @@ class Storm:
             follower.thread.join(SETTLE_SECONDS + self.seconds)
 
     def _post(self, epochs: int) -> str:
-        settings = {"hidden_size": 32, "epochs": epochs, "batch_size": 8, "early_stop": False}
+        settings = {"epochs": epochs, "early_stop": False}
         request = checkpoints.request(method="icis", settings=settings)
         while True:
             try:

@@ -19,7 +19,7 @@ from tests.fundamentals import client
 from tests.processes import Processes, eventually
 
 ROOT = Path(__file__).parents[2]
-LONG_ICIS = {"hidden_size": 256, "epochs": 100_000, "batch_size": 8, "early_stop": False}
+LONG_ICIS = {"epochs": 100_000, "early_stop": False}
 
 
 def test_a_head_should_come_back_with_three_more_classes(worker: Processes, folder: Path) -> None:

@@ -12,6 +12,7 @@ to the new classes' cosines. Null chooses it from hidden seen classes, without a
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from headgraft.models.cost import closed_form
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.methods.conse.offset import choose_offset
@@ -19,6 +20,7 @@ from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
+expected_seconds = closed_form
 HEAD = "semantic"
 AUTO = False
 

@@ -44,6 +44,7 @@ def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: f
 
 def _groups(seen: int, unseen: int) -> list[Tensor]:
     """Mark groups of classes to hide (S,), each as large as the classes to add if there are."""
+    # The order by lot is that of `draw`, whose first classes are the ones that have features.
     order_S = torch.randperm(seen, generator=torch.Generator().manual_seed(0))
     size = min(unseen, seen // GROUPS)
     places_S = torch.empty_like(order_S).scatter_(0, order_S, torch.arange(seen))

@@ -20,6 +20,7 @@ from headgraft.models.heads.text_rows import text_rows
 from headgraft.models.learners.prompt_tuning import residual_bias
 from headgraft.models.methods.dfzsl.settings import Settings as Settings
 from headgraft.models.methods.dfzsl.stages import Stages, run
+from headgraft.models.methods.dfzsl.stages import expected_seconds as expected_seconds
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 

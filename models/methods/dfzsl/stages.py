@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.learners import cosine_classifier, prompt_tuning
@@ -21,6 +22,7 @@ from headgraft.models.synthesis.virtual_features import Virtual
 from headgraft.models.task import Task
 
 SHARES = (0.3, 0.4, 0.85)  # of the time, when virtual features, tuning and generator are done
+NUMBER_DRAWN = 1500  # multiply-adds that cost as much
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,3 +141,21 @@ def _check_sizes(head: Head, text_CD: Tensor) -> None:
             f"{text_CD.shape[1]} numbers, the head's rows have {head.feature_size}",
             pointer="/class_embeddings",
         )
+
+
+def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+    """Predict the seconds of all stages."""
+    (S, D), U = task.head.weight.shape, len(task.unseen_class_names)
+    seen, made = S * settings.virtual_per_class, U * settings.features_per_class
+    asked = settings.virtual_steps * settings.virtual_draws * (settings.virtual_classes or S)
+    multiply_adds, updates = ((2 * S + NUMBER_DRAWN) * asked + S * seen) * D, 0
+    tower = task.text_tower
+    tuning = settings.tuning(seen, encoder=tower is not None)
+    reading = prompt_tuning.MAP_SIZE * 2 * D if tower is None else tower.multiply_adds
+    multiply_adds += (tuning.reads(S) + S + U) * reading
+    if settings.generator == "tfvaegan":
+        generator = settings.gan().size(seen, D, D)
+        multiply_adds, updates = multiply_adds + generator[0], updates + generator[1]
+    steps = settings.epochs * -(-(seen + made) // settings.batch_size)
+    rows = steps * (S + U) * D
+    return training_seconds(multiply_adds + rows * settings.batch_size, updates + rows, device)

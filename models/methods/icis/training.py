@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
 from headgraft.models.learners.early_stop import FlatLoss
-from headgraft.models.methods.icis.autoencoders import Autoencoders, Distance, Terms
+from headgraft.models.methods.icis.autoencoders import Autoencoders
+from headgraft.models.methods.icis.settings import IcisSettings
 
 FLAT_SLOPE = {"cosine": 2e-3, "mse": 2e-6}  # the authors'
 HIDDEN_MIN = 10  # seen classes: fewer, and none is hidden
@@ -21,22 +22,6 @@ PATIENCE = 2  # looks without gain
 LEAST_GAIN = 3e-3  # relative
 TEMPERATURE = 0.05  # of cosines
 Report = Callable[[float, float], None]  # fraction in [0, 1], loss
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The constants of a training; `epochs` is a limit."""
-
-    hidden_size: int
-    layers: int
-    deviation: float
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    loss: Distance
-    terms: Terms
-    seed: int
-    half: bool = False  # compute in bfloat16
 
 
 @dataclass(frozen=True)
@@ -53,11 +38,14 @@ Took = Callable[[int, float], None]
 
 
 def train_as_authors(
-    embeddings_CA: Tensor, rows_SK: Tensor, recipe: Recipe, report: Report, *, stop: bool = True
+    embeddings_CA: Tensor,
+    rows_SK: Tensor,
+    settings: IcisSettings,
+    report: Report,
 ) -> Autoencoders:
     """Train on all classes (the first S are seen) until the loss is flat, or to the last epoch."""
-    flat, losses = FlatLoss(FLAT_SLOPE[recipe.loss]), list[float]()
-    limit = recipe.epochs * -(-len(embeddings_CA) // recipe.batch_size)
+    flat, losses = FlatLoss(FLAT_SLOPE[settings.loss]), list[float]()
+    limit = settings.epochs * -(-len(embeddings_CA) // settings.constants.batch_size)
 
     def ends(_networks: Autoencoders, step: Step) -> bool:
         losses.append(step.loss)
@@ -65,15 +53,23 @@ def train_as_authors(
             return False
         mean = sum(losses) / len(losses)
         losses.clear()
-        return stop and flat.add(mean)
+        return settings.early_stop and flat.add(mean)
 
     return _train(
-        embeddings_CA, rows_SK, recipe, ends, lambda step, loss: report((step - 1) / limit, loss)
+        embeddings_CA,
+        rows_SK,
+        settings,
+        ends,
+        lambda step, loss: report((step - 1) / limit, loss),
     )
 
 
 def train_watching(
-    embeddings_CA: Tensor, rows_SK: Tensor, hidden_S: Tensor, recipe: Recipe, report: Report
+    embeddings_CA: Tensor,
+    rows_SK: Tensor,
+    hidden_S: Tensor,
+    settings: IcisSettings,
+    report: Report,
 ) -> Autoencoders:
     """Train twice: without the hidden seen classes to learn for how many steps, then on all.
 
@@ -82,18 +78,22 @@ def train_watching(
     """
     steps = STEPS_BLIND
     if len(rows_SK) >= HIDDEN_MIN:
-        steps = _steps_until_worse(embeddings_CA, rows_SK, hidden_S, recipe, report)
+        steps = _steps_until_worse(embeddings_CA, rows_SK, hidden_S, settings, report)
     return _train(
         embeddings_CA,
         rows_SK,
-        recipe,
+        settings,
         lambda _networks, step: step.number >= steps,
         lambda step, loss: report(0.5 + (step - 1) / steps / 2, loss),
     )
 
 
 def _steps_until_worse(
-    embeddings_CA: Tensor, rows_SK: Tensor, hidden_S: Tensor, recipe: Recipe, report: Report
+    embeddings_CA: Tensor,
+    rows_SK: Tensor,
+    hidden_S: Tensor,
+    settings: IcisSettings,
+    report: Report,
 ) -> int:
     """Return the last step at which the hidden classes' rows came nearer or apart."""
     seen_SA, others_UA = embeddings_CA[: len(rows_SK)], embeddings_CA[len(rows_SK) :]
@@ -117,7 +117,7 @@ def _steps_until_worse(
     _train(
         kept_CA,
         rows_SK[~hidden_S],
-        recipe,
+        settings,
         ends,
         lambda step, loss: report(step / (step + STEPS_BLIND) / 2, loss),
     )
@@ -148,20 +148,26 @@ def confusion(predicted_HK: Tensor, truth_HK: Tensor, rows_SK: Tensor) -> float:
 
 
 def _train(
-    embeddings_CA: Tensor, rows_SK: Tensor, recipe: Recipe, ends: Ends, took: Took
+    embeddings_CA: Tensor,
+    rows_SK: Tensor,
+    settings: IcisSettings,
+    ends: Ends,
+    took: Took,
 ) -> Autoencoders:
     # Weights and batches are drawn on the CPU: the same seed means the same on every device.
-    device, generator = rows_SK.device, torch.Generator().manual_seed(recipe.seed)
-    sizes = (embeddings_CA.shape[1], rows_SK.shape[1], recipe.hidden_size)
-    networks = Autoencoders(sizes, recipe.deviation, generator, recipe.layers).to(device)
-    adam = torch.optim.Adam(networks.parameters(), recipe.learning_rate, fused=True)
-    classes = len(embeddings_CA) if recipe.terms == "all" else len(rows_SK)
+    constants = settings.constants
+    half = computes_bfloat16(rows_SK.device) and not settings.faithful
+    device, generator = rows_SK.device, torch.Generator().manual_seed(settings.seed)
+    sizes = (embeddings_CA.shape[1], rows_SK.shape[1], constants.hidden_size)
+    networks = Autoencoders(sizes, constants.init_std, generator, settings.layers).to(device)
+    adam = torch.optim.Adam(networks.parameters(), constants.learning_rate, fused=True)
+    classes = len(embeddings_CA) if settings.terms == "all" else len(rows_SK)
     number = 0
-    for _ in range(recipe.epochs):
+    for _ in range(settings.epochs):
         order_C = torch.randperm(classes, generator=generator).to(device)
-        batches = torch.split(order_C, recipe.batch_size)
+        batches = torch.split(order_C, constants.batch_size)
         for index, batch_B in enumerate(batches, start=1):
-            loss = _step(networks, adam, embeddings_CA, rows_SK, batch_B, recipe)
+            loss = _step(networks, adam, embeddings_CA, rows_SK, batch_B, settings, half=half)
             number += 1
             took(number, loss)
             if ends(networks, Step(number, loss, index == len(batches))):
@@ -175,12 +181,14 @@ def _step(
     embeddings_CA: Tensor,
     rows_SK: Tensor,
     batch_B: Tensor,
-    recipe: Recipe,
+    settings: IcisSettings,
+    *,
+    half: bool,
 ) -> float:
     seen_B = batch_B < len(rows_SK)
-    with torch.autocast(rows_SK.device.type, torch.bfloat16, enabled=recipe.half):
+    with torch.autocast(rows_SK.device.type, torch.bfloat16, enabled=half):
         total = networks.loss(
-            embeddings_CA[batch_B], rows_SK[batch_B[seen_B]], seen_B, recipe.loss, recipe.terms
+            embeddings_CA[batch_B], rows_SK[batch_B[seen_B]], seen_B, settings.loss, settings.terms
         )
     adam.zero_grad()
     torch.autograd.backward(total)

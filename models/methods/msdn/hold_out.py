@@ -12,7 +12,8 @@ from torch import Tensor
 
 from headgraft.models.features.regions import Regions
 from headgraft.models.methods.msdn.networks import Maps, attribute_scores
-from headgraft.models.methods.msdn.training import Lesson, Recipe, train
+from headgraft.models.methods.msdn.settings import MsdnSettings
+from headgraft.models.methods.msdn.training import Lesson, train
 from headgraft.models.progress import Report
 from headgraft.models.selection.trade_off import weighted_mean
 
@@ -76,15 +77,14 @@ def rehearse(
     regions: Regions,
     vectors_AV: Tensor,
     class_attributes_SA: Tensor,
-    recipe: Recipe,
-    patience: int,
+    settings: MsdnSettings,
     report: Report,
     generator: torch.Generator,
     alphas: tuple[float, ...] = ALPHAS,
 ) -> Finding:
     """Train on what is not held out, and return the best finding behind any epoch.
 
-    It stops `patience` epochs behind the best one.
+    It stops `patience` epochs (a constant of the preset) behind the best one.
     """
     lesson = Lesson(
         regions,
@@ -93,19 +93,19 @@ def rehearse(
         class_attributes_SA,
         held.hidden_S.to(class_attributes_SA.device),
     )
-    best, epoch = Finding(recipe.epochs, alphas[0], 0.0), 0
+    best, epoch = Finding(settings.epochs, alphas[0], 0.0), 0
 
     def watch(maps: Maps) -> bool:
         nonlocal best, epoch
         epoch += 1
-        share = epoch / recipe.epochs
+        share = epoch / settings.epochs
         scores = _scores(maps, lesson, held.checked_M, lambda: report(share, "check", None))
         found = _best(scores, regions.labels_N[held.checked_M], held.hidden_S, epoch, alphas)
         if found.accuracy["H"] > best.accuracy.get("H", -1.0):
             best = found
-        return epoch - best.epochs >= patience
+        return epoch - best.epochs >= settings.constants.patience
 
-    train(lesson, recipe, report, generator, watch)
+    train(lesson, settings, report, generator, watch)
     return best
 
 

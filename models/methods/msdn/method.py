@@ -13,28 +13,30 @@ the presets `paper` (CUB), `paper_sun` and `paper_awa2`, but for the epoch, whic
 test data: with `paper` all are walked.
 """
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import torch
 
+from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.regions import POINTER
 from headgraft.models.heads.attribute import AttributeHead, unit_attributes
 from headgraft.models.methods.msdn.hold_out import ALPHAS, Finding, hold_out, rehearse
 from headgraft.models.methods.msdn.networks import Maps
-from headgraft.models.methods.msdn.settings import Settings as Settings
-from headgraft.models.methods.msdn.training import MARGIN, Lesson, train
+from headgraft.models.methods.msdn.settings import MsdnSettings
+from headgraft.models.methods.msdn.training import MARGIN, Lesson, train, training_size
 from headgraft.models.progress import Progress, within
 from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset({"features", "regions", "attributes"})
 HEAD = "attribute"
 AUTO = False
+Settings = MsdnSettings
 SOLE_ALPHA = {"regions": (1.0,), "attributes": (0.0,), "both": ALPHAS}
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: MsdnSettings, *, device: str | torch.device, progress: Progress
 ) -> AttributeHead:
     """Return the head of all S + U classes, seen first, on the CPU.
 
@@ -49,13 +51,13 @@ def synthesize(
     given_CA = torch.cat([task.class_embeddings_SA, task.unseen_class_embeddings_UA])
     unit_CA = unit_attributes(given_CA, names, zero_negatives=zero)
     on_device_CA, vectors_AV = unit_CA.to(device), attributes.vectors_AV
-    recipe, generator = settings.recipe(), torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
     alphas = SOLE_ALPHA[settings.nets] if settings.alpha is None else (settings.alpha,)
     held = None
-    if settings.hold_out:
+    if settings.constants.hold_out:
         unseen = len(task.unseen_class_names)
-        held = hold_out(regions.labels_N, split, unseen, settings.hold_out, generator)
-    found, trained_from = Finding(recipe.epochs, alphas[len(alphas) // 2], MARGIN), 0.0
+        held = hold_out(regions.labels_N, split, unseen, settings.constants.hold_out, generator)
+    found, trained_from = Finding(settings.epochs, alphas[len(alphas) // 2], MARGIN), 0.0
     if held:
         trained_from = 0.5
         found = rehearse(
@@ -63,8 +65,7 @@ def synthesize(
             regions,
             vectors_AV,
             on_device_CA[:split],
-            recipe,
-            settings.patience,
+            settings,
             within(progress, 0.0, trained_from),
             generator,
             alphas,
@@ -77,7 +78,8 @@ def synthesize(
         (torch.arange(len(names)) >= split).to(device),
     )
     report = within(progress, trained_from, 1.0)
-    maps = train(lesson, replace(recipe, epochs=found.epochs), report, generator)
+    learnt = settings.model_copy(update={"epochs": found.epochs})
+    maps = train(lesson, learnt, report, generator)
     return AttributeHead(
         Maps(*(getattr(maps, one.name).cpu() for one in fields(Maps))),
         unit_CA,
@@ -89,3 +91,10 @@ def synthesize(
         attributes.names,
         found.accuracy,
     )
+
+
+def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+    """Predict the seconds of a fit to the last epoch, after a rehearsal as long."""
+    assert task.regions is not None, "what it needs is checked before"
+    size = training_size(task.regions, task.class_embeddings_SA.shape[1], settings)
+    return (2 if settings.constants.hold_out else 1) * training_seconds(*size, device)

@@ -1,35 +1,58 @@
-"""The constants of msdn, and whose they are; it does not know what is done with them."""
+"""The settings of msdn, and the constants of its training."""
 
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headgraft.models.methods.msdn.training import Recipe
 from headgraft.models.settings import filled
 
 # The release's, which stops at the epoch that is best on test data: here all epochs are walked.
-_PAPER = {
-    "hold_out": 0.0, "batch_size": 50, "descent": "rmsprop", "learning_rate": 1e-4,
-    "weight_decay": 1e-4, "margin": 1.0, "steps_min": 1,
-}  # fmt: skip
 PAPERS: dict[str, dict[str, Any]] = {
     "paper": {
-        **_PAPER, "calibration": 0.1, "distillation": 0.001, "momentum": 0.9, "epochs": 30,
-        "alpha": 0.9,
+        "calibration": 0.1, "distillation": 0.001, "epochs": 30, "alpha": 0.9, "margin": 1.0,
     },
     "paper_sun": {
-        **_PAPER, "calibration": 0.0001, "distillation": 0.01, "momentum": 0.9, "epochs": 70,
-        "alpha": 0.7, "balanced": True,
+        "calibration": 0.0001, "distillation": 0.01, "epochs": 70, "alpha": 0.7, "margin": 1.0,
     },
     "paper_awa2": {
-        **_PAPER, "calibration": 0.12, "distillation": 1e-7, "momentum": 0.0, "epochs": 50,
-        "alpha": 1.0, "balanced": True, "zero_negatives": True,
+        "calibration": 0.12, "distillation": 1e-7, "epochs": 50, "alpha": 1.0, "margin": 1.0,
+        "zero_negatives": True,
     },
 }  # fmt: skip
 
 
-class Settings(BaseModel):
-    """The constants of the training; a paper's preset sets absent ones to the authors' value."""
+@dataclass(frozen=True)
+class MsdnConstants:
+    """How the nets are trained.
+
+    `hold_out` is the share of seen classes, and of pictures, to stop by (0: none), `patience` the
+    epochs without gain before that. An epoch has `min_steps_per_epoch` steps at least: few
+    pictures are walked over again. `balanced` batches show every class alike often.
+    """
+
+    hold_out: float = 0.2
+    patience: int = 5
+    batch_size: int = 50
+    min_steps_per_epoch: int = 40
+    balanced: bool = False
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+
+
+_PAPER = MsdnConstants(hold_out=0.0, min_steps_per_epoch=1, optimizer="rmsprop", learning_rate=1e-4)
+CONSTANTS = {
+    "default": MsdnConstants(),
+    "paper": _PAPER,
+    "paper_sun": replace(_PAPER, balanced=True),
+    "paper_awa2": replace(_PAPER, balanced=True, momentum=0.0),
+}
+
+
+class MsdnSettings(BaseModel):
+    """The choices of the training; a paper's preset sets absent ones to the authors' value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,22 +60,6 @@ class Settings(BaseModel):
         "default", description="Constants where absent; the authors' for CUB, SUN and AWA2."
     )
     epochs: int = Field(30, ge=1, le=10_000, description="At most, where pictures are held out.")
-    hold_out: float = Field(
-        0.2,
-        ge=0,
-        le=0.5,
-        description="Share of seen classes, and of pictures, to stop by; 0: none.",
-    )
-    patience: int = Field(5, ge=1, le=10_000, description="Epochs without gain before it stops.")
-    batch_size: int = Field(50, ge=1, le=4096, description="Pictures a step.")
-    steps_min: int = Field(
-        40, ge=1, le=10_000, description="Steps of an epoch: few pictures are walked over again."
-    )
-    balanced: bool = Field(False, description="Show every class alike often.")
-    descent: Literal["adam", "rmsprop"] = Field("adam", description="How the nets are learned.")
-    learning_rate: float = Field(3e-3, gt=0, le=1, description="Of the descent.")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="Of the descent.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of rmsprop.")
     calibration: float = Field(
         0.1, ge=0, le=1000, description="Weight of the unseen classes' probability in the loss."
     )
@@ -71,9 +78,10 @@ class Settings(BaseModel):
     zero_negatives: bool = Field(False, description="Take negative class attributes for 0.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights and batches.")
 
-    def recipe(self) -> Recipe:
-        """Return the constants of a training."""
-        return Recipe(**self.model_dump(include=set(Recipe.__dataclass_fields__)))
+    @property
+    def constants(self) -> MsdnConstants:
+        """The constants of the preset."""
+        return CONSTANTS[self.preset]
 
     @model_validator(mode="before")
     @classmethod

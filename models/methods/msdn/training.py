@@ -1,8 +1,7 @@
-"""Trains two attention nets on labelled region features; it does not know who is held out."""
+"""Trains two attention nets on labelled region features."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from headgraft.models.features.regions import Regions
 from headgraft.models.methods.msdn.loss import distillation_loss, own_loss
 from headgraft.models.methods.msdn.networks import AttentionNets, Maps, attribute_scores
+from headgraft.models.methods.msdn.settings import MsdnConstants, MsdnSettings
 from headgraft.models.progress import Report
 
 # What the nets are taught to leave between seen and unseen classes; the authors'.
@@ -18,21 +18,15 @@ MARGIN = 1.0
 Watch = Callable[[Maps], bool]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """The constants of a training; `calibration` and `distillation` weigh parts of the loss."""
-
-    epochs: int
-    batch_size: int
-    steps_min: int
-    balanced: bool
-    descent: Literal["adam", "rmsprop"]
-    learning_rate: float
-    weight_decay: float
-    momentum: float
-    calibration: float
-    distillation: float
-    nets: Literal["both", "regions", "attributes"]
+def training_size(regions: Regions, attributes: int, settings: MsdnSettings) -> tuple[int, int]:
+    """Return forward multiply-adds and updates of a training to the last epoch."""
+    pictures, (height, width) = len(regions.labels_N), regions.grid
+    constants = settings.constants
+    steps = settings.epochs * max(
+        constants.min_steps_per_epoch, -(-pictures // constants.batch_size)
+    )
+    maps = 4 * attributes * regions.feature_size
+    return steps * constants.batch_size * height * width * maps, steps * maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +46,7 @@ class Lesson:
 
 def train(
     lesson: Lesson,
-    recipe: Recipe,
+    settings: MsdnSettings,
     report: Report,
     generator: torch.Generator,
     watch: Watch = lambda _maps: False,
@@ -60,49 +54,55 @@ def train(
     """Return what the nets look for after all epochs, or when `watch` has seen enough."""
     device = lesson.class_attributes_CA.device
     nets = AttentionNets(lesson.vectors_AV.cpu(), lesson.regions.feature_size, generator).to(device)
-    descent = _descent(nets, recipe)
+    optimizer = _optimizer(nets, settings.constants)
     labels_M = lesson.regions.labels_N[lesson.numbers_M]
-    for epoch in range(recipe.epochs):
-        batches = _batches(labels_M, recipe, generator)
+    for epoch in range(settings.epochs):
+        batches = _batches(labels_M, settings.constants, generator)
         for step, chosen_B in enumerate(batches, start=1):
             labels_B = labels_M[chosen_B].to(device)
             features_BDR = lesson.regions.take(lesson.numbers_M[chosen_B]).to(device)
-            loss = _loss(nets, features_BDR, labels_B, lesson, recipe)
-            descent.zero_grad()
+            loss = _loss(nets, features_BDR, labels_B, lesson, settings)
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            descent.step()
-            report((epoch + step / len(batches)) / recipe.epochs, "train", loss.item())
+            optimizer.step()
+            report((epoch + step / len(batches)) / settings.epochs, "train", loss.item())
         if watch(_detached(nets)):
             break
     return _detached(nets)
 
 
-def _descent(nets: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    if recipe.descent == "adam":
+def _optimizer(nets: nn.Module, constants: MsdnConstants) -> torch.optim.Optimizer:
+    rate, decay = constants.learning_rate, constants.weight_decay
+    if constants.optimizer == "adam":
         return torch.optim.Adam(nets.parameters(), rate, weight_decay=decay)
     return torch.optim.RMSprop(
-        nets.parameters(), rate, weight_decay=decay, momentum=recipe.momentum
+        nets.parameters(), rate, weight_decay=decay, momentum=constants.momentum
     )
 
 
-def _batches(labels_M: Tensor, recipe: Recipe, generator: torch.Generator) -> list[Tensor]:
+def _batches(
+    labels_M: Tensor, constants: MsdnConstants, generator: torch.Generator
+) -> list[Tensor]:
     """Deal an epoch's pictures into batches (B,), each picture once or each class alike often.
 
     Where that makes too few steps, again.
     """
     batches: list[Tensor] = []
-    while len(batches) < recipe.steps_min or not batches:
+    while len(batches) < constants.min_steps_per_epoch or not batches:
         order_M = torch.randperm(len(labels_M), generator=generator)
-        if recipe.balanced:
+        if constants.balanced:
             weight_M = 1 / labels_M.bincount()[labels_M].double()
             order_M = torch.multinomial(weight_M, len(labels_M), True, generator=generator)
-        batches += torch.split(order_M, recipe.batch_size)
+        batches += torch.split(order_M, constants.batch_size)
     return batches
 
 
 def _loss(
-    nets: AttentionNets, features_BDR: Tensor, labels_B: Tensor, lesson: Lesson, recipe: Recipe
+    nets: AttentionNets,
+    features_BDR: Tensor,
+    labels_B: Tensor,
+    lesson: Lesson,
+    settings: MsdnSettings,
 ) -> Tensor:
     attributes_AC = lesson.class_attributes_CA.T
     first_BC, second_BC = (
@@ -111,12 +111,12 @@ def _loss(
     )
     own = {"regions": [first_BC], "attributes": [second_BC], "both": [first_BC, second_BC]}
     loss = torch.zeros((), device=first_BC.device)
-    for scores_BC in own[recipe.nets]:
-        loss = loss + own_loss(scores_BC, labels_B, lesson.unseen_C, MARGIN, recipe.calibration)
-    if recipe.nets == "both" and recipe.distillation:
+    for scores_BC in own[settings.nets]:
+        loss = loss + own_loss(scores_BC, labels_B, lesson.unseen_C, MARGIN, settings.calibration)
+    if settings.nets == "both" and settings.distillation:
         offsets_C = torch.where(lesson.unseen_C, MARGIN, -MARGIN)
         apart = distillation_loss(first_BC + offsets_C, second_BC + offsets_C)
-        loss = loss + recipe.distillation * apart
+        loss = loss + settings.distillation * apart
     return loss
 
 

@@ -13,6 +13,7 @@ and few classes compete in each. Descriptions of classes are not read, names are
 import torch
 from torch import Tensor
 
+from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.text_rows import text_rows
@@ -84,3 +85,14 @@ def half_and_half(seen: int, unseen: int) -> Tensor:
     """Number `seen` then `unseen` features, repeating the fewer, so that there are as many."""
     each = torch.arange(max(seen, unseen))
     return torch.cat([each % seen, seen + each % unseen])
+
+
+def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+    """Predict the seconds of a fit: most are spent on reading prompts."""
+    tower, (S, D), U = task.text_tower, task.head.weight.shape, len(task.unseen_class_names)
+    assert tower is not None, "what it needs is checked before"
+    recipe = settings.autoencoder(S * settings.virtual_per_class)
+    multiply_adds, updates = recipe.size(D, tower.width)
+    reads = recipe.steps * recipe.batch_size + settings.classifier().reads(S + U)
+    reads += U * settings.features_per_class
+    return training_seconds(multiply_adds + reads * tower.multiply_adds, updates, device)

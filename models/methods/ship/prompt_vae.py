@@ -38,6 +38,12 @@ class Recipe:
     encoder_size: int = 2048
     generator_size: int = 4096
 
+    def size(self, feature_size: int, width: int) -> tuple[int, int]:
+        """Return forward multiply-adds and updates of a training, without the text tower's."""
+        encoder, decoder = 3 * feature_size * self.encoder_size, feature_size + width
+        updates = self.steps * (encoder + decoder * self.generator_size)
+        return updates * self.batch_size, updates
+
 
 def authors(features: int) -> Recipe:
     """Return the authors' constants: 50 epochs of batches of 256."""

@@ -13,26 +13,24 @@ ends this training by the same rule as the perceptron's. Chosen on hidden seen r
 
 import torch
 
+from headgraft.models.cost import training_seconds
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.row_mlp import train
 from headgraft.models.methods.wdae.row_graph import relatives
-from headgraft.models.methods.wdae.row_repair import RepairSettings, learn_to_repair
+from headgraft.models.methods.wdae.row_repair import WdaeSettings, learn_to_repair
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
 AUTO = False
 MLP_SHARE = 0.25  # of the time, about
-
-
-class Settings(RepairSettings):
-    """The constants of both trainings."""
+Settings = WdaeSettings
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: WdaeSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     seen_SA, unseen_UA = points(task, device, torch.float32, centre=settings.centre)
@@ -53,3 +51,11 @@ def synthesize(
         repaired_CK = network(rows_CK, relatives(rows_CK, settings.relatives))
     rows_UK = restore_norms(repaired_CK[len(rows_SK) :], task.head)
     return task.head.with_rows(rows_UK, task.unseen_class_names)
+
+
+def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+    """Predict the seconds of a fit to the last epoch."""
+    S, K = task.head.rows.shape
+    _, first, first_updates = settings.training_size(S, task.class_embeddings_SA.shape[1] + K)
+    second, second_updates = settings.repair_size(S, K)
+    return training_seconds(first + second, first_updates + second_updates, device)

@@ -1,7 +1,7 @@
-"""Teaches a graph network to restore rows; it knows nothing of heads or class embeddings."""
+"""Teaches a graph network to restore rows."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
 import torch
 from pydantic import Field
@@ -15,43 +15,61 @@ from headgraft.models.methods.wdae.row_graph import RowGraph, joined, relatives
 COPIES = 4
 
 
-class RepairSettings(MlpSettings):
-    """The constants of the perceptron and of the network that repairs its rows."""
+@dataclass(frozen=True)
+class RepairConstants:
+    """Sizes and steps of the graph network's training; `width` of messages in sizes of rows."""
 
-    AUTHORS: ClassVar[dict[str, Any]] = {
-        **MlpSettings.AUTHORS,
-        "repair_width": 3.0,
-        "repair_learning_rate": 1e-5,
-        "repair_batch_size": 1_000_000,
-        "repair_epochs": 1000,
-    }
+    width: float = 0.2
+    learning_rate: float = 1e-3
+    batch_size: int = 128
+    epochs: int = 8
 
-    repair_width: float = Field(0.2, gt=0, le=10, description="Size of messages, in sizes of rows.")
-    repair_learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size.")
-    repair_batch_size: int = Field(128, ge=2, le=1_000_000, description="Seen classes a step.")
-    repair_epochs: int = Field(8, ge=1, le=100_000, description="Epochs at most.")
+
+REPAIR_CONSTANTS = {
+    "default": RepairConstants(),
+    "faithful": RepairConstants(width=3.0, learning_rate=1e-5, batch_size=1_000_000, epochs=1000),
+}
+
+
+class WdaeSettings(MlpSettings):
+    """The choices of both trainings, of the perceptron and of the network that repairs its rows."""
+
     noise: float = Field(0.08, ge=0, le=10, description="Deviation of the noise on rows.")
     relatives: int = Field(10, ge=1, le=1000, description="Rows that a row hears from.")
 
+    @property
+    def repair(self) -> RepairConstants:
+        """The constants of the graph network's training, the authors' or ours."""
+        return REPAIR_CONSTANTS["faithful" if self.faithful else "default"]
+
+    def repair_size(self, classes: int, row_size: int) -> tuple[int, int]:
+        """Return forward multiply-adds and updates of the repair's training to the last epoch."""
+        constants = self.repair
+        width = max(1, round(constants.width * row_size))
+        batches = max(1, classes // constants.batch_size)
+        parameters = 3 * row_size * width + 2 * width**2 + 2 * row_size * (row_size + 2 * width)
+        updates = constants.epochs * batches * parameters
+        return updates * COPIES * -(-classes // batches), updates
+
 
 def learn_to_repair(
-    rows_SK: Tensor, predicted_SK: Tensor, settings: RepairSettings, report: Report
+    rows_SK: Tensor, predicted_SK: Tensor, settings: WdaeSettings, report: Report
 ) -> RowGraph:
     """Train on the true rows and what a perceptron makes of them.
 
     `report(fraction, loss)` is called after every step and may raise. Ends early when flat.
     """
-    K, device = rows_SK.shape[1], rows_SK.device
+    constants, K, device = settings.repair, rows_SK.shape[1], rows_SK.device
     batches = torch.Generator().manual_seed(settings.seed)
     # Noise and dropout are large: drawn where they are used.
     noise = torch.Generator(device).manual_seed(settings.seed)
-    width = max(1, round(settings.repair_width * K))
+    width = max(1, round(constants.width * K))
     network = RowGraph(K, width, (batches, noise)).to(device)
-    adam = torch.optim.Adam(network.parameters(), settings.repair_learning_rate, fused=True)
-    flat = FlatLoss(settings.stop_slope)
-    for epoch in range(settings.repair_epochs):
+    adam = torch.optim.Adam(network.parameters(), constants.learning_rate, fused=True)
+    flat = FlatLoss(settings.mlp.stop_slope)
+    for epoch in range(constants.epochs):
         losses: list[float] = []
-        for batch_B in _batches(len(rows_SK), settings.repair_batch_size, batches):
+        for batch_B in _batches(len(rows_SK), constants.batch_size, batches):
             true_BK, predicted_BK = rows_SK[batch_B], predicted_SK[batch_B]
             copies = _corrupted(true_BK, predicted_BK)
             graph = joined([relatives(copy_BK, settings.relatives) for copy_BK in copies])
@@ -59,7 +77,7 @@ def learn_to_repair(
             drawn_NK = torch.randn(x_NK.shape, generator=noise, device=device)
             restored_NK = network(x_NK + settings.noise * drawn_NK, graph)
             losses.append(step(adam, mse_loss(restored_NK, true_BK.repeat(COPIES, 1))))
-            report(epoch / settings.repair_epochs, losses[-1])
+            report(epoch / constants.epochs, losses[-1])
         if flat.add(sum(losses) / len(losses)):
             break
     return network

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import torch
 
+from headgraft.models.cost import training_seconds
 from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.logit_adjustment import offsets
@@ -69,3 +70,17 @@ def synthesize(
     if interval is not None:
         prototypes_CK = interval.fold_back(prototypes_CK)
     return head.with_rows(among_rows_of(head, prototypes_CK), task.unseen_class_names)
+
+
+def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+    """Predict the seconds of a fit: features drawn, a generator, the prototypes."""
+    (S, D), A = task.head.weight.shape, task.class_embeddings_SA.shape[1]
+    unseen = len(task.unseen_class_names)
+    drawn = S * settings.virtual_per_class
+    multiply_adds, updates = settings.gan(positive=False).size(D, A)
+    steps = settings.epochs * -(
+        -(drawn + unseen * settings.features_per_class) // settings.batch_size
+    )
+    parameters = settings.hidden_size * (A + D)
+    multiply_adds += drawn * S * D + steps * (S + unseen) * (parameters + settings.batch_size * D)
+    return training_seconds(multiply_adds, updates + steps * parameters, device)

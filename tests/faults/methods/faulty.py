@@ -2,11 +2,13 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headgraft.models.cost import closed_form
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
+expected_seconds = closed_form
 
 
 class Settings(BaseModel):

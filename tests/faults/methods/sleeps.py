@@ -4,11 +4,13 @@ import time
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headgraft.models.cost import closed_form
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
 NEEDS: frozenset[str] = frozenset()
+expected_seconds = closed_form
 
 
 class Settings(BaseModel):

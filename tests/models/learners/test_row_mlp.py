@@ -4,10 +4,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from headgraft.models.learners.row_mlp import MlpSettings, RowMlp, train
+from headgraft.models.learners.row_mlp import MlpConstants, MlpSettings, RowMlp, train
 from tests.models.linear_relation import linear_task
 
-FAST = MlpSettings(hidden_size=16, learning_rate=3e-3, batch_size=16, epochs=5)
+CONSTANTS = MlpConstants(hidden_size=16, learning_rate=3e-3, batch_size=16, epochs=5)
+
+
+class Fast(MlpSettings):
+    """Settings of a small network."""
+
+    @property
+    def mlp(self) -> MlpConstants:
+        return CONSTANTS
+
+
+FAST = Fast()
 
 
 def run(settings: MlpSettings = FAST) -> tuple[RowMlp, list[float]]:
@@ -54,5 +65,5 @@ def test_an_extra_term_should_see_the_batch_and_enter_the_loss() -> None:
 
 @pytest.mark.parametrize("given", [{}, {"faithful": False}])
 def test_settings_should_be_ours_unless_faithful(given: dict[str, bool]) -> None:
-    assert MlpSettings.model_validate(given).learning_rate == 3e-4
-    assert MlpSettings(faithful=True).learning_rate == 1e-5
+    assert MlpSettings.model_validate(given).mlp.learning_rate == 3e-4
+    assert MlpSettings(faithful=True).mlp.learning_rate == 1e-5

@@ -3,7 +3,6 @@
 import dataclasses
 import threading
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,10 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.features.pictures import Pictures
 from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.head import Head
+from headgraft.models.learners import row_mlp
+from headgraft.models.methods.icis import settings as icis
+from headgraft.models.methods.msdn import settings as msdn
+from headgraft.models.methods.wdae import row_repair
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Attributes, Task
 from tests.models import builders
@@ -26,13 +29,18 @@ from tests.models.towers import make_tower
 # A training method at full size would take minutes; its constants are settings, so shrink them.
 SMALL: dict[str, dict[str, Any]] = {
     "dfzsl": {"virtual_steps": 2, "trusted": False, "gan_hidden_size": 16, "gan_steps": 2},
-    "icis": {"hidden_size": 16, "epochs": 3},
-    "msdn": {"epochs": 2, "batch_size": 16},
+    "icis": {"epochs": 3},
+    "msdn": {"epochs": 2},
     "ship": {"hidden_size": 16, "generator_size": 16, "steps": 2, "prompt_steps": 2},
-    "subspace": {"hidden_size": 16, "epochs": 3},
-    "wdae": {"hidden_size": 16, "epochs": 3, "repair_width": 2, "repair_epochs": 2},
     "zlap": {"hidden_size": 16, "epochs": 2, "gan_hidden_size": 16, "gan_steps": 2},
 }
+# What is no setting is a constant of the preset.
+SMALL_CONSTANTS: list[tuple[dict[str, Any], Any]] = [
+    (icis.CONSTANTS, icis.IcisConstants(hidden_size=16)),
+    (msdn.CONSTANTS, msdn.MsdnConstants(batch_size=16)),
+    (row_mlp.MLP_CONSTANTS, row_mlp.MlpConstants(hidden_size=16, epochs=3)),
+    (row_repair.REPAIR_CONSTANTS, row_repair.RepairConstants(width=2, epochs=2)),
+]
 # Methods that make each row from its own class embedding and the seen classes.
 ALONE = ["clip_text", "costa", "ridge", "smo", "wavg"]
 HEADS = {
@@ -42,6 +50,12 @@ HEADS = {
     "float16": lambda: make_head(dtype=torch.float16),
     "float64": lambda: make_head(dtype=torch.float64),
 }
+
+
+@pytest.fixture(autouse=True)
+def small_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+    for constants, small in SMALL_CONSTANTS:
+        monkeypatch.setitem(constants, "default", small)
 
 
 @cache
@@ -180,7 +194,7 @@ def test_icis_should_be_equivariant_when_one_batch_holds_every_class(task: Task)
     # With smaller batches the order decides which classes share a step, so only the
     # distribution over seeds is the same.
     module = catalogue.method("icis")
-    settings = catalogue.parse_settings("icis", {"hidden_size": 16, "epochs": 5, "batch_size": 99})
+    settings = catalogue.parse_settings("icis", {"epochs": 5})
 
     rows = [
         module.synthesize(one, settings, device="cpu", progress=Progress()).rows
@@ -217,10 +231,33 @@ def test_the_defaults_should_satisfy_the_schema(name: str) -> None:
     Draft202012Validator(settings.model_json_schema()).validate(settings().model_dump())
 
 
-def test_its_file_should_stay_short(name: str) -> None:
-    path = catalogue.method(name).__file__  # type: ignore[attr-defined] # every module has one
+# Of each method that trains, what makes the training longer: a setting, or constants.
+LONGER: dict[str, dict[str, Any] | tuple[dict[str, Any], Any]] = {
+    "dfzsl": {"virtual_steps": 3},
+    "icis": {"epochs": 6},
+    "msdn": {"epochs": 3},
+    "ship": {"prompt_steps": 3},
+    "subspace": (row_mlp.MLP_CONSTANTS, row_mlp.MlpConstants(hidden_size=16, epochs=6)),
+    "wdae": (row_repair.REPAIR_CONSTANTS, row_repair.RepairConstants(width=2, epochs=3)),
+    "zlap": {"gan_steps": 3},
+}
 
-    assert len(Path(path).read_text(encoding="utf-8").splitlines()) < 100
+
+def test_it_should_expect_more_seconds_of_a_longer_training(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, small = make_task(size=6), SMALL.get(name, {})
+
+    seconds = catalogue.expected_seconds(name, task, small, "cpu")
+
+    assert 0 <= seconds < 60
+    longer = LONGER.get(name)
+    if isinstance(longer, tuple):
+        monkeypatch.setitem(longer[0], "default", longer[1])
+    elif longer:
+        small = {**small, **longer}
+    if longer:
+        assert seconds < catalogue.expected_seconds(name, task, small, "cpu")
 
 
 def settings_of(name: str) -> type[BaseModel]:

@@ -1,21 +1,46 @@
 """ICIS: what it learns, beyond the contract."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
 from headgraft.models.heads.head import Head
-from headgraft.models.methods.icis.method import Settings, synthesize
+from headgraft.models.methods.icis.method import synthesize
+from headgraft.models.methods.icis.settings import IcisConstants, IcisSettings
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 from tests.models.builders import make_task
 
-SMALL = {"hidden_size": 64, "learning_rate": 1e-3, "batch_size": 16, "deviation": 0.2}
-AUTHORS = {"faithful": True, "epochs": 60}
+SMALL = IcisConstants(hidden_size=64, learning_rate=1e-3, batch_size=16, init_std=0.2)
+AUTHORS: dict[str, Any] = {"faithful": True, "epochs": 60}
 
 
-def run(task: Task, progress: Progress | None = None, **settings: object) -> Head:
-    parsed = Settings.model_validate({**SMALL, **settings})
+class Small(IcisSettings):
+    """Settings of small networks."""
+
+    @property
+    def constants(self) -> IcisConstants:
+        return SMALL
+
+
+class Flat(IcisSettings):
+    """Settings of small networks that stand still."""
+
+    @property
+    def constants(self) -> IcisConstants:
+        return replace(SMALL, learning_rate=1e-12)
+
+
+def run(
+    task: Task,
+    progress: Progress | None = None,
+    kind: type[IcisSettings] = Small,
+    **settings: object,
+) -> Head:
+    parsed = kind.model_validate(settings)
     return synthesize(task, parsed, device="cpu", progress=progress or Progress())
 
 
@@ -69,8 +94,8 @@ def test_it_should_stop_by_itself_when_the_loss_is_flat() -> None:
     run(
         make_task(),
         Progress(lambda fraction, _stage, _loss: steps.append(fraction)),
+        kind=Flat,
         faithful=True,
-        learning_rate=1e-12,
     )
 
     assert len(steps) == 26  # flat from epoch 22 on, five in a row
@@ -99,11 +124,12 @@ def test_a_scale_should_fix_the_distance_from_the_mean_row() -> None:
 
 
 def test_faithful_should_mean_the_authors_constants_where_none_are_given() -> None:
-    authors = Settings.model_validate({"faithful": True})
+    authors = IcisSettings.model_validate({"faithful": True})
 
-    assert (authors.learning_rate, authors.batch_size, authors.epochs) == (1e-5, 16, 1000)
+    constants = authors.constants
+    assert (constants.learning_rate, constants.batch_size, authors.epochs) == (1e-5, 16, 1000)
     assert not authors.centre
-    assert Settings.model_validate({"faithful": True, "centre": True, "epochs": 7}).epochs == 7
+    assert IcisSettings.model_validate({"faithful": True, "centre": True, "epochs": 7}).epochs == 7
 
 
 @pytest.mark.parametrize("terms", ["mlp", "autoencoders", "cross_terms", "all"])

@@ -7,7 +7,8 @@ import torch
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.attribute import AttributeHead
-from headgraft.models.methods.msdn.method import Settings, synthesize
+from headgraft.models.methods.msdn.method import synthesize
+from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.metrics import evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.task import Attributes, Task
@@ -17,7 +18,7 @@ from tests.models.planted_regions import Plan, Planted, plant
 
 
 def run(task: Task, **settings: object) -> AttributeHead:
-    parsed = Settings.model_validate(settings)
+    parsed = MsdnSettings.model_validate(settings)
     return synthesize(task, parsed, device="cpu", progress=Progress())
 
 
@@ -89,7 +90,7 @@ def test_the_papers_preset_should_walk_all_epochs_and_hold_nothing_out() -> None
     task = small_task()
 
     head = synthesize(
-        task, Settings.model_validate({"preset": "paper", "epochs": 2}), device="cpu",
+        task, MsdnSettings.model_validate({"preset": "paper", "epochs": 2}), device="cpu",
         progress=Progress(lambda fraction, _stage, _loss: told.append(fraction)),
     )  # fmt: skip
 

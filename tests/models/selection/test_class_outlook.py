@@ -4,8 +4,11 @@ import dataclasses
 
 import torch
 
+from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
-from headgraft.models.selection.class_outlook import ClassOutlook
+from headgraft.models.selection.calibrate import survey
+from headgraft.models.selection.class_outlook import ClassOutlook, look_ahead
+from headgraft.models.selection.leave_out import LeftOut
 from headgraft.models.selection.solve import Wish, solve
 from headgraft.models.task import Task
 from tests.models.selection.test_solve import secret_task
@@ -67,3 +70,24 @@ def test_a_class_without_warning_should_have_no_advice() -> None:
     assert all(
         (outlook.warning is None) == (outlook.advice is None) for outlook in look(secret_task())
     )
+
+
+def test_the_row_of_a_hidden_class_should_not_count_as_an_old_one_that_is_near() -> None:
+    # Half of the rows are predicted as they are, and recognised; half lie on another class's row.
+    task = secret_task(classes=41, unseen=1)
+    rows_SK, own_S = task.head.rows, torch.arange(40) % 2 == 0
+    left_out = LeftOut(
+        torch.where(own_S[:, None], rows_SK, rows_SK.roll(1, 0)),
+        torch.ones(40, dtype=torch.bool),
+        torch.arange(40) % 10,
+        1,
+    )
+
+    def confidence(row_K: torch.Tensor) -> float:
+        unseen = Head(row_K[None], None, task.unseen_class_names)
+        ground = survey(task.head, None)
+        return look_ahead(task, ground, left_out, own_S.float(), unseen)[0].confidence
+
+    apart, on_an_old_row = confidence(-rows_SK[3]), confidence(rows_SK[3])
+
+    assert apart > on_an_old_row + 0.15

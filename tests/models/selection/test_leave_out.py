@@ -10,7 +10,7 @@ from headgraft.models.selection.leave_out import fold_count, hide, leave_out
 from tests.models.builders import make_head, make_task
 from tests.models.towers import make_tower
 
-SMALL_ICIS = {"hidden_size": 8, "epochs": 2}
+SMALL_ICIS = {"epochs": 2}
 
 
 def test_folds_should_be_as_large_as_the_classes_to_inject_if_that_leaves_enough() -> None:

@@ -1,12 +1,16 @@
 """How a method's settings are searched."""
 
+import dataclasses
 import time
 
 import pytest
+import torch
 
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
+from headgraft.models.selection import calibrate, search
 from headgraft.models.selection.calibrate import survey
+from headgraft.models.selection.estimate import Simulated
 from headgraft.models.selection.search import NO_DIFFERENCE, Search
 from tests.models.builders import make_head, make_task
 
@@ -55,3 +59,20 @@ def test_without_tuning_the_settings_should_stay_as_they_come() -> None:
     trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=False)
 
     assert [trial.settings for trial in trials] == [{}]
+
+
+def test_a_trial_without_a_number_should_never_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = iter([True, False, False, True, False, False, False])
+
+    def simulate(*given: object) -> Simulated:
+        made: Simulated = simulated(*given)  # type: ignore[arg-type]
+        lost_GT = torch.full_like(made.played.u_GT, torch.nan)
+        return Simulated(dataclasses.replace(made.played, u_GT=lost_GT)) if next(gone) else made
+
+    simulated = calibrate.simulate
+    monkeypatch.setattr(search, "simulate", simulate)
+
+    trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=True)
+
+    assert [trial.has_value for trial in trials].count(False) == 2
+    assert trials[-1].has_value

@@ -2,29 +2,47 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from headgraft.models.methods.icis import training
+from headgraft.models.methods.icis.settings import IcisConstants, IcisSettings
 from headgraft.models.methods.icis.training import (
-    Recipe,
     computes_bfloat16,
     confusion,
     train_as_authors,
     train_watching,
 )
 
-RECIPE = Recipe(
-    hidden_size=64,
-    layers=1,
-    deviation=0.2,
-    learning_rate=1e-3,
-    batch_size=16,
-    epochs=60,
-    loss="cosine",
-    terms="all",
-    seed=0,
-)
+SMALL = IcisConstants(hidden_size=64, learning_rate=1e-3, batch_size=16, init_std=0.2)
+
+
+class Small(IcisSettings):
+    """Settings of small networks."""
+
+    epochs: int = 60
+
+    @property
+    def constants(self) -> IcisConstants:
+        return SMALL
+
+
+class Quicker(Small):
+    """The same in larger steps."""
+
+    @property
+    def constants(self) -> IcisConstants:
+        return replace(SMALL, learning_rate=1e-2)
+
+
+class Flat(Small):
+    """The same, standing still."""
+
+    @property
+    def constants(self) -> IcisConstants:
+        return replace(SMALL, learning_rate=1e-12)
 
 
 def data(noise: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -33,10 +51,6 @@ def data(noise: float = 0.0) -> tuple[Tensor, Tensor]:
     embeddings_CA = normalize(torch.randn(60, 8, generator=generator))
     rows_SK = embeddings_CA[:50] @ torch.randn(8, 6, generator=generator)
     return embeddings_CA, rows_SK + noise * torch.randn(50, 6, generator=generator)
-
-
-def quicker() -> Recipe:
-    return replace(RECIPE, learning_rate=1e-2)
 
 
 def every_fifth() -> Tensor:
@@ -50,7 +64,7 @@ def steps(train: object, *arguments: object) -> list[tuple[float, float]]:
 
 
 def test_hidden_classes_should_decide_how_long_all_are_trained() -> None:
-    told = steps(train_watching, *data(noise=1.0), every_fifth(), quicker())
+    told = steps(train_watching, *data(noise=1.0), every_fifth(), Quicker())
 
     halves = [sum(fraction < 0.5 for fraction, _ in told), sum(f >= 0.5 for f, _ in told)]
     # The search goes two looks of four steps beyond what is then trained.
@@ -59,8 +73,8 @@ def test_hidden_classes_should_decide_how_long_all_are_trained() -> None:
 
 
 def test_rows_without_noise_should_be_trained_longer_than_noisy_ones() -> None:
-    clean = steps(train_watching, *data(), every_fifth(), quicker())
-    noisy = steps(train_watching, *data(noise=1.0), every_fifth(), quicker())
+    clean = steps(train_watching, *data(), every_fifth(), Quicker())
+    noisy = steps(train_watching, *data(noise=1.0), every_fifth(), Quicker())
 
     assert len(clean) > len(noisy)
 
@@ -68,31 +82,29 @@ def test_rows_without_noise_should_be_trained_longer_than_noisy_ones() -> None:
 def test_few_classes_should_be_trained_for_a_fixed_number_of_steps() -> None:
     embeddings_CA, rows_SK = data()
 
-    told = steps(train_watching, embeddings_CA[:12], rows_SK[:9], every_fifth()[:9], RECIPE)
+    told = steps(train_watching, embeddings_CA[:12], rows_SK[:9], every_fifth()[:9], Small())
 
     assert len(told) == 40
 
 
 def test_fractions_should_never_fall() -> None:
-    fractions = [fraction for fraction, _ in steps(train_watching, *data(), every_fifth(), RECIPE)]
+    fractions = [fraction for fraction, _ in steps(train_watching, *data(), every_fifth(), Small())]
 
     assert fractions == sorted(fractions)
     assert fractions[-1] <= 1
 
 
 def test_the_authors_loop_should_end_when_the_loss_is_flat() -> None:
-    flat = replace(RECIPE, learning_rate=1e-12)
-
-    told = steps(train_as_authors, *data(), flat)
+    told = steps(train_as_authors, *data(), Flat())
 
     assert len(told) == 26 * 4  # flat from epoch 22 on, five in a row; four batches an epoch
 
 
 def test_without_a_stop_the_authors_loop_should_go_to_the_last_epoch() -> None:
-    flat = replace(RECIPE, learning_rate=1e-12)
     told: list[float] = []
+    endless = Flat(early_stop=False)
 
-    train_as_authors(*data(), flat, lambda _fraction, loss: told.append(loss), stop=False)
+    train_as_authors(*data(), endless, lambda _fraction, loss: told.append(loss))
 
     assert len(told) == 60 * 4
 
@@ -103,7 +115,7 @@ def test_training_should_find_rows_of_classes_it_never_saw() -> None:
     known_CA = torch.cat([embeddings_CA[:40], embeddings_CA[50:], embeddings_CA[40:50]])
 
     networks = train_watching(
-        known_CA, rows_SK[:40], every_fifth()[:40], quicker(), lambda _fraction, _loss: None
+        known_CA, rows_SK[:40], every_fifth()[:40], Quicker(), lambda _fraction, _loss: None
     )
 
     found = networks.predict(embeddings_CA[:50][hidden_S])
@@ -120,18 +132,15 @@ def test_rows_that_are_told_apart_should_confuse_less_than_rows_that_are_all_nea
     assert apart < confusion(all_alike, rows_SK[:4], rows_SK)
 
 
-def test_half_precision_should_learn_the_same_directions() -> None:
+def test_half_precision_should_learn_the_same_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings_CA, rows_SK = data()
-    found = [
-        train_watching(
-            embeddings_CA,
-            rows_SK,
-            every_fifth(),
-            replace(quicker(), half=half),
-            lambda _fraction, _loss: None,
-        ).predict(embeddings_CA[50:])
-        for half in (False, True)
-    ]
+    found = []
+    for half in (False, True):
+        monkeypatch.setattr(training, "computes_bfloat16", lambda _device, half=half: half)
+        networks = train_watching(
+            embeddings_CA, rows_SK, every_fifth(), Quicker(), lambda _fraction, _loss: None
+        )
+        found.append(networks.predict(embeddings_CA[50:]))
 
     assert cosine_similarity(found[0], found[1]).mean() > 0.97
 

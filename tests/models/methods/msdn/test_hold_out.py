@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from headgraft.models.methods.msdn.hold_out import CHECKED_MAX, HoldOut, hold_out, rehearse
-from headgraft.models.methods.msdn.settings import Settings
+from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.progress import Progress, Stopped, ignore
 from headgraft.models.task import Attributes
 from tests.models.planted_regions import Plan, plant
@@ -71,7 +71,7 @@ def test_a_rehearsal_should_find_constants_under_which_both_sides_are_recognised
 
     found = rehearse(
         found_out, regions, attributes.vectors_AV, normalize(task.class_embeddings_SA),
-        Settings(epochs=40).recipe(), 5, ignore, seeded(),
+        MsdnSettings(epochs=40), ignore, seeded(),
     )  # fmt: skip
 
     assert 0 < found.epochs < 40
@@ -96,7 +96,7 @@ def test_it_should_stop_between_two_blocks_of_pictures_that_are_checked() -> Non
     with pytest.raises(Stopped):
         rehearse(
             found_out, task.regions, task.attributes.vectors_AV,
-            normalize(task.class_embeddings_SA), Settings(epochs=2, steps_min=1).recipe(), 5,
+            normalize(task.class_embeddings_SA), MsdnSettings(epochs=2),
             Progress(note, should_stop), seeded(),
         )  # fmt: skip
     assert stages.count("check") == 1

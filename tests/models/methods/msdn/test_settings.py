@@ -2,7 +2,7 @@
 
 import pytest
 
-from headgraft.models.methods.msdn.settings import PAPERS, Settings
+from headgraft.models.methods.msdn.settings import PAPERS, MsdnSettings
 
 
 @pytest.mark.parametrize(
@@ -21,20 +21,22 @@ def test_a_papers_preset_should_fill_in_its_constants(
     epochs: int,
     alpha: float,
 ) -> None:
-    found = Settings.model_validate({"preset": preset})
+    found = MsdnSettings.model_validate({"preset": preset})
+    constants = found.constants
 
     assert (found.calibration, found.distillation) == (calibration, distillation)
-    assert (found.momentum, found.epochs, found.alpha) == (momentum, epochs, alpha)
-    assert (found.descent, found.learning_rate, found.weight_decay) == ("rmsprop", 1e-4, 1e-4)
-    assert (found.batch_size, found.margin, found.hold_out) == (50, 1.0, 0.0)
-    assert found.balanced == (preset != "paper")
+    assert (constants.momentum, found.epochs, found.alpha) == (momentum, epochs, alpha)
+    assert (constants.optimizer, constants.learning_rate) == ("rmsprop", 1e-4)
+    assert (constants.batch_size, constants.weight_decay) == (50, 1e-4)
+    assert (found.margin, constants.hold_out) == (1.0, 0.0)
+    assert constants.balanced == (preset != "paper")
     assert found.zero_negatives == (preset == "paper_awa2")
 
 
 def test_what_is_given_should_go_before_a_preset() -> None:
-    assert Settings.model_validate({"preset": "paper", "epochs": 3}).epochs == 3
+    assert MsdnSettings.model_validate({"preset": "paper", "epochs": 3}).epochs == 3
 
 
 def test_every_preset_should_be_legal_in_full() -> None:
     for preset in PAPERS:
-        Settings.model_validate({"preset": preset})
+        MsdnSettings.model_validate({"preset": preset})

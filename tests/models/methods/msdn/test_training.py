@@ -8,12 +8,54 @@ from torch.nn.functional import normalize
 
 from headgraft.models.features.regions import HeldRegions
 from headgraft.models.methods.msdn.networks import Maps, attribute_scores
-from headgraft.models.methods.msdn.settings import Settings
-from headgraft.models.methods.msdn.training import Lesson, Recipe, train
+from headgraft.models.methods.msdn.settings import MsdnConstants, MsdnSettings
+from headgraft.models.methods.msdn.training import Lesson, train
 from headgraft.models.progress import ignore
 from tests.models.builders import make_regions
 
-RECIPE = Settings(epochs=3, batch_size=5, steps_min=1).recipe()
+CONSTANTS = MsdnConstants(batch_size=5, min_steps_per_epoch=1)
+
+
+class Small(MsdnSettings):
+    """Settings of three epochs of small batches."""
+
+    epochs: int = 3
+
+    @property
+    def constants(self) -> MsdnConstants:
+        return CONSTANTS
+
+
+class Balanced(Small):
+    """The same, with balanced batches."""
+
+    @property
+    def constants(self) -> MsdnConstants:
+        return dataclasses.replace(CONSTANTS, balanced=True)
+
+
+class Quick(Small):
+    """The same in large steps."""
+
+    @property
+    def constants(self) -> MsdnConstants:
+        return dataclasses.replace(CONSTANTS, learning_rate=0.03)
+
+
+class ManySteps(Small):
+    """The same, in 15 steps an epoch at least."""
+
+    @property
+    def constants(self) -> MsdnConstants:
+        return dataclasses.replace(CONSTANTS, min_steps_per_epoch=15)
+
+
+class WithoutDecay(Small):
+    """The same, its weights drawn to nowhere."""
+
+    @property
+    def constants(self) -> MsdnConstants:
+        return dataclasses.replace(CONSTANTS, weight_decay=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +82,8 @@ def lesson(regions: HeldRegions | None = None, numbers: range = range(48)) -> Le
     )  # fmt: skip
 
 
-def run(one: Lesson, recipe: Recipe = RECIPE) -> Maps:
-    return train(one, recipe, ignore, torch.Generator().manual_seed(0))
+def run(one: Lesson, settings: MsdnSettings | None = None) -> Maps:
+    return train(one, settings or Small(), ignore, torch.Generator().manual_seed(0))
 
 
 def test_every_picture_of_the_lesson_should_be_seen_once_an_epoch_and_no_other() -> None:
@@ -57,9 +99,8 @@ def test_balanced_batches_should_show_a_rare_class_as_often_as_a_common_one() ->
     held = make_regions(classes=2, each=100)
     rare_N = torch.tensor([*range(100), 100, 101])
     regions = Counted(held.features_NDR, held.labels_N)
-    recipe = dataclasses.replace(RECIPE, balanced=True, epochs=4)
 
-    run(dataclasses.replace(lesson(regions), numbers_M=rare_N), recipe)
+    run(dataclasses.replace(lesson(regions), numbers_M=rare_N), Balanced(epochs=4))
 
     assert len(regions.taken) == 4 * 102
     assert 150 < sum(regions.counts()[100:102]) < 260
@@ -72,7 +113,7 @@ def test_it_should_end_when_its_watcher_has_seen_enough() -> None:
         seen.append(maps)
         return len(seen) == 2
 
-    train(lesson(), RECIPE, ignore, torch.Generator().manual_seed(0), watch)
+    train(lesson(), Small(), ignore, torch.Generator().manual_seed(0), watch)
 
     assert len(seen) == 2
 
@@ -81,7 +122,7 @@ def test_training_should_lower_the_loss() -> None:
     losses: list[float] = []
 
     train(
-        lesson(), dataclasses.replace(RECIPE, epochs=20, learning_rate=0.03),
+        lesson(), Quick(epochs=20),
         lambda _fraction, _stage, loss: losses.append(loss or 0.0),
         torch.Generator().manual_seed(0),
     )  # fmt: skip
@@ -93,7 +134,7 @@ def test_few_pictures_should_be_walked_over_again_in_an_epoch() -> None:
     losses: list[float] = []
 
     train(
-        lesson(), dataclasses.replace(RECIPE, epochs=2, steps_min=15),
+        lesson(), ManySteps(epochs=2),
         lambda _fraction, _stage, loss: losses.append(loss or 0.0),
         torch.Generator().manual_seed(0),
     )  # fmt: skip
@@ -103,8 +144,8 @@ def test_few_pictures_should_be_walked_over_again_in_an_epoch() -> None:
 
 def test_a_net_that_is_left_out_should_stay_as_it_began() -> None:
     features_NDR = make_regions().features_NDR
-    alone = run(lesson(), dataclasses.replace(RECIPE, nets="regions"))
-    other = run(lesson(), dataclasses.replace(RECIPE, nets="attributes", weight_decay=0.0))
+    alone = run(lesson(), Small(nets="regions"))
+    other = run(lesson(), WithoutDecay(nets="attributes"))
 
     assert not attribute_scores(features_NDR, alone.stacked())[1].any()
     assert not other.region_attention_AD.any()
@@ -115,7 +156,7 @@ def test_distillation_should_bring_the_two_nets_together() -> None:
 
     apart = []
     for weight in (0.0, 10.0):
-        maps = run(lesson(), dataclasses.replace(RECIPE, distillation=weight, epochs=10))
+        maps = run(lesson(), Small(distillation=weight, epochs=10))
         first_NA, second_NA = attribute_scores(features_NDR, maps.stacked())
         apart.append((first_NA - second_NA).norm().item())
 

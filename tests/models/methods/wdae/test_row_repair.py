@@ -1,13 +1,31 @@
 """What a network is taught that repairs rows."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from headgraft.models.methods.wdae.row_graph import RowGraph, relatives
-from headgraft.models.methods.wdae.row_repair import RepairSettings, learn_to_repair
+from headgraft.models.methods.wdae.row_repair import RepairConstants, WdaeSettings, learn_to_repair
 
-FAST = {"repair_width": 8, "repair_epochs": 150, "repair_batch_size": 40, "noise": 0.05}
+FAST = RepairConstants(width=8, epochs=150, batch_size=40)
+
+
+class Fast(WdaeSettings):
+    """Settings of a small network."""
+
+    @property
+    def repair(self) -> RepairConstants:
+        return FAST
+
+
+class OneBatch(WdaeSettings):
+    """Settings of one epoch, whose batches would leave a lone class over."""
+
+    @property
+    def repair(self) -> RepairConstants:
+        return replace(FAST, epochs=1, batch_size=79)
 
 
 def clusters() -> tuple[Tensor, Tensor]:
@@ -18,13 +36,12 @@ def clusters() -> tuple[Tensor, Tensor]:
     return rows_SK, rows_SK + torch.tensor([0.0, 0, 0, 0, 0, 1.5])
 
 
-def learn(**settings: object) -> tuple[RowGraph, list[float]]:
+def learn(kind: type[WdaeSettings] = Fast) -> tuple[RowGraph, list[float]]:
     losses: list[float] = []
-    parsed = RepairSettings.model_validate({**FAST, **settings})
     rows_SK, predicted_SK = clusters()
 
     network = learn_to_repair(
-        rows_SK, predicted_SK, parsed, lambda _fraction, loss: losses.append(loss)
+        rows_SK, predicted_SK, kind(noise=0.05), lambda _fraction, loss: losses.append(loss)
     )
     return network.eval(), losses
 
@@ -48,7 +65,7 @@ def test_the_loss_should_fall() -> None:
 
 
 def test_no_batch_should_be_smaller_than_two_classes() -> None:
-    _, losses = learn(repair_batch_size=79, repair_epochs=1)
+    _, losses = learn(OneBatch)
 
     assert len(losses) == 1
 
@@ -60,4 +77,4 @@ def test_a_listener_that_raises_should_end_it_at_once() -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        learn_to_repair(rows_SK, predicted_SK, RepairSettings(), refuse)
+        learn_to_repair(rows_SK, predicted_SK, WdaeSettings(), refuse)
