@@ -62,7 +62,7 @@ class Upped:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "headgraft.service.cli.main", "up", *arguments]
+    return [sys.executable, "-m", "headgraft", "up", *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
