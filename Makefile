@@ -7,7 +7,7 @@ BIN := .venv/bin
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[worker,demo,test]'
+		--constraint constraints.txt --editable '.[service,worker,demo,test]'
 	touch $@
 
 demo: .venv/ready
