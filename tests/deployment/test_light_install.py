@@ -36,6 +36,16 @@ with Headgraft(url) as service:
     except HeadgraftError as error:
         print(error.status)
 """
+TYPED = """
+from headgraft import Headgraft, HeadgraftError
+
+with Headgraft("http://127.0.0.1:8000") as service:
+    names: list[str] = [one.name for one in service.methods()]
+    try:
+        service.cancel("inj_1")
+    except HeadgraftError as error:
+        status: int | None = error.status
+"""
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +125,25 @@ def test_a_missing_module_of_our_own_should_be_shown(light: Path, tmp_path: Path
     said = run(tmp_path, light / "bin" / "python", "-c", program)
     assert said.returncode == 1
     assert "No module named 'headgraft.service.cli.main'" in said.stderr
+
+
+def test_a_users_types_should_be_checked_against_ours(light: Path, project: Path) -> None:
+    wrong = {
+        "argument.py": ('cancel("inj_1")', "cancel(1)", 'incompatible type "int"; expected "str"'),
+        "result.py": ("list[str]", "list[int]", "incompatible type List[str]; expected List[int]"),
+        "name.py": ("import Headgraft", "import Headgroft", 'has no attribute "Headgroft"'),
+    }
+    (project / "right.py").write_text(TYPED)
+    for file, (old, new, _complaint) in wrong.items():
+        assert old in TYPED
+        (project / file).write_text(TYPED.replace(old, new, 1))
+    options = ["--strict", "--config-file=", f"--python-executable={light / 'bin' / 'python'}"]
+    said = run(project, sys.executable, "-m", "mypy", *options, "right.py", *wrong)
+    assert "right.py" not in said.stdout
+    for file, (_old, _new, complaint) in wrong.items():
+        assert [one for one in said.stdout.splitlines() if file in one and complaint in one], (
+            said.stdout + said.stderr
+        )
 
 
 def test_the_wheel_should_hold_every_file_once(light: Path) -> None:
