@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope --no-loa
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[worker,demo,test]'
+		--constraint constraints.txt --editable '.[service,worker,demo,test]'
 	touch $@
 
 demo: .venv/ready

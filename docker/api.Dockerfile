@@ -1,4 +1,4 @@
-# The HTTP front end. No torch: the package without its extras.
+# The HTTP front end. No torch: the client and the extra `service`.
 FROM python:3.11.14-slim-bookworm AS build
 RUN python -m venv /opt/headgraft
 ENV PATH=/opt/headgraft/bin:$PATH
@@ -7,7 +7,7 @@ COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY models ./models
 COPY service ./service
 COPY workers ./workers
-RUN pip install --no-cache-dir --constraint constraints.txt .
+RUN pip install --no-cache-dir --constraint constraints.txt ".[service]"
 
 FROM python:3.11.14-slim-bookworm
 # The same number in both images: they share the volume of the artifacts.

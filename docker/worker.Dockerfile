@@ -1,5 +1,5 @@
 # A worker for GPUs, or for the CPU where there is none. The CUDA libraries come with torch; the
-# driver comes from the host.
+# driver comes from the host. The command `headgraft` is in the API's image, not here.
 FROM python:3.11.14-slim-bookworm AS build
 RUN python -m venv /opt/headgraft
 ENV PATH=/opt/headgraft/bin:$PATH

@@ -9,7 +9,7 @@ import re
 import statistics
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,11 @@ from headgraft.workers.urls import hide_passwords, without_password
 PRODUCT = "headgraft"
 GIB = 1024**3
 PINGS = 5
+# The extras that the API does without, and who needs them.
+NEEDED_BY = {
+    "worker": "only workers need it",
+    "pictures": "only `headgraft features` needs it",
+}
 
 
 @dataclass(frozen=True)
@@ -120,18 +125,33 @@ def examine_packages() -> Iterator[Finding]:
     """Examine whether the packages are installed that this one asks for."""
     about = f"{PRODUCT} {_version(PRODUCT)}, Python {platform.python_version()}"
     yield Finding("this", about)
-    for requirement in importlib.metadata.requires(PRODUCT) or []:
-        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        version = _version(name)
-        extra = re.search(r"extra == ['\"](\w+)", requirement)
-        if extra and extra[1] != "worker":
-            continue
-        if version:
+    for name, extra in _asked_for(importlib.metadata.requires(PRODUCT) or []):
+        if version := _version(name):
             yield Finding("package", f"{name} {version}")
-        elif extra is None and "sys_platform" not in requirement:
-            yield Finding("package", f"{name} is missing: install {PRODUCT} again", is_ok=False)
-        elif extra:
-            yield Finding("package", f"{name} is not installed; only workers need it")
+            continue
+        command = f"pip install '{PRODUCT}[{extra}]'" if extra else f"pip install {PRODUCT}"
+        if extra in NEEDED_BY:
+            text = f"{name} is not installed; {NEEDED_BY[extra]}: {command}"
+            yield Finding("package", text)
+        else:
+            yield Finding("package", f"{name} is missing: {command}", is_ok=False)
+
+
+def _asked_for(requirements: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Return each package once, with the first of the extras that brings it; "": the client.
+
+    Left out is what only the demo and the tests use, and what some systems do without.
+    """
+    order = ["", "service", *NEEDED_BY]
+    found: dict[str, str] = {}
+    for requirement in requirements:
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        match = re.search(r"extra == ['\"](\w+)", requirement)
+        extra = match[1] if match else ""
+        is_optional = "sys_platform" in requirement and _version(name) is None
+        if extra in order and not is_optional:
+            found[name] = min(extra, found.get(name, extra), key=order.index)
+    return iter(sorted(found.items(), key=lambda item: order.index(item[1])))
 
 
 def _version(package: str) -> str | None:

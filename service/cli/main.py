@@ -291,7 +291,3 @@ def _say(line: str) -> None:
 
 def _fail(sentence: str) -> NoReturn:
     raise parsing.TypedError(sentence)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

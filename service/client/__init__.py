@@ -10,16 +10,16 @@ Workers import this package too, so the client itself is imported when it is fir
 
 from typing import TYPE_CHECKING, Any
 
+__all__ = ["AsyncHeadgraft", "Headgraft", "HeadgraftError"]
+
 if TYPE_CHECKING:
     from headgraft.client import AsyncHeadgraft, Headgraft
     from headgraft.errors import HeadgraftError
+else:  # a type checker that saw it would take every name for one of ours
 
-__all__ = ["AsyncHeadgraft", "Headgraft", "HeadgraftError"]
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'headgraft' has no attribute {name!r}")
+        from headgraft import client
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'headgraft' has no attribute {name!r}")
-    from headgraft import client
-
-    return getattr(client, name)
+        return getattr(client, name)

@@ -38,9 +38,20 @@ class Classifier:
 
     def save(self, path: Path) -> None:
         """Write the layer's tensors, and no others, to a safetensors file under their own names."""
-        from safetensors.torch import save_file
+        from safetensors import TensorSpec, serialize_file
 
-        save_file({name: _on_cpu(tensor) for name, tensor in self._named().items()}, path)
+        dense = {name: _on_cpu(tensor) for name, tensor in self._named().items()}
+        # Not safetensors.torch: it needs numpy, which is larger than the client and all else of it.
+        specs = {
+            name: TensorSpec(
+                dtype=str(tensor.dtype).removeprefix("torch."),
+                shape=tensor.shape,
+                data_ptr=tensor.data_ptr(),
+                data_len=tensor.nbytes,
+            )
+            for name, tensor in dense.items()
+        }
+        serialize_file(specs, path)
 
     def grow(self, path: Path, added: Sequence[str]) -> None:
         """Take the rows of a state dict that extends the layer's own; HeadgraftError if not.

@@ -34,7 +34,7 @@ class Child:
 
     def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
         self._command = [sys.executable, "-m", module]
-        # Whoever runs us in a folder that holds a `models/` must not get theirs for ours.
+        # A file of the folder we run in, such as a user's redis.py, must not hide a package.
         self._environment = {**environment, "PYTHONSAFEPATH": "1"}
         self.log = log
         if log.exists():

@@ -17,7 +17,6 @@ from headgraft.workers.processes import end_with_parent
 
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
-RUN = "import sys; from headgraft.service.cli.main import main; sys.exit(main())"
 # What says where a service is, and whose: the temporary one is elsewhere, and nobody's.
 NOT_INHERITED = frozenset(
     f"HEADGRAFT_{name}"
@@ -52,9 +51,10 @@ def _environment(home: StateFolder, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _start(state: StateFolder, log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    options = ["up", "--port", "0", "--state", str(state.path)]
     with log.open("wb") as written:
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", RUN, "up", "--port", "0", "--state", str(state.path)],
+            [sys.executable, "-P", "-m", "headgraft", *options],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=written,

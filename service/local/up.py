@@ -204,8 +204,8 @@ def require_torch() -> None:
     """Return where torch is installed (it is not imported); UpError where not."""
     if importlib.util.find_spec("torch") is None:
         raise UpError(
-            "a worker needs torch, which is not installed: install headgraft[worker], or leave "
-            "the worker out with --no-worker"
+            "a worker needs torch, which is not installed: pip install 'headgraft[worker]', or "
+            "leave the worker out with --no-worker"
         )
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment import compose, outside
+from tests.deployment import compose, installed
+from tests.deployment.dockerfiles import FILES
 from tests.deployment.outside import Outside
 
 API_KEY = "deployment-test-key"
@@ -19,9 +20,16 @@ VARIABLES = {
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the package into a folder, not editable: as in the images."""
-    return outside.install(tmp_path_factory.mktemp("image"))
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the package as it is installed in the images, and by users."""
+    return installed.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def images(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
+    """Return each Dockerfile's Python environment, with what it installs and nothing else."""
+    folder = tmp_path_factory.mktemp("images")
+    return {file: installed.install(file, wheel, folder / file.stem) for file in FILES}
 
 
 @pytest.fixture
@@ -31,8 +39,8 @@ def node() -> compose.Document:
 
 
 @pytest.fixture
-def host(tmp_path: Path, site: Path) -> Iterator[Outside]:
+def host(tmp_path: Path, images: dict[Path, Path]) -> Iterator[Outside]:
     """Return this machine in the containers' place; what a test leaves running is ended."""
-    machine = Outside(tmp_path, site)
+    machine = Outside(tmp_path, images)
     yield machine
     machine.close()

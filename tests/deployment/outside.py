@@ -7,12 +7,12 @@ machine, as mounts, ports and the compose network would.
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,10 +71,10 @@ class Part:
 
 @dataclass
 class Outside:
-    """One machine in the containers' place; `site` holds the package as the images install it."""
+    """One machine in the containers' place; `images` has each Dockerfile's Python environment."""
 
     folder: Path
-    site: Path
+    images: Mapping[Path, Path]
     ports: dict[str, int] = field(default_factory=lambda: {port: _free_pair() for port in PORTS})
     parts: list[Part] = field(default_factory=list)
 
@@ -131,10 +131,9 @@ class Outside:
     def _environment(self, one: compose.Service, image: Path | None) -> dict[str, str]:
         own = {name: self.put(str(value)) for name, value in one.get("environment", {}).items()}
         given = {} if image is None else dockerfiles.environment(image)
-        path = os.pathsep.join(
-            [str(self._binaries()), str(Path(sys.executable).parent), os.environ["PATH"]]
-        )
-        rest = {"PATH": path, "HOME": str(self.folder), "PYTHONPATH": str(self.site)}
+        ours = [self.images[image] / "bin"] if image else []
+        folders = [*ours, self._binaries(), Path(sys.executable).parent, os.environ["PATH"]]
+        rest = {"PATH": os.pathsep.join(map(str, folders)), "HOME": str(self.folder)}
         return {**given, **own, **rest}
 
     def _binaries(self) -> Path:
@@ -197,21 +196,3 @@ def _without(command: list[str], prefix: str) -> list[str]:
     """Leave out options and their values: every one of ours has exactly one."""
     dropped = {i + step for i, w in enumerate(command) if w.startswith(prefix) for step in (0, 1)}
     return [word for i, word in enumerate(command) if i not in dropped]
-
-
-def install(folder: Path) -> Path:
-    """Install into a folder what the images install, from what they copy, and return it."""
-    source, site = folder / "src", folder / "site"
-    for path, target in [*dockerfiles.copied(dockerfiles.API)]:
-        place = source / target
-        if (ROOT / path).is_dir():
-            shutil.copytree(ROOT / path, place, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            place.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / path, place)
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", *options, "--target", str(site), str(source)],
-        check=True,
-    )
-    return site

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 import redis
 
 from tests import checkpoints
-from tests.deployment import compose, programs
+from tests.deployment import compose, installed, programs
 from tests.deployment.conftest import API_KEY, VARIABLES
+from tests.deployment.dockerfiles import API, FILES
 from tests.deployment.outside import Outside
 from tests.processes import eventually
 
@@ -62,19 +63,58 @@ def test_every_service_should_be_one_that_a_test_starts(node: compose.Document) 
     assert set(node["services"]) == {*OURS, *on_gpu, *store, "prometheus"}
 
 
-def test_the_commands_should_run_the_package_as_the_images_install_it(
+def test_the_doctor_should_say_which_extra_brings_what_is_missing(
+    wheel: Path, tmp_path: Path
+) -> None:
+    environment = installed.install(API, wheel, tmp_path / "environment")
+    (installed.site(environment) / "uvicorn").unlink()
+    [about] = installed.site(environment).glob("uvicorn-*.dist-info")
+    about.unlink()
+    said = subprocess.run(
+        [environment / "bin" / "headgraft", "doctor", "--state", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert said.returncode == 1
+    lines = [" ".join(line.split()) for line in said.stdout.splitlines()]
+    assert "MISSING package uvicorn is missing: pip install 'headgraft[service]'" in lines
+    [torch] = [line for line in lines if "package torch " in line]
+    assert "is not installed; only workers need it: pip install 'headgraft[worker]'" in torch
+    [timm] = [line for line in lines if "package timm" in line]
+    assert "only `headgraft features` needs it: pip install 'headgraft[pictures]'" in timm
+    assert [line for line in lines if "redis" in line] == [f"ok package redis {version('redis')}"]
+    assert not [line for line in lines if "package pytest" in line or "scikit-image" in line]
+
+
+@pytest.mark.parametrize("image", FILES, ids=lambda path: path.name)
+def test_the_commands_should_run_the_package_as_the_image_installs_it(
+    images: dict[Path, Path], image: Path
+) -> None:
+    python = images[image] / "bin" / "python"
+    module = "headgraft.workers.ledger.ledger"
+    words = [str(python), "-c", f"import {module}; print({module}.__file__)"]
+    said = subprocess.run(words, cwd="/", capture_output=True, text=True, check=True)
+    assert Path(said.stdout.strip()).is_relative_to(images[image])
+
+
+def test_the_operators_command_should_be_in_the_image_of_the_api(
     host: Outside, node: compose.Document
 ) -> None:
-    part = host.start(node, "redis")
-    words = [
-        sys.executable,
-        "-c",
-        "import headgraft.workers.ledger.ledger; print(headgraft.workers.ledger.ledger.__file__)",
-    ]
+    """`docker compose exec api headgraft keys create OWNER`, as docker/example.env has it."""
+    host.start_healthy(node, "redis")
+    part = host.start_healthy(node, "api")
     said = subprocess.run(
-        words, env=part.environment, cwd="/", capture_output=True, text=True, check=True
+        ["headgraft", "keys", "create", "ada"],
+        env=part.environment,
+        cwd=part.folder,
+        capture_output=True,
+        text=True,
     )
-    assert Path(said.stdout.strip()).is_relative_to(host.site)
+    assert said.returncode == 0, said.stderr
+    key = said.stdout.split()[-1]
+    url = f"http://127.0.0.1:{host.ports['8000']}/v1/injections"
+    reply = httpx.get(url, headers={"Authorization": f"Bearer {key}"})
+    assert reply.status_code == 200, said.stdout
 
 
 def test_the_gpu_service_should_run_the_same_command_as_the_cpu_service(

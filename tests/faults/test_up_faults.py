@@ -42,7 +42,7 @@ class Product:
         command = ["up", "--state", str(self.folder / "state"), "--port", str(self.port)]
         with (self.folder / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "headgraft.service.cli.main", *command],
+                [sys.executable, "-m", "headgraft", *command],
                 env={**environment, "HEADGRAFT_LEASE_SECONDS": "2", "HEADGRAFT_DEVICES": "cpu"},
                 stdout=log,
                 stderr=log,

@@ -166,5 +166,5 @@ def test_a_function_that_left_the_path_of_one_job_should_be_seen(
 
 def test_a_dependency_without_a_reason_should_be_seen(copy: Path) -> None:
     project = copy / "pyproject.toml"
-    project.write_text(project.read_text().replace('"redis>=8"', '"redis>=8", "leftpad>=1"'))
+    project.write_text(project.read_text().replace('"typer>=0.16"', '"typer>=0.16", "leftpad>=1"'))
     assert unexplained_dependencies(copy) == ["leftpad"]

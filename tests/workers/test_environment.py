@@ -80,7 +80,7 @@ def test_a_wrong_setting_should_be_one_line_that_names_it(
 def test_a_command_should_name_a_wrong_setting_in_one_line(
     tmp_path: Path, command: str, url: str
 ) -> None:
-    arguments = ["-m", "headgraft.service.cli.main", *command.split()]
+    arguments = ["-m", "headgraft", *command.split()]
 
     done = ran(arguments, tmp_path, {"HEADGRAFT_REDIS_URL": url})
 
@@ -92,7 +92,7 @@ def test_a_command_should_name_a_wrong_setting_in_one_line(
 
 
 def test_up_should_name_a_wrong_setting_of_its_worker(tmp_path: Path) -> None:
-    arguments = ["-m", "headgraft.service.cli.main", "up", "--port=0"]
+    arguments = ["-m", "headgraft", "up", "--port=0"]
     wrong: Environment = {"HEADGRAFT_GRACE_SECONDS": "long", "HEADGRAFT_REDIS_URL": None}
 
     done = ran(arguments, tmp_path, wrong)
@@ -102,9 +102,7 @@ def test_up_should_name_a_wrong_setting_of_its_worker(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "command", [PROGRAMS["health"], ["-m", "headgraft.service.cli.main", "keys", "list"]]
-)
+@pytest.mark.parametrize("command", [PROGRAMS["health"], ["-m", "headgraft", "keys", "list"]])
 def test_a_redis_that_is_away_should_be_told_without_its_password(
     tmp_path: Path, command: list[str]
 ) -> None:

@@ -125,7 +125,9 @@ def _write_head(path: Path, weight_CD: Tensor, bias_C: Tensor, class_names: Sequ
 def _package_folder(package: str) -> Path:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"package {package!r} is not installed; install headgraft[demo]")
+        raise ModuleNotFoundError(
+            f"package {package!r} is not installed: pip install 'headgraft[demo]'"
+        )
     return Path(spec.submodule_search_locations[0])
 
 

@@ -222,9 +222,23 @@ def test_a_classifier_should_be_taken_by_name_where_two_would_fit(client: Headgr
 def test_the_client_should_come_without_torch() -> None:
     program = (
         "import sys; sys.modules.update(torch=None, safetensors=None)\n"
-        "import headgraft.client, headgraft.networks, headgraft.networks"
+        "import headgraft.client, headgraft.networks"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_network_should_need_no_numpy(running: Processes) -> None:
+    program = (
+        "import sys; sys.modules.update(numpy=None)\n"
+        "from torch import nn; from headgraft import Headgraft\n"
+        f"network = Headgraft({running.url!r}).inject(\n"
+        f"    nn.Linear(64, 20).bfloat16(), {ADD!r}, **{wishes(20)!r})\n"
+        "print(network.out_features, network.weight.dtype)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ran.stdout == f"{20 + len(ADD)} torch.bfloat16\n", ran.stderr
 
 
 def test_both_clients_should_have_the_same_calls() -> None:

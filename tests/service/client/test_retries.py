@@ -115,7 +115,7 @@ def test_a_wait_should_be_told(
 
 def test_the_command_line_should_tell_a_wait(meddler: Meddler) -> None:
     meddler.plans += [Say(429, {"Retry-After": "1"})]
-    command = [sys.executable, "-m", "headgraft.service.cli.main", "methods", "--url", meddler.url]
+    command = [sys.executable, "-m", "headgraft", "methods", "--url", meddler.url]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 

@@ -92,7 +92,8 @@ def test_a_server_that_cannot_start_should_say_its_last_words(tmp_path: Path) ->
 
 def test_it_should_end_when_its_starter_is_killed(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from service import redis_server;"
+        "import sys, time; from pathlib import Path\n"
+        "from headgraft.service.local import redis_server\n"
         "print(redis_server.start(Path(sys.argv[1])).pid, flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]

@@ -15,7 +15,7 @@ import pytest
 
 from headgraft import Headgraft
 from headgraft.service.local.state import StateFolder
-from tests import checkpoints
+from tests import checkpoints, user_project
 from tests.processes import eventually
 
 START_SECONDS = 120.0
@@ -62,7 +62,7 @@ class Upped:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "headgraft.service.cli.main", "up", *arguments]
+    return [sys.executable, "-m", "headgraft", "up", *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -246,16 +246,16 @@ def test_a_defect_of_the_environment_should_be_shown_and_nothing_left(up: Starte
     up.state.lock().release()
 
 
-def test_a_folder_of_ones_own_models_should_not_be_taken_for_ours(
-    up: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_project_with_packages_and_files_named_like_ours_should_be_no_obstacle(
+    up: Starter, tmp_path: Path
 ) -> None:
-    for package in ("models", "workers", "service"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").write_text("raise SystemExit('not ours')\n")
+    project, other = (user_project.write(tmp_path / name) for name in ("project", "other"))
+    # Python itself puts the folder first for `python -m`; what `up` starts must not meet this.
+    (project / "redis.py").write_text("raise SystemExit('not redis')\n")
     script = Path(sys.executable).with_name("headgraft")
-    monkeypatch.chdir(tmp_path)
     process = subprocess.Popen(
         [script, "up", "--port", "0", "--state", str(up.state.path)],
+        cwd=project,
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
@@ -263,6 +263,15 @@ def test_a_folder_of_ones_own_models_should_not_be_taken_for_ours(
     running = Upped(process, up.state)
     up.started.append(running)
     assert "Headgraft serves" in running.said()
+    for command, folder in (([script], project), ([sys.executable, "-m", "headgraft"], other)):
+        listed = subprocess.run(
+            [*command, "methods", "--url", running.url],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert "ridge: " in listed.stdout, listed.stderr
     eventually(
         lambda: httpx.get(f"{running.url}/v1/encoders").json()["data"], START_SECONDS, "a worker"
     )
