@@ -13,7 +13,7 @@ from headgraft.models.heads.head import Head
 from headgraft.models.learners import cosine_classifier, prompt_tuning
 from headgraft.models.learners.logit_adjustment import offsets
 from headgraft.models.learners.prompt_tuning import Tuned
-from headgraft.models.methods.dfzsl.settings import Settings
+from headgraft.models.methods.dfzsl.settings import DfzslConstants, DfzslSettings
 from headgraft.models.progress import Report, within
 from headgraft.models.synthesis import tfvaegan
 from headgraft.models.synthesis.seen_features import training_features
@@ -34,7 +34,9 @@ class Stages:
     rows_CD: Tensor  # noqa: N815 - shape suffix
 
 
-def run(task: Task, settings: Settings, *, device: str | torch.device, progress: Report) -> Stages:
+def run(
+    task: Task, settings: DfzslSettings, *, device: str | torch.device, progress: Report
+) -> Stages:
     """Run all stages for class embeddings of the features' size.
 
     InjectionError where they are of another, or a class loses all its virtual features.
@@ -42,12 +44,12 @@ def run(task: Task, settings: Settings, *, device: str | torch.device, progress:
     generator = torch.Generator().manual_seed(settings.seed)
     text_CD = torch.cat([task.class_embeddings_SA, task.unseen_class_embeddings_UA])
     text_CD = text_CD.to(device, torch.float32)
-    seen = task.head.class_count
+    seen, constants = task.head.class_count, settings.constants
     _check_sizes(task.head, text_CD)
     virtual = training_features(
-        task, text_CD[:seen], settings.virtual(), within(progress, 0.0, SHARES[0]), generator
+        task, text_CD[:seen], constants.virtual, within(progress, 0.0, SHARES[0]), generator
     )
-    tuned = _tune(task, virtual, text_CD, settings, within(progress, *SHARES[:2]), generator)
+    tuned = _tune(task, virtual, text_CD, constants, within(progress, *SHARES[:2]), generator)
     made_MD, labels_M = _make(virtual, tuned.text_CD, task, settings, progress, generator)
     rows_CD = _classify(virtual, tuned.text_CD, (made_MD, labels_M), settings, progress, generator)
     return Stages(virtual, tuned, made_MD, labels_M, rows_CD)
@@ -57,24 +59,29 @@ def _tune(
     task: Task,
     virtual: Virtual,
     text_CD: Tensor,
-    settings: Settings,
+    constants: DfzslConstants,
     progress: Report,
     generator: torch.Generator,
 ) -> Tuned:
     """Tune the text by the virtual features: through the prompt where an encoder is at hand."""
     features_ND, labels_N = virtual.features_ND, virtual.labels_N
-    recipe = settings.tuning(len(labels_N), encoder=task.text_tower is not None)
     seen = task.head.class_count
     if task.text_tower is None:
         return prompt_tuning.tune_embeddings(
-            text_CD, features_ND, labels_N, recipe, progress, generator, competing=seen
+            text_CD,
+            features_ND,
+            labels_N,
+            constants.embedding_tuning,
+            progress,
+            generator,
+            competing=seen,
         )
     return prompt_tuning.tune(
         task.text_tower,
         task.head.class_names + task.unseen_class_names,
         features_ND,
         labels_N,
-        recipe,
+        constants.tuning,
         progress,
         generator,
         competing=seen,
@@ -85,7 +92,7 @@ def _make(
     virtual: Virtual,
     text_CD: Tensor,
     task: Task,
-    settings: Settings,
+    settings: DfzslSettings,
     progress: Report,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
@@ -97,11 +104,11 @@ def _make(
             virtual,
             text_CD,
             unseen,
-            settings.gan(),
+            settings.constants.gan,
             lambda done, loss: report(done, "training generator", loss),
             generator,
         )
-    count, S = settings.features_per_class, len(text_CD) - unseen
+    count, S = settings.constants.gan.features_per_class, len(text_CD) - unseen
     made_MD = text_CD[S:].repeat_interleave(count, dim=0)
     labels_M = torch.arange(S, len(text_CD), device=text_CD.device)
     return made_MD, labels_M.repeat_interleave(count)
@@ -111,7 +118,7 @@ def _classify(
     virtual: Virtual,
     text_CD: Tensor,
     made: tuple[Tensor, Tensor],
-    settings: Settings,
+    settings: DfzslSettings,
     progress: Report,
     generator: torch.Generator,
 ) -> Tensor:
@@ -125,7 +132,7 @@ def _classify(
         torch.cat([virtual.features_ND, made[0]]),
         torch.cat([virtual.labels_N, made[1]]),
         text_CD,
-        settings.classifier(),
+        settings.constants.rows,
         offsets_C,
         lambda done, loss: report(done, "training rows", loss),
         generator,

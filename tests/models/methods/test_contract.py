@@ -21,17 +21,16 @@ from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Attributes, Task
 from tests.models import builders
 from tests.models.builders import make_head
+from tests.models.small_constants import SHRINK
 from tests.models.towers import make_tower
 
-# A training method at full size would take minutes; its constants are settings, so shrink them.
+# A training method at full size would take minutes: these settings, and the constants of SHRINK.
 SMALL: dict[str, dict[str, Any]] = {
-    "dfzsl": {"virtual_steps": 2, "trusted": False, "gan_hidden_size": 16, "gan_steps": 2},
+    "dfzsl": {"filter_by_head": False},
     "icis": {"hidden_size": 16, "epochs": 3},
     "msdn": {"epochs": 2, "batch_size": 16},
-    "ship": {"hidden_size": 16, "generator_size": 16, "steps": 2, "prompt_steps": 2},
     "subspace": {"hidden_size": 16, "epochs": 3},
     "wdae": {"hidden_size": 16, "epochs": 3, "repair_width": 2, "repair_epochs": 2},
-    "zlap": {"hidden_size": 16, "epochs": 2, "gan_hidden_size": 16, "gan_steps": 2},
 }
 # Methods that make each row from its own class embedding and the seen classes.
 ALONE = ["clip_text", "costa", "ridge", "smo", "wavg"]
@@ -42,6 +41,12 @@ HEADS = {
     "float16": lambda: make_head(dtype=torch.float16),
     "float64": lambda: make_head(dtype=torch.float64),
 }
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shrink in SHRINK.values():
+        shrink(monkeypatch)
 
 
 @cache
