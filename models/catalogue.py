@@ -102,6 +102,12 @@ def kind(name: str) -> Kind:
     return cast(Kind, getattr(method(name), "HEAD", "rows"))
 
 
+def iterative(name: str) -> bool:
+    """Tell whether a method trains in steps: it has ITERATIVE = True, or a setting `epochs`."""
+    module = method(name)
+    return getattr(module, "ITERATIVE", "epochs" in module.Settings.model_fields)
+
+
 def native_method(name: str) -> NativeMethod:
     """Import a method whose result is no row; InjectionError naming the installed ones."""
     assert kind(name) != "rows", name

@@ -13,7 +13,7 @@ Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, 
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CosineClassifierConfig:
     """The constants of a training; logits are cosines divided by `temperature`.
 
     The learning rate halves once, after `halve_after` epochs (0: never).
@@ -31,7 +31,7 @@ def train_cosine(
     features_ND: Tensor,
     labels_N: Tensor,
     start_CD: Tensor,
-    recipe: Recipe,
+    config: CosineClassifierConfig,
     offsets_C: Tensor,
     report: Report,
     generator: torch.Generator,
@@ -46,7 +46,7 @@ def train_cosine(
         lambda: rows_CD,
         [rows_CD],
         (features_ND, labels_N),
-        recipe,
+        config,
         offsets_C,
         report,
         generator,
@@ -58,7 +58,7 @@ def train_rows(
     rows: Callable[[], Tensor],
     parameters: Iterable[Parameter],
     labelled: tuple[Tensor, Tensor],
-    recipe: Recipe,
+    config: CosineClassifierConfig,
     offsets_C: Tensor,
     report: Report,
     generator: torch.Generator,
@@ -70,20 +70,20 @@ def train_rows(
     features_ND, labels_N = normalize(labelled[0].float()), labelled[1]
     adam = torch.optim.Adam(
         parameters,
-        recipe.learning_rate,
+        config.learning_rate,
         betas=(0.5, 0.999),
-        weight_decay=recipe.weight_decay,
+        weight_decay=config.weight_decay,
         fused=True,
     )
     offsets_C = offsets_C.to(features_ND)
-    steps, number, loss = recipe.epochs * -(-len(labels_N) // recipe.batch_size), 0, None
-    for epoch in range(recipe.epochs):
-        if epoch and epoch == recipe.halve_after:
+    steps, number, loss = config.epochs * -(-len(labels_N) // config.batch_size), 0, None
+    for epoch in range(config.epochs):
+        if epoch and epoch == config.halve_after:
             adam.param_groups[0]["lr"] /= 2
         order_N = torch.randperm(len(labels_N), generator=generator).to(labels_N.device)
-        for batch_B in torch.split(order_N, recipe.batch_size):
+        for batch_B in torch.split(order_N, config.batch_size):
             report(number / steps, _read(loss, number))
-            logits_BC = features_ND[batch_B] @ normalize(rows()).T / recipe.temperature
+            logits_BC = features_ND[batch_B] @ normalize(rows()).T / config.temperature
             loss = cross_entropy(logits_BC + offsets_C, labels_N[batch_B])
             adam.zero_grad()
             torch.autograd.backward(loss)

@@ -2,16 +2,16 @@
 
 FLPT, the second stage of dfzsl (AAAI 2024, arXiv 2401.15657): four context vectors and one image
 residual, both shared by all classes, are learned by cross-entropy at the encoder's logit scale.
-Where there is no encoder, a map of the class embeddings takes the prompt's place; `Tuned.through`
-says so. It knows nothing of heads, nor where the features come from.
+Where there is no encoder, a map of the class embeddings takes the prompt's place. It knows nothing
+of heads, nor where the features come from.
 
 Differs from the paper, by default: few classes chosen by lot compete in a step, since each costs
-a reading of the text tower, and the steps do not grow with the features. `authors` has neither.
+a reading of the text tower, and the steps do not grow with the features.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,44 +26,41 @@ from headgraft.models.progress import Report, within
 RESIDUAL_WEIGHT = 0.005
 STAGE = "tuning text"
 CLIP_SCALE = 100.0
-AUTHORS_BATCH = 4
 MAP_SIZE = 256  # hidden units of the map of class embeddings
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PromptTuningConfig:
     """The constants of a tuning: in each step `classes` compete (0: all).
 
-    Without `residual`, image features are left alone. With `cosine_decay`, plain gradient descent
-    whose steps shrink to nothing takes AdamW's place.
+    With `steps` None, as many are taken as show every feature once. Without `residual`, image
+    features are left alone. With `cosine_decay`, plain gradient descent whose steps shrink to
+    nothing takes AdamW's place.
     """
 
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     batch_size: int = 256
-    steps: int = 24
+    steps: int | None = 24
     classes: int = 40
     residual: bool = True
     cosine_decay: bool = False
 
-    def reads(self, competing: int) -> int:
+    def steps_of(self, features: int) -> int:
+        """Return the number of steps on so many features."""
+        return -(-features // self.batch_size) if self.steps is None else self.steps
+
+    def reads(self, features: int, competing: int) -> int:
         """Return how many prompts a training reads, forwards and back."""
-        return self.steps * (min(self.classes, competing) or competing)
-
-
-def authors(features: int) -> Recipe:
-    """Return the authors' constants: one epoch of batches of 4, all classes competing."""
-    return Recipe(batch_size=AUTHORS_BATCH, steps=-(-features // AUTHORS_BATCH), classes=0)
+        return self.steps_of(features) * (min(self.classes, competing) or competing)
 
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """Unit text features (C, D) of all classes, the image residual r (D,), and each step's loss."""
+    """Unit text features (C, D) of all classes, and the image residual r (D,)."""
 
     text_CD: Tensor  # noqa: N815 - shape suffix
     residual_D: Tensor  # noqa: N815 - shape suffix
-    losses: tuple[float, ...]
-    through: Literal["prompt", "embeddings"]
 
 
 class Side(Protocol):
@@ -127,7 +124,7 @@ def tune(
     class_names: Sequence[str],
     features_ND: Tensor,
     labels_N: Tensor,
-    recipe: Recipe,
+    config: PromptTuningConfig,
     report: Report,
     generator: torch.Generator,
     *,
@@ -142,17 +139,15 @@ def tune(
     _check_sizes(tower.feature_size, features_ND)
     prompts_CL = tower.prompts(class_names)
     side = PromptSide(tower, prompts_CL, generator)
-    batches = _batches(labels_N.to(tower.device), competing, recipe, generator)
+    batches = _batches(labels_N.to(tower.device), competing, config, generator)
     # A step reads each of its classes forwards and backwards; the end reads all once.
-    work = 2 * recipe.steps * (recipe.classes or competing)
+    work = 2 * config.steps_of(len(labels_N)) * (config.classes or competing)
     read_CL = prompts_CL[-wanted:]
     share = work / (work + len(read_CL))
-    losses = fit(side, features_ND, batches, tower.scale, recipe, within(report, 0.0, share))
+    fit(side, features_ND, batches, tower.scale, config, within(report, 0.0, share))
     return Tuned(
         read_all(tower, read_CL, side.context_4W.detach(), within(report, share, 1.0)),
         side.residual().detach(),
-        losses,
-        "prompt",
     )
 
 
@@ -160,7 +155,7 @@ def tune_embeddings(
     text_CD: Tensor,
     features_ND: Tensor,
     labels_N: Tensor,
-    recipe: Recipe,
+    config: PromptTuningConfig,
     report: Report,
     generator: torch.Generator,
     *,
@@ -173,11 +168,11 @@ def tune_embeddings(
     """
     _check_sizes(text_CD.shape[1], features_ND)
     side = EmbeddingSide(text_CD, generator)
-    batches = _batches(labels_N.to(text_CD.device), competing, recipe, generator)
-    losses = fit(side, features_ND, batches, scale, recipe, report)
+    batches = _batches(labels_N.to(text_CD.device), competing, config, generator)
+    fit(side, features_ND, batches, scale, config, report)
     with torch.no_grad():
         moved_CD = side.text(torch.arange(len(text_CD), device=text_CD.device))
-    return Tuned(moved_CD, side.residual().detach(), losses, "embeddings")
+    return Tuned(moved_CD, side.residual().detach())
 
 
 def fit(
@@ -185,25 +180,24 @@ def fit(
     features_ND: Tensor,
     batches: Iterator[Batch],
     scale: float,
-    recipe: Recipe,
+    config: PromptTuningConfig,
     report: Report,
-) -> tuple[float, ...]:
-    """Take a step down the cross-entropy for each batch; return the losses."""
-    optimizer, schedule = _optimizer(side, recipe)
-    losses: list[float] = []
-    for batch in batches:
-        report(len(losses) / recipe.steps, STAGE, losses[-1] if losses else None)
+) -> None:
+    """Take a step down the cross-entropy for each batch, and report the loss of the one before."""
+    steps, latest = config.steps_of(len(features_ND)), None
+    optimizer, schedule = _optimizer(side, config, steps)
+    for number, batch in enumerate(batches):
+        report(number / steps, STAGE, latest)
         text_MD = side.text(batch.classes_M)
         image_BD = normalize(features_ND[batch.features_B.to(features_ND.device)].to(text_MD))
-        if recipe.residual:
+        if config.residual:
             image_BD = normalize(image_BD + RESIDUAL_WEIGHT * side.residual())
         loss = cross_entropy(scale * image_BD @ text_MD.T, batch.targets_B)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
-        losses.append(float(loss.detach()))
-    return tuple(losses)
+        latest = float(loss.detach())
 
 
 def read_all(
@@ -227,21 +221,20 @@ def residual_bias(rows_CD: Tensor, residual_D: Tensor) -> Tensor:
 
 
 def _batches(
-    labels_N: Tensor, competing: int, recipe: Recipe, generator: torch.Generator
+    labels_N: Tensor, competing: int, config: PromptTuningConfig, generator: torch.Generator
 ) -> Iterator[Batch]:
-    return class_batches(
-        labels_N, competing, recipe.batch_size, recipe.steps, recipe.classes, generator
-    )
+    steps = config.steps_of(len(labels_N))
+    return class_batches(labels_N, competing, config.batch_size, steps, config.classes, generator)
 
 
 def _optimizer(
-    side: Side, recipe: Recipe
+    side: Side, config: PromptTuningConfig, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     learned = list(side.parameters())
-    if recipe.cosine_decay:
-        descent = torch.optim.SGD(learned, recipe.learning_rate)
-        return descent, torch.optim.lr_scheduler.CosineAnnealingLR(descent, max(recipe.steps, 1))
-    adamw = torch.optim.AdamW(learned, recipe.learning_rate, weight_decay=recipe.weight_decay)
+    if config.cosine_decay:
+        descent = torch.optim.SGD(learned, config.learning_rate)
+        return descent, torch.optim.lr_scheduler.CosineAnnealingLR(descent, max(steps, 1))
+    adamw = torch.optim.AdamW(learned, config.learning_rate, weight_decay=config.weight_decay)
     return adamw, torch.optim.lr_scheduler.ConstantLR(adamw, factor=1.0)
 
 

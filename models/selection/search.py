@@ -88,15 +88,14 @@ class Search:
     def attempt(self, method: str, settings: dict[str, Any]) -> Trial:
         """Hide seen classes, inject them, and find the best scale."""
         began = time.perf_counter()
-        # An iterative method is calibrated from one fit: each costs as much as the final one.
-        iterative = "epochs" in catalogue.method(method).Settings.model_fields
         left_out = leave_out(
             self.task,
             method,
             settings,
             device=self.device,
             progress=self.progress,
-            fits=1 if iterative else FOLDS,
+            # Each fit of such a method costs as much as the final one.
+            fits=1 if catalogue.iterative(method) else FOLDS,
         )
         unseen = len(self.task.unseen_class_names)
         simulated = simulate(self.ground, left_out, unseen)

@@ -7,7 +7,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headgraft.models.progress import Report
-from headgraft.models.synthesis.virtual_features import Recipe, Virtual, virtual_features
+from headgraft.models.synthesis.virtual_features import (
+    Virtual,
+    VirtualFeaturesConfig,
+    virtual_features,
+)
 from headgraft.models.task import Task
 
 
@@ -24,7 +28,11 @@ class SeenFeatures(Protocol):
 
 
 def training_features(
-    task: Task, start_SD: Tensor, recipe: Recipe, progress: Report, generator: torch.Generator
+    task: Task,
+    start_SD: Tensor,
+    config: VirtualFeaturesConfig,
+    progress: Report,
+    generator: torch.Generator,
 ) -> Virtual:
     """Return unit features to train on: the task's pictures where they show every seen class.
 
@@ -34,8 +42,8 @@ def training_features(
     """
     pictures, S = task.pictures, task.head.class_count
     if pictures is None or not pictures.show_all(S):
-        return virtual_features(task.head, start_SD, recipe, progress, generator)
-    repeats = max(1, recipe.count * S // len(pictures.labels_N))
+        return virtual_features(task.head, start_SD, config, progress, generator)
+    repeats = max(1, config.count * S // len(pictures.labels_N))
     labels_N = pictures.labels_N.repeat(repeats).to(start_SD.device)
     features_ND = normalize(pictures.features_ND).repeat(repeats, 1).to(start_SD)
     counts_S = torch.bincount(labels_N, minlength=S)

@@ -29,7 +29,7 @@ Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, 
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TfvaeganConfig:
     """The constants of a training and of what is drawn afterwards; the defaults are the authors'.
 
     `steps` are the generator's in each of an epoch's two loops; None: one pass over the features.
@@ -61,22 +61,11 @@ class Recipe:
         return updates * self.batch_size, updates
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """Networks, and each epoch's mean losses (E, 4).
-
-    They are the critic's, with its penalty, then the VAE's, the generator's score and its WL1.
-    """
-
-    networks: Networks
-    losses_E4: Tensor  # noqa: N815 - shape suffix
-
-
 def synthesize_features(
     seen: SeenFeatures,
     text_CA: Tensor,
     unseen: int,
-    recipe: Recipe,
+    config: TfvaeganConfig,
     report: Report,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
@@ -85,13 +74,13 @@ def synthesize_features(
     `text_CA` are all classes' embeddings, the `unseen` ones last; labels count all classes.
     `report` is called before every step and may raise. `generator` is one of the CPU.
     """
-    trained = train(seen, text_CA, recipe, lambda done, loss: report(0.95 * done, loss), generator)
+    networks = train(seen, text_CA, config, lambda done, loss: report(0.95 * done, loss), generator)
     draws = Draws(generator, seen.features_ND.device)
-    count, S = recipe.features_per_class, len(text_CA) - unseen
+    count, S = config.features_per_class, len(text_CA) - unseen
     made: list[Tensor] = []
     for number, text_A in enumerate(text_CA[S:].to(seen.features_ND)):
         report(0.95 + 0.05 * number / unseen, None)
-        made.append(draw_class(trained.networks, text_A, count, draws))
+        made.append(draw_class(networks, text_A, count, draws))
     labels_M = torch.arange(S, len(text_CA)).repeat_interleave(count)
     return torch.cat(made), labels_M.to(seen.labels_N.device)
 
@@ -104,88 +93,86 @@ def draw_class(networks: Networks, text_A: Tensor, count: int, draws: Draws) -> 
 
 
 def train(
-    seen: SeenFeatures, text_CA: Tensor, recipe: Recipe, report: Report, generator: torch.Generator
-) -> Trained:
+    seen: SeenFeatures,
+    text_CA: Tensor,
+    config: TfvaeganConfig,
+    report: Report,
+    generator: torch.Generator,
+) -> Networks:
     """Train all networks on the features of seen classes, on the features' device."""
-    training = _Training(seen, text_CA, recipe, generator)
-    steps = recipe.steps or -(-len(seen.labels_N) // recipe.batch_size)
-    total, number, latest, losses = 2 * steps * recipe.epochs, 0, None, list[Tensor]()
-    for _ in range(recipe.epochs):
-        sum_4 = torch.zeros(4, device=seen.features_ND.device)
-        for step in range(2 * steps):
-            looked = latest if number % LOOK_EVERY == 1 else None
-            report(number / total, None if looked is None else float(looked[1:].sum()))
-            latest = training.step(fed_back=step >= steps)
-            sum_4 += latest
-            number += 1
-        losses.append(sum_4 / (2 * steps))
-    return Trained(training.networks, torch.stack(losses).cpu())
+    training = _Training(seen, text_CA, config, generator)
+    steps = config.steps or -(-len(seen.labels_N) // config.batch_size)
+    total, latest = 2 * steps * config.epochs, None
+    for number in range(total):
+        looked = latest if number % LOOK_EVERY == 1 else None
+        report(number / total, None if looked is None else float(looked))
+        latest = training.step(fed_back=number % (2 * steps) >= steps)
+    return training.networks
 
 
 class _Training:
     """The networks with their optimisers and what they are trained on."""
 
     def __init__(
-        self, seen: SeenFeatures, text_CA: Tensor, recipe: Recipe, generator: torch.Generator
+        self,
+        seen: SeenFeatures,
+        text_CA: Tensor,
+        config: TfvaeganConfig,
+        generator: torch.Generator,
     ) -> None:
-        self.recipe = recipe
+        self.config = config
         self.features_ND, self.labels_N = seen.features_ND.float(), seen.labels_N
         device = self.features_ND.device
         self.text_CA = text_CA.to(device, torch.float32)
-        sizes = (self.features_ND.shape[1], text_CA.shape[1], recipe.hidden_size)
-        self.networks = networks = Networks((*sizes, recipe.code_size), generator).to(device)
+        sizes = (self.features_ND.shape[1], text_CA.shape[1], config.hidden_size)
+        self.networks = networks = Networks((*sizes, config.code_size), generator).to(device)
         self.critic = Critic(sizes, generator).to(device)
         self.source = Draws(generator, device)
-        batch, critics = recipe.batch_size, recipe.critic_steps
-        normals = (critics + 1) * batch * recipe.code_size
+        batch, critics = config.batch_size, config.critic_steps
+        normals = (critics + 1) * batch * config.code_size
         self.draws = StepDraws(normals, 2 * critics * batch, device)
         self.steps = {
             fed_back: Replayed(partial(self._take_step, fed_back=fed_back), device)
             for fed_back in (False, True)
         }
-        self.penalty = torch.tensor(recipe.penalty, device=device)
+        self.penalty = torch.tensor(config.penalty, device=device)
 
         def adam(module: torch.nn.Module, rate: float, beta: float = 0.5) -> Adam:
             betas, capturable = (beta, 0.999), device.type == "cuda"
             parameters = module.parameters()
             return Adam(parameters, rate, betas=betas, fused=True, capturable=capturable)
 
-        self.encoder_adam = adam(networks.encoder, recipe.encoder_rate, 0.9)
-        self.generator_adam = adam(networks.generator, recipe.generator_rate)
-        self.critic_adam = adam(self.critic, recipe.critic_rate)
-        self.decoder_adam = adam(networks.decoder, recipe.decoder_rate)
-        self.feedback_adam = adam(networks.feedback, recipe.feedback_rate)
+        self.encoder_adam = adam(networks.encoder, config.encoder_rate, 0.9)
+        self.generator_adam = adam(networks.generator, config.generator_rate)
+        self.critic_adam = adam(self.critic, config.critic_rate)
+        self.decoder_adam = adam(networks.decoder, config.decoder_rate)
+        self.feedback_adam = adam(networks.feedback, config.feedback_rate)
 
     def step(self, *, fed_back: bool) -> Tensor:
-        """Take the critic's and decoder's steps, then the generator's; return the losses (4,)."""
+        """Take the critic's and decoder's steps, then the generator's; return its loss."""
         self.draws.refill(self.source)
         return self.steps[fed_back]()
 
     def _take_step(self, *, fed_back: bool) -> Tensor:
         self.draws.begin()
-        critics, penalties = list[Tensor](), list[Tensor]()
-        for _ in range(self.recipe.critic_steps):
+        penalties = list[Tensor]()
+        for _ in range(self.config.critic_steps):
             real_BD, given_BA = self._batch()
             self._decoder_step(real_BD, given_BA)
-            loss, penalty = self._critic_step(real_BD, given_BA, fed_back)
-            critics.append(loss)
-            penalties.append(penalty)
+            penalties.append(self._critic_step(real_BD, given_BA, fed_back))
         self._adapt(torch.stack(penalties).mean())
         # The release's generator takes the critic's last batch, too.
-        parts_3 = self._generator_step(real_BD, given_BA, fed_back)
-        return torch.cat([torch.stack(critics).mean()[None], parts_3])
+        return self._generator_step(real_BD, given_BA, fed_back)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        batch_B = self.draws.indices(self.recipe.batch_size, len(self.labels_N))
+        batch_B = self.draws.indices(self.config.batch_size, len(self.labels_N))
         return self.features_ND[batch_B], self.text_CA[self.labels_N[batch_B]]
 
     def _decoder_step(self, real_BD: Tensor, given_BA: Tensor) -> None:
         loss = SEMANTIC_WEIGHT * weighted_l1(self.networks.decoder(real_BD), given_BA)
         _step(loss, self.decoder_adam)
 
-    def _critic_step(
-        self, real_BD: Tensor, given_BA: Tensor, fed_back: bool
-    ) -> tuple[Tensor, Tensor]:
+    def _critic_step(self, real_BD: Tensor, given_BA: Tensor, fed_back: bool) -> Tensor:
         with torch.no_grad():
             codes_BL, _ = self._codes(real_BD, given_BA)
             fake_BD = self.networks.generate(codes_BL, given_BA, fed_back=fed_back)
@@ -193,7 +180,7 @@ class _Training:
         verdict = self.critic.compare(real_BD, fake_BD, given_BA, mix_B1)
         loss = GAN_WEIGHT * (verdict.fake_less_real + self.penalty * verdict.penalty)
         _step(loss, self.critic_adam)
-        return loss.detach(), verdict.penalty.detach()
+        return verdict.penalty.detach()
 
     def _adapt(self, penalty: Tensor) -> None:
         """Make the penalty's weight follow its mean, in place and without asking the device."""
@@ -209,8 +196,9 @@ class _Training:
         score = -GAN_WEIGHT * self.critic(fake_BD, given_BA).mean()
         semantic = SEMANTIC_WEIGHT * weighted_l1(networks.decoder(fake_BD), given_BA)
         optimisers = [self.encoder_adam, self.generator_adam]
-        _step(vae + score + semantic, *optimisers, *([self.feedback_adam] if fed_back else []))
-        return torch.stack([vae, score, semantic]).detach()
+        loss: Tensor = vae + score + semantic
+        _step(loss, *optimisers, *([self.feedback_adam] if fed_back else []))
+        return loss.detach()
 
     def _codes(self, real_BD: Tensor, given_BA: Tensor) -> tuple[Tensor, Tensor]:
         """Encode features: a code drawn for each (B, L), and the mean divergence from N(0, 1)."""

@@ -25,11 +25,12 @@ AT_ONCE = 20_000  # draws in memory
 
 
 @dataclass(frozen=True)
-class Recipe:
+class VirtualFeaturesConfig:
     """The constants: `draws` a class and step, `count` a class in the end.
 
     A step draws for so many `classes`, chosen by lot (0: all of them). Without `kappa`, it is
-    36 / (smallest angle between two start directions)^2. Unless `trusted`, every draw is kept.
+    36 / (smallest angle between two start directions)^2. With `filter_by_head`, draws that
+    the head assigns to another class are dropped.
     """
 
     mode: Literal["black_box", "white_box"] = "black_box"
@@ -41,7 +42,7 @@ class Recipe:
     temperature: float = 1.0
     kappa: float | None = None
     count: int = 100
-    trusted: bool = True
+    filter_by_head: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,11 @@ class Virtual:
 
 
 def virtual_features(
-    head: Head, start_SD: Tensor, recipe: Recipe, progress: Report, generator: torch.Generator
+    head: Head,
+    start_SD: Tensor,
+    config: VirtualFeaturesConfig,
+    progress: Report,
+    generator: torch.Generator,
 ) -> Virtual:
     """Learn the classes' directions from `start_SD` on, draw, and keep what the head recognises.
 
@@ -78,14 +83,18 @@ def virtual_features(
     def drawing(fraction: float, stage: str, loss: float | None) -> None:
         progress(LEARNING + (1 - LEARNING) * fraction, stage, loss)
 
-    learned = learn_directions(head, start_SD, recipe, learning, generator)
-    virtual = draw(head, learned, recipe, drawing, generator)
+    learned = learn_directions(head, start_SD, config, learning, generator)
+    virtual = draw(head, learned, config, drawing, generator)
     _refuse_lost(virtual, head.class_names, learned.kappa)
     return virtual
 
 
 def learn_directions(
-    head: Head, start_SD: Tensor, recipe: Recipe, progress: Report, generator: torch.Generator
+    head: Head,
+    start_SD: Tensor,
+    config: VirtualFeaturesConfig,
+    progress: Report,
+    generator: torch.Generator,
 ) -> Learned:
     """Move the start directions until draws around them score as the head says.
 
@@ -93,19 +102,19 @@ def learn_directions(
     white_box: the head's cross-entropy on the draws falls. The last iterate is kept.
     """
     query_SD = query_directions(head).to(start_SD)
-    kappa = recipe.kappa or choose_kappa(start_SD, query_SD, generator)
+    kappa = config.kappa or choose_kappa(start_SD, query_SD, generator)
     directions_SD = normalize(start_SD).clone().requires_grad_()
-    adam = torch.optim.Adam([directions_SD], recipe.learning_rate, weight_decay=recipe.weight_decay)
+    adam = torch.optim.Adam([directions_SD], config.learning_rate, weight_decay=config.weight_decay)
     slower = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: (1 + 0.001 * step) ** -0.75)
-    loss_of = _black_box if recipe.mode == "black_box" else _white_box
+    loss_of = _black_box if config.mode == "black_box" else _white_box
     losses: list[float] = []
-    for step in range(recipe.steps):
-        progress(step / recipe.steps, "learning virtual features", losses[-1] if losses else None)
-        chosen_B = torch.randperm(len(query_SD), generator=generator)[: recipe.classes or None]
+    for step in range(config.steps):
+        progress(step / config.steps, "learning virtual features", losses[-1] if losses else None)
+        chosen_B = torch.randperm(len(query_SD), generator=generator)[: config.classes or None]
         chosen_B = chosen_B.to(query_SD.device)
-        drawn_ND = sample(directions_SD[chosen_B], kappa, recipe.draws, generator).flatten(0, 1)
-        labels_N = chosen_B.repeat_interleave(recipe.draws)
-        loss = loss_of(drawn_ND, labels_N, directions_SD, query_SD, recipe.temperature)
+        drawn_ND = sample(directions_SD[chosen_B], kappa, config.draws, generator).flatten(0, 1)
+        labels_N = chosen_B.repeat_interleave(config.draws)
+        loss = loss_of(drawn_ND, labels_N, directions_SD, query_SD, config.temperature)
         adam.zero_grad()
         torch.autograd.backward(loss)
         adam.step()
@@ -115,10 +124,14 @@ def learn_directions(
 
 
 def draw(
-    head: Head, learned: Learned, recipe: Recipe, progress: Report, generator: torch.Generator
+    head: Head,
+    learned: Learned,
+    config: VirtualFeaturesConfig,
+    progress: Report,
+    generator: torch.Generator,
 ) -> Virtual:
     """Draw features of each class and keep those that the head assigns to it, maybe none."""
-    count = recipe.count
+    count = config.count
     query_SD = query_directions(head).to(learned.directions_SD)
     offsets_S = _offsets(head).to(query_SD)
     features, labels, done = [], [], 0
@@ -127,11 +140,11 @@ def draw(
         drawn_ND = sample(group, learned.kappa, count, generator).flatten(0, 1)
         label_N = torch.arange(done, done + len(group), device=group.device)
         label_N = label_N.repeat_interleave(count)
-        trusted_N = (drawn_ND @ query_SD.T + offsets_S).argmax(dim=1) == label_N
-        if not recipe.trusted:
-            trusted_N = torch.ones_like(trusted_N)
-        features.append(drawn_ND[trusted_N])
-        labels.append(label_N[trusted_N])
+        if config.filter_by_head:
+            kept_N = (drawn_ND @ query_SD.T + offsets_S).argmax(dim=1) == label_N
+            drawn_ND, label_N = drawn_ND[kept_N], label_N[kept_N]
+        features.append(drawn_ND)
+        labels.append(label_N)
         done += len(group)
     labels_N = torch.cat(labels)
     return Virtual(torch.cat(features), labels_N, torch.bincount(labels_N, minlength=done), count)
@@ -183,7 +196,8 @@ def _refuse_lost(virtual: Virtual, class_names: tuple[str, ...], kappa: float) -
         raise InjectionError(
             f"the head assigns none of the {virtual.drawn} virtual features of class "
             f"{class_names[lost[0]]!r} to it{others}, drawn at kappa {kappa:g}: its row may be "
-            "that of another class; draw more, or raise kappa",
+            "that of another class; a method with the setting 'filter_by_head' keeps all draws "
+            "where it is false",
             code="no_virtual_features",
             pointer="/settings",
         )

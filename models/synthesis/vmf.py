@@ -28,20 +28,6 @@ def sample(directions_CD: Tensor, kappa: float, count: int, generator: torch.Gen
     return reflected_CND.to(directions_CD.dtype)
 
 
-def mean_resultant(D: int, kappa: float) -> float:
-    """Return the mean cosine of a draw to its direction: I_{D/2}(kappa) / I_{D/2-1}(kappa).
-
-    By the continued fraction 1 / (D/kappa + 1 / ((D+2)/kappa + ...)), which never underflows.
-    """
-    _check(D, kappa)
-    last = D + 2 * (64 + int(4 * sqrt(kappa)))
-    # What is left of the fraction lies between two bounds that nearly agree (Amos 1974).
-    ratio = kappa / (last / 2 - 0.5 + sqrt((last / 2 + 0.5) ** 2 + kappa**2))
-    for size in range(last - 2, D - 1, -2):
-        ratio = 1 / (size / kappa + ratio)
-    return ratio
-
-
 def _check(D: int, kappa: float) -> None:
     if not 0 < kappa <= KAPPA_MAX or D < 2:
         raise ValueError(

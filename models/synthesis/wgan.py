@@ -21,12 +21,12 @@ Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, 
 
 
 @dataclass(frozen=True)
-class Recipe:
+class WganConfig:
     """The constants of a training and of what is drawn afterwards.
 
     `steps` are the generator's; `positive` puts a ReLU at its end, for features that are at least
-    0. With `loud`, class embeddings are as long as the noise beside them, about sqrt(A), and
-    heard sooner; the paper leaves them at unit length.
+    0. With `scale_embeddings`, class embeddings are as long as the noise beside them, about
+    sqrt(A), and change the features sooner; the paper leaves them at unit length.
     """
 
     hidden_size: int = 4096
@@ -36,7 +36,7 @@ class Recipe:
     learning_rate: float = 1e-4
     penalty: float = 10.0
     positive: bool = True
-    loud: bool = False
+    scale_embeddings: bool = False
     features_per_class: int = 10
 
     def size(self, features: int, embeddings: int) -> tuple[int, int]:
@@ -68,7 +68,7 @@ def synthesize_features(
     seen: SeenFeatures,
     text_CA: Tensor,
     unseen: int,
-    recipe: Recipe,
+    config: WganConfig,
     report: Report,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
@@ -78,41 +78,45 @@ def synthesize_features(
     `report` is called before every step and may raise. `generator` is one of the CPU.
     """
     text_CA = text_CA.to(seen.features_ND.device, torch.float32)
-    if recipe.loud:
+    if config.scale_embeddings:
         text_CA = normalize(text_CA) * text_CA.shape[1] ** 0.5
-    network = train(seen, text_CA, recipe, report, generator)
+    network = train(seen, text_CA, config, report, generator)
     draws = Draws(generator, text_CA.device)
     labels_M = torch.arange(len(text_CA) - unseen, len(text_CA), device=text_CA.device)
-    labels_M = labels_M.repeat_interleave(recipe.features_per_class)
+    labels_M = labels_M.repeat_interleave(config.features_per_class)
     with torch.no_grad():
         noise_MA = draws.normal(len(labels_M), text_CA.shape[1])
         return network(noise_MA, text_CA[labels_M]), labels_M
 
 
 def train(
-    seen: SeenFeatures, text_CA: Tensor, recipe: Recipe, report: Report, generator: torch.Generator
+    seen: SeenFeatures,
+    text_CA: Tensor,
+    config: WganConfig,
+    report: Report,
+    generator: torch.Generator,
 ) -> Generator:
     """Train a generator against a critic on the features of seen classes, on their device."""
     features_ND, labels_N = normalize(seen.features_ND.float()), seen.labels_N
-    sizes = (features_ND.shape[1], text_CA.shape[1], recipe.hidden_size)
-    network = Generator(sizes, generator, positive=recipe.positive).to(features_ND.device)
+    sizes = (features_ND.shape[1], text_CA.shape[1], config.hidden_size)
+    network = Generator(sizes, generator, positive=config.positive).to(features_ND.device)
     critic = Critic(sizes, generator).to(features_ND.device)
     draws, loss = Draws(generator, features_ND.device), None
     adams = [
-        torch.optim.Adam(one.parameters(), recipe.learning_rate, betas=(0.5, 0.999), fused=True)
+        torch.optim.Adam(one.parameters(), config.learning_rate, betas=(0.5, 0.999), fused=True)
         for one in (network, critic)
     ]
-    for number in range(recipe.steps):
+    for number in range(config.steps):
         looked = loss if number % LOOK_EVERY == 1 else None
-        report(number / recipe.steps, None if looked is None else float(looked))
-        for _ in range(recipe.critic_steps):
-            batch_B = draws.indices(recipe.batch_size, len(labels_N))
+        report(number / config.steps, None if looked is None else float(looked))
+        for _ in range(config.critic_steps):
+            batch_B = draws.indices(config.batch_size, len(labels_N))
             real_BD, given_BA = features_ND[batch_B], text_CA[labels_N[batch_B]]
             with torch.no_grad():
                 fake_BD = network(draws.normal(*given_BA.shape), given_BA)
             mix_B1 = draws.uniform(len(real_BD))
             verdict = critic.compare(real_BD, fake_BD, given_BA, mix_B1)
-            loss = _step(verdict.fake_less_real + recipe.penalty * verdict.penalty, adams[1])
+            loss = _step(verdict.fake_less_real + config.penalty * verdict.penalty, adams[1])
         # The generator's step reuses the last batch's classes.
         fake_BD = network(draws.normal(*given_BA.shape), given_BA)
         _step(-critic(fake_BD, given_BA).mean(), adams[0])

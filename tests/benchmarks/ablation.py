@@ -9,24 +9,28 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any
 
 from headgraft.models.heads.extend import inject
+from headgraft.models.methods.dfzsl.settings import CONSTANTS, DfzslConstants
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import Wish, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_b32 import each_fold, measure
 from tests.benchmarks.clip_heads import ClipFold
+from tests.benchmarks.constants import constants_as
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.family import cell
 
+USUAL = CONSTANTS["default"]
+TUNED = "text tuned in embedding space"
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it comes": {},
-    "every draw trusted": {"trusted": False},
-    "text tuned in embedding space": {"embedding_tuning_steps": 24},
+    "every draw kept": {"filter_by_head": False},
+    TUNED: {},
     "TF-VAEGAN, 2 x 50 steps": {"generator": "tfvaegan"},
     "no logit adjustment": {"adjust": False},
 }
@@ -52,6 +56,13 @@ def run(fold: ClipFold, task: Task, settings: dict[str, Any]) -> Line:
     return Line(real, solution.estimate.H.value, seconds)
 
 
+def constants_of(variant: str) -> DfzslConstants:
+    """Return the constants of a variant: the default ones, but for the tuning of embeddings."""
+    if variant != TUNED:
+        return USUAL
+    return replace(USUAL, embedding_tuning=replace(USUAL.embedding_tuning, steps=24))
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print one table with old rows kept, one with all rows replaced."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.ablation")
@@ -67,7 +78,8 @@ def main(arguments: Sequence[str]) -> None:
         print(HEADER.format("all rows replaced" if replace_seen else "old rows kept"))
         for name, settings in VARIANTS.items():
             wanted = {"replace_seen": replace_seen, **settings}
-            lines = [run(fold, task, wanted) for fold, task in cases]
+            with constants_as(CONSTANTS, "default", constants_of(name)):
+                lines = [run(fold, task, wanted) for fold, task in cases]
             cells = [cell([one.real for one in lines], key) for key in ("T1", "u", "s", "H")]
             cells.append(f"{100 * mean(one.expected for one in lines):.1f}")
             cells.append(f"{mean(one.seconds for one in lines):.0f}")

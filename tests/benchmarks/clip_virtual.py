@@ -15,15 +15,15 @@ from headgraft.models.heads.head import Head
 from headgraft.models.progress import ignore
 from headgraft.models.synthesis.virtual_features import (
     Learned,
-    Recipe,
     Virtual,
+    VirtualFeaturesConfig,
     draw,
     learn_directions,
 )
 from headgraft.models.task import Task
 from tests.benchmarks.clip_heads import ClipFold, own_accuracy
 
-RECIPE = Recipe(steps=400, draws=1, classes=256, count=50)
+CONFIG = VirtualFeaturesConfig(steps=400, draws=1, classes=256, count=50)
 COLUMNS = (
     "fold | kappa | loss at first | in the end | kept: least | 1 % | 10 % | median | lost all",
     "head | regression | share | seconds",
@@ -42,12 +42,12 @@ class Worth:
     seconds: float
 
 
-def weigh(fold: ClipFold, task: Task, recipe: Recipe = RECIPE) -> Worth:
+def weigh(fold: ClipFold, task: Task, config: VirtualFeaturesConfig = CONFIG) -> Worth:
     """Make virtual features of a fold's head, and train a regression on them alone."""
     generator = torch.Generator().manual_seed(0)
     began = time.perf_counter()
-    learned = learn_directions(task.head, task.class_embeddings_SA, recipe, ignore, generator)
-    virtual = draw(task.head, learned, recipe, ignore, generator)
+    learned = learn_directions(task.head, task.class_embeddings_SA, config, ignore, generator)
+    virtual = draw(task.head, learned, config, ignore, generator)
     seconds = time.perf_counter() - began
     taught = own_accuracy(fold, train_on(virtual, task.head))
     return Worth(learned, virtual, own_accuracy(fold, task.head), taught, seconds)
@@ -66,7 +66,7 @@ def train_on(virtual: Virtual, head: Head) -> Head:
 
 def print_virtual(cases: Sequence[tuple[ClipFold, Task]]) -> None:
     """Print a line a fold; shares are quantiles over classes."""
-    print(f"{RECIPE}\n{HEADER}")
+    print(f"{CONFIG}\n{HEADER}")
     for number, (fold, task) in enumerate(cases):
         print(line(number, weigh(fold, task)), flush=True)
 

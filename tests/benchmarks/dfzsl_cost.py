@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,11 +18,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from headgraft.models import catalogue
 from headgraft.models.heads.head import Head
+from headgraft.models.methods.dfzsl.settings import CONSTANTS
 from headgraft.models.progress import Progress
-from headgraft.models.synthesis.tfvaegan import Recipe, train
+from headgraft.models.synthesis.tfvaegan import TfvaeganConfig, train
 from headgraft.models.synthesis.virtual_features import Virtual
 from headgraft.models.task import Task
 from tests.benchmarks.clip_b32 import each_fold
+from tests.benchmarks.constants import constants_as
 from tests.benchmarks.data import bench_folder
 
 AWA2 = (40, 10)
@@ -75,7 +78,7 @@ def busy(device: str) -> None:
     seen = Virtual(features_ND.to(device), labels_N.to(device), counts_S, 600)
 
     def steps(count: int) -> None:
-        train(seen, text_CA, Recipe(epochs=1, steps=count // 2), lambda *_: None, generator)
+        train(seen, text_CA, TfvaeganConfig(epochs=1, steps=count // 2), lambda *_: None, generator)
         torch.cuda.synchronize()
 
     steps(20)
@@ -106,9 +109,12 @@ def main(arguments: Sequence[str]) -> None:
     if options.device != "cpu":
         busy(options.device)
     if options.epochs:
-        constants = {"preset": "paper", "virtual_per_class": 600, "gan_epochs": options.epochs}
+        usual = CONSTANTS["paper"]
+        virtual = replace(usual.virtual, count=600)
+        changed = replace(usual, virtual=virtual, gan=replace(usual.gan, epochs=options.epochs))
         name = f"authors' constants, {AWA2[0]} + {AWA2[1]} classes, {options.epochs} epochs"
-        fit(name, cut(task, *AWA2), constants, options.device)
+        with constants_as(CONSTANTS, "paper", changed):
+            fit(name, cut(task, *AWA2), {"preset": "paper"}, options.device)
 
 
 if __name__ == "__main__":

@@ -18,19 +18,21 @@ from torch import Tensor
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.text_rows import text_rows
 from headgraft.models.learners.prompt_tuning import residual_bias
-from headgraft.models.methods.dfzsl.settings import Settings as Settings
+from headgraft.models.methods.dfzsl.settings import DfzslSettings
 from headgraft.models.methods.dfzsl.stages import Stages, run
 from headgraft.models.methods.dfzsl.stages import expected_seconds as expected_seconds
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
+Settings = DfzslSettings
 NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
 TAKES = frozenset({"features"})
 AUTO = False  # nobody waits for it among candidates
+ITERATIVE = True
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: DfzslSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU.
 

@@ -14,7 +14,7 @@ from headgraft.models.heads.head import Head
 from headgraft.models.learners import cosine_classifier, prompt_tuning
 from headgraft.models.learners.logit_adjustment import offsets
 from headgraft.models.learners.prompt_tuning import Tuned
-from headgraft.models.methods.dfzsl.settings import Settings
+from headgraft.models.methods.dfzsl.settings import DfzslConstants, DfzslSettings
 from headgraft.models.progress import Report, within
 from headgraft.models.synthesis import tfvaegan
 from headgraft.models.synthesis.seen_features import training_features
@@ -36,7 +36,9 @@ class Stages:
     rows_CD: Tensor  # noqa: N815 - shape suffix
 
 
-def run(task: Task, settings: Settings, *, device: str | torch.device, progress: Report) -> Stages:
+def run(
+    task: Task, settings: DfzslSettings, *, device: str | torch.device, progress: Report
+) -> Stages:
     """Run all stages for class embeddings of the features' size.
 
     InjectionError where they are of another, or a class loses all its virtual features.
@@ -44,12 +46,12 @@ def run(task: Task, settings: Settings, *, device: str | torch.device, progress:
     generator = torch.Generator().manual_seed(settings.seed)
     text_CD = torch.cat([task.class_embeddings_SA, task.unseen_class_embeddings_UA])
     text_CD = text_CD.to(device, torch.float32)
-    seen = task.head.class_count
+    seen, constants = task.head.class_count, settings.constants
     _check_sizes(task.head, text_CD)
     virtual = training_features(
-        task, text_CD[:seen], settings.virtual(), within(progress, 0.0, SHARES[0]), generator
+        task, text_CD[:seen], constants.virtual, within(progress, 0.0, SHARES[0]), generator
     )
-    tuned = _tune(task, virtual, text_CD, settings, within(progress, *SHARES[:2]), generator)
+    tuned = _tune(task, virtual, text_CD, constants, within(progress, *SHARES[:2]), generator)
     made_MD, labels_M = _make(virtual, tuned.text_CD, task, settings, progress, generator)
     rows_CD = _classify(virtual, tuned.text_CD, (made_MD, labels_M), settings, progress, generator)
     return Stages(virtual, tuned, made_MD, labels_M, rows_CD)
@@ -59,24 +61,29 @@ def _tune(
     task: Task,
     virtual: Virtual,
     text_CD: Tensor,
-    settings: Settings,
+    constants: DfzslConstants,
     progress: Report,
     generator: torch.Generator,
 ) -> Tuned:
     """Tune the text by the virtual features: through the prompt where an encoder is at hand."""
     features_ND, labels_N = virtual.features_ND, virtual.labels_N
-    recipe = settings.tuning(len(labels_N), encoder=task.text_tower is not None)
     seen = task.head.class_count
     if task.text_tower is None:
         return prompt_tuning.tune_embeddings(
-            text_CD, features_ND, labels_N, recipe, progress, generator, competing=seen
+            text_CD,
+            features_ND,
+            labels_N,
+            constants.embedding_tuning,
+            progress,
+            generator,
+            competing=seen,
         )
     return prompt_tuning.tune(
         task.text_tower,
         task.head.class_names + task.unseen_class_names,
         features_ND,
         labels_N,
-        recipe,
+        constants.tuning,
         progress,
         generator,
         competing=seen,
@@ -87,7 +94,7 @@ def _make(
     virtual: Virtual,
     text_CD: Tensor,
     task: Task,
-    settings: Settings,
+    settings: DfzslSettings,
     progress: Report,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
@@ -99,11 +106,11 @@ def _make(
             virtual,
             text_CD,
             unseen,
-            settings.gan(),
+            settings.constants.gan,
             lambda done, loss: report(done, "training generator", loss),
             generator,
         )
-    count, S = settings.features_per_class, len(text_CD) - unseen
+    count, S = settings.constants.gan.features_per_class, len(text_CD) - unseen
     made_MD = text_CD[S:].repeat_interleave(count, dim=0)
     labels_M = torch.arange(S, len(text_CD), device=text_CD.device)
     return made_MD, labels_M.repeat_interleave(count)
@@ -113,7 +120,7 @@ def _classify(
     virtual: Virtual,
     text_CD: Tensor,
     made: tuple[Tensor, Tensor],
-    settings: Settings,
+    settings: DfzslSettings,
     progress: Report,
     generator: torch.Generator,
 ) -> Tensor:
@@ -127,7 +134,7 @@ def _classify(
         torch.cat([virtual.features_ND, made[0]]),
         torch.cat([virtual.labels_N, made[1]]),
         text_CD,
-        settings.classifier(),
+        settings.constants.rows,
         offsets_C,
         lambda done, loss: report(done, "training rows", loss),
         generator,
@@ -143,19 +150,21 @@ def _check_sizes(head: Head, text_CD: Tensor) -> None:
         )
 
 
-def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+def expected_seconds(task: Task, settings: DfzslSettings, device: str | torch.device) -> float:
     """Predict the seconds of all stages."""
     (S, D), U = task.head.weight.shape, len(task.unseen_class_names)
-    seen, made = S * settings.virtual_per_class, U * settings.features_per_class
-    asked = settings.virtual_steps * settings.virtual_draws * (settings.virtual_classes or S)
+    constants = settings.constants
+    virtual, classifier = constants.virtual, constants.rows
+    seen, made = S * virtual.count, U * constants.gan.features_per_class
+    asked = virtual.steps * virtual.draws * (virtual.classes or S)
     multiply_adds, updates = ((2 * S + NUMBER_DRAWN) * asked + S * seen) * D, 0
     tower = task.text_tower
-    tuning = settings.tuning(seen, encoder=tower is not None)
+    tuning = constants.embedding_tuning if tower is None else constants.tuning
     reading = prompt_tuning.MAP_SIZE * 2 * D if tower is None else tower.multiply_adds
-    multiply_adds += (tuning.reads(S) + S + U) * reading
+    multiply_adds += (tuning.reads(seen, S) + S + U) * reading
     if settings.generator == "tfvaegan":
-        generator = settings.gan().size(seen, D, D)
+        generator = constants.gan.size(seen, D, D)
         multiply_adds, updates = multiply_adds + generator[0], updates + generator[1]
-    steps = settings.epochs * -(-(seen + made) // settings.batch_size)
+    steps = classifier.epochs * -(-(seen + made) // classifier.batch_size)
     rows = steps * (S + U) * D
-    return training_seconds(multiply_adds + rows * settings.batch_size, updates + rows, device)
+    return training_seconds(multiply_adds + rows * classifier.batch_size, updates + rows, device)

@@ -19,19 +19,21 @@ from headgraft.models.heads.head import Head
 from headgraft.models.heads.text_rows import text_rows
 from headgraft.models.learners.prompt_tuning import tune
 from headgraft.models.methods.ship.prompt_vae import synthesize_features, train
-from headgraft.models.methods.ship.settings import Settings as Settings
+from headgraft.models.methods.ship.settings import ShipSettings
 from headgraft.models.progress import Progress, within
 from headgraft.models.synthesis.seen_features import training_features
-from headgraft.models.synthesis.virtual_features import Recipe, query_directions
+from headgraft.models.synthesis.virtual_features import VirtualFeaturesConfig, query_directions
 from headgraft.models.task import Task
 
+Settings = ShipSettings
 NEEDS: frozenset[str] = frozenset({"text_tower"})
 TAKES = frozenset({"features"})
 AUTO = False  # nobody waits for it among candidates
+ITERATIVE = True
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: ShipSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU.
 
@@ -47,7 +49,7 @@ def synthesize(
     seen = training_features(
         task,
         query_directions(head).to(device, torch.float32),
-        Recipe(steps=0, count=settings.virtual_per_class),
+        VirtualFeaturesConfig(steps=0, count=settings.virtual_per_class),
         within(progress, 0.0, 0.1),
         generator,
     )
@@ -56,7 +58,7 @@ def synthesize(
         head.class_names,
         seen.features_ND,
         seen.labels_N,
-        settings.autoencoder(len(seen.labels_N)),
+        settings.constants.autoencoder,
         within(progress, 0.1, 0.5),
         generator,
     )
@@ -72,7 +74,7 @@ def synthesize(
         head.class_names + names,
         features_ND[mixed_P],
         labels_N[mixed_P],
-        settings.classifier(),
+        settings.constants.classifier,
         within(progress, 0.6, 1.0),
         generator,
         competing=head.class_count + len(names),
@@ -87,12 +89,13 @@ def half_and_half(seen: int, unseen: int) -> Tensor:
     return torch.cat([each % seen, seen + each % unseen])
 
 
-def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+def expected_seconds(task: Task, settings: ShipSettings, device: str | torch.device) -> float:
     """Predict the seconds of a fit: most are spent on reading prompts."""
     tower, (S, D), U = task.text_tower, task.head.weight.shape, len(task.unseen_class_names)
     assert tower is not None, "what it needs is checked before"
-    recipe = settings.autoencoder(S * settings.virtual_per_class)
-    multiply_adds, updates = recipe.size(D, tower.width)
-    reads = recipe.steps * recipe.batch_size + settings.classifier().reads(S + U)
-    reads += U * settings.features_per_class
+    seen, made = S * settings.virtual_per_class, U * settings.features_per_class
+    autoencoder, classifier = settings.constants.autoencoder, settings.constants.classifier
+    multiply_adds, updates = autoencoder.size(seen, D, tower.width)
+    reads = autoencoder.steps_of(seen) * autoencoder.batch_size + made
+    reads += classifier.reads(2 * max(seen, made), S + U)
     return training_seconds(multiply_adds + reads * tower.multiply_adds, updates, device)

@@ -6,7 +6,7 @@ the name of a class nobody has seen, it makes features of that class. It does no
 
 Differs from the release, by default: fewer steps on smaller batches, since every feature of a
 batch costs a reading of the text tower. Weights start as N(0, 0.02), which the specification
-leaves open. `authors` has the release's batches and epochs.
+leaves open.
 """
 
 from collections.abc import Sequence
@@ -24,51 +24,51 @@ from headgraft.models.progress import Report
 
 STAGE = "learning to prompt"
 AT_ONCE = 64  # prompts read between two reports
-AUTHORS_BATCH, AUTHORS_EPOCHS = 256, 50
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The constants of a training; sizes are of the encoder's and the generator's hidden layer."""
+class PromptVaeConfig:
+    """The constants of a training; sizes are of the encoder's and the generator's hidden layer.
+
+    It ends after `steps`, or once every feature was shown `epochs` times if that is sooner.
+    """
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     batch_size: int = 32
+    epochs: int = 50
     steps: int = 40
     encoder_size: int = 2048
     generator_size: int = 4096
 
-    def size(self, feature_size: int, width: int) -> tuple[int, int]:
+    def steps_of(self, features: int) -> int:
+        """Return the number of steps on so many features."""
+        return min(self.steps, self.epochs * -(-features // self.batch_size))
+
+    def size(self, features: int, feature_size: int, width: int) -> tuple[int, int]:
         """Return forward multiply-adds and updates of a training, without the text tower's."""
         encoder, decoder = 3 * feature_size * self.encoder_size, feature_size + width
-        updates = self.steps * (encoder + decoder * self.generator_size)
+        updates = self.steps_of(features) * (encoder + decoder * self.generator_size)
         return updates * self.batch_size, updates
-
-
-def authors(features: int) -> Recipe:
-    """Return the authors' constants: 50 epochs of batches of 256."""
-    steps = AUTHORS_EPOCHS * -(-features // AUTHORS_BATCH)
-    return Recipe(batch_size=AUTHORS_BATCH, steps=steps)
 
 
 class PromptVae(nn.Module):
     """Features (D numbers) to codes of D numbers, and codes to contexts of width w.
 
-    Weights are drawn on the CPU; `losses` holds each step's loss once it is trained.
+    Weights are drawn on the CPU.
     """
 
     def __init__(
-        self, feature_size: int, width: int, recipe: Recipe, generator: torch.Generator
+        self, feature_size: int, width: int, config: PromptVaeConfig, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.encode = linear(feature_size, recipe.encoder_size, generator)
-        self.mean = linear(recipe.encoder_size, feature_size, generator)
-        self.log_variance = linear(recipe.encoder_size, feature_size, generator)
-        self.widen = linear(feature_size, recipe.generator_size, generator)
-        self.bias = linear(recipe.generator_size, width, generator)
+        self.encode = linear(feature_size, config.encoder_size, generator)
+        self.mean = linear(config.encoder_size, feature_size, generator)
+        self.log_variance = linear(config.encoder_size, feature_size, generator)
+        self.widen = linear(feature_size, config.generator_size, generator)
+        self.bias = linear(config.generator_size, width, generator)
         context_4W = torch.randn(CONTEXT_SIZE, width, generator=generator)
         self.context_4W = nn.Parameter(DEVIATION * context_4W)
-        self.losses: tuple[float, ...] = ()
 
     def code(self, features_BD: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the codes (B, Z)."""
@@ -86,7 +86,7 @@ def train(
     class_names: Sequence[str],
     features_ND: Tensor,
     labels_N: Tensor,
-    recipe: Recipe,
+    config: PromptVaeConfig,
     report: Report,
     generator: torch.Generator,
 ) -> PromptVae:
@@ -100,22 +100,22 @@ def train(
             f"{tower.feature_size}: only text and pictures of one model can be compared",
             pointer="/class_embeddings",
         )
-    vae = PromptVae(tower.feature_size, tower.width, recipe, generator).to(tower.device)
+    vae = PromptVae(tower.feature_size, tower.width, config, generator).to(tower.device)
     adamw = torch.optim.AdamW(
-        vae.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+        vae.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
     prompts_CL, labels_N = tower.prompts(class_names), labels_N.to(tower.device)
     features_ND = normalize(features_ND.to(tower.device, torch.float32))
-    classes, losses = len(prompts_CL), list[float]()
-    for batch in class_batches(labels_N, classes, recipe.batch_size, recipe.steps, 0, generator):
-        report(len(losses) / recipe.steps, STAGE, losses[-1] if losses else None)
+    classes, steps, latest = len(prompts_CL), config.steps_of(len(labels_N)), None
+    batches = class_batches(labels_N, classes, config.batch_size, steps, 0, generator)
+    for number, batch in enumerate(batches):
+        report(number / steps, STAGE, latest)
         prompts_BL = prompts_CL[batch.targets_B]
         loss = loss_of(vae, tower, prompts_BL, features_ND[batch.features_B], generator)
         adamw.zero_grad()
         torch.autograd.backward(loss)
         adamw.step()
-        losses.append(float(loss.detach()))
-    vae.losses = tuple(losses)
+        latest = float(loss.detach())
     return vae
 
 

@@ -20,29 +20,31 @@ from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.logit_adjustment import offsets
 from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
-from headgraft.models.methods.zlap.settings import Settings as Settings
+from headgraft.models.methods.zlap.settings import ZlapSettings
 from headgraft.models.progress import Progress
 from headgraft.models.synthesis import wgan
 from headgraft.models.synthesis.seen_features import training_features
-from headgraft.models.synthesis.virtual_features import Recipe, query_directions
+from headgraft.models.synthesis.virtual_features import query_directions
 from headgraft.models.task import Task
 
+Settings = ZlapSettings
 NEEDS: frozenset[str] = frozenset()
 TAKES = frozenset({"features"})
 AUTO = False  # nobody waits for it among candidates
+ITERATIVE = True
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: ZlapSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
-    head, unseen = task.head, len(task.unseen_class_names)
+    head, unseen, constants = task.head, len(task.unseen_class_names), settings.constants
     generator = torch.Generator().manual_seed(settings.seed)
     embeddings_CA = torch.cat(points(task, device, torch.float32, centre=settings.centre))
     seen = training_features(
         task,
         query_directions(head).to(device, torch.float32),
-        Recipe(steps=0, count=settings.virtual_per_class),
+        constants.virtual,
         lambda done, stage, loss: progress(0.1 * done, stage, loss),
         generator,
     )
@@ -50,19 +52,24 @@ def synthesize(
     if settings.scale_features and head.metric == "linear" and head.bias is not None:
         interval = UnitInterval(seen.features_ND)
         seen = replace(seen, features_ND=interval.scale(seen.features_ND))
+    gan = replace(
+        constants.gan,
+        positive=interval is not None,
+        features_per_class=settings.features_per_class,
+    )
     made_MD, labels_M = wgan.synthesize_features(
         seen,
         embeddings_CA,
         unseen,
-        settings.gan(positive=interval is not None),
+        gan,
         lambda done, loss: progress(0.1 + 0.5 * done, "training generator", loss),
         generator,
     )
     prototypes_CK = train_prototypes(
         (torch.cat([seen.features_ND, made_MD]), torch.cat([seen.labels_N, labels_M])),
         embeddings_CA,
-        settings.hidden_size,
-        settings.classifier(),
+        constants.hidden_size,
+        constants.prototypes,
         offsets(seen.kept_S, unseen, settings.r),
         lambda done, loss: progress(0.6 + 0.4 * done, "training prototypes", loss),
         generator,
@@ -72,15 +79,15 @@ def synthesize(
     return head.with_rows(among_rows_of(head, prototypes_CK), task.unseen_class_names)
 
 
-def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+def expected_seconds(task: Task, settings: ZlapSettings, device: str | torch.device) -> float:
     """Predict the seconds of a fit: features drawn, a generator, the prototypes."""
     (S, D), A = task.head.weight.shape, task.class_embeddings_SA.shape[1]
     unseen = len(task.unseen_class_names)
-    drawn = S * settings.virtual_per_class
-    multiply_adds, updates = settings.gan(positive=False).size(D, A)
-    steps = settings.epochs * -(
-        -(drawn + unseen * settings.features_per_class) // settings.batch_size
-    )
-    parameters = settings.hidden_size * (A + D)
-    multiply_adds += drawn * S * D + steps * (S + unseen) * (parameters + settings.batch_size * D)
+    constants, prototypes = settings.constants, settings.constants.prototypes
+    drawn = S * constants.virtual.count
+    made = unseen * settings.features_per_class
+    multiply_adds, updates = constants.gan.size(D, A)
+    steps = prototypes.epochs * -(-(drawn + made) // prototypes.batch_size)
+    parameters = constants.hidden_size * (A + D)
+    multiply_adds += drawn * S * D + steps * (S + unseen) * (parameters + prototypes.batch_size * D)
     return training_seconds(multiply_adds, updates + steps * parameters, device)

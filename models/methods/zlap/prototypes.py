@@ -9,7 +9,7 @@ from torch.nn.functional import leaky_relu, normalize
 
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
-from headgraft.models.learners.cosine_classifier import Recipe, Report, train_rows
+from headgraft.models.learners.cosine_classifier import CosineClassifierConfig, Report, train_rows
 from headgraft.models.learners.layers import linear
 from headgraft.models.synthesis.critic import SLOPE
 
@@ -32,7 +32,7 @@ def train_prototypes(
     labelled: tuple[Tensor, Tensor],
     embeddings_CA: Tensor,
     hidden_size: int,
-    recipe: Recipe,
+    config: CosineClassifierConfig,
     offsets_C: Tensor,
     report: Report,
     generator: torch.Generator,
@@ -48,7 +48,7 @@ def train_prototypes(
         lambda: network(embeddings_CA),
         list(network.parameters()),
         labelled,
-        recipe,
+        config,
         offsets_C,
         report,
         generator,

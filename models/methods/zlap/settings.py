@@ -1,68 +1,76 @@
-"""The constants of zlap, and whose they are; it does not know what is done with them."""
+"""The settings of zlap, and the constants of its two presets."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headgraft.models.learners import cosine_classifier
+from headgraft.models.learners.cosine_classifier import CosineClassifierConfig
 from headgraft.models.settings import filled
-from headgraft.models.synthesis import wgan
+from headgraft.models.synthesis.virtual_features import VirtualFeaturesConfig
+from headgraft.models.synthesis.wgan import WganConfig
 
-PAPER = {
-    "centre": False, "scale_features": True, "virtual_per_class": 100, "learning_rate": 1e-4,
-    "epochs": 60, "gan_steps": 10_000, "gan_hidden_size": 4096, "gan_batch_size": 512,
-    "gan_learning_rate": 1e-4, "loud": False, "critic_steps": 5, "r": 60.0,
-}  # fmt: skip
+PAPER = {"centre": False, "scale_features": True}
 
 
-class Settings(BaseModel):
-    """The constants of the trainings; `preset: paper` sets absent ones to the authors' values."""
+@dataclass(frozen=True)
+class ZlapConstants:
+    """The constants of the stages; `hidden_size` is that of the prototype network."""
+
+    virtual: VirtualFeaturesConfig
+    gan: WganConfig
+    prototypes: CosineClassifierConfig
+    hidden_size: int = 1024
+
+
+CONSTANTS: dict[str, ZlapConstants] = {
+    "default": ZlapConstants(
+        virtual=VirtualFeaturesConfig(steps=0, count=30),
+        gan=WganConfig(
+            hidden_size=1024,
+            steps=300,
+            batch_size=128,
+            critic_steps=1,
+            learning_rate=1e-3,
+            scale_embeddings=True,
+        ),
+        prototypes=CosineClassifierConfig(
+            temperature=0.04, learning_rate=1e-3, weight_decay=1e-4, epochs=1, batch_size=512
+        ),
+    ),
+    "paper": ZlapConstants(
+        virtual=VirtualFeaturesConfig(steps=0, count=100),
+        gan=WganConfig(steps=10_000),
+        prototypes=CosineClassifierConfig(
+            temperature=0.04,
+            learning_rate=1e-4,
+            weight_decay=1e-4,
+            epochs=60,
+            batch_size=512,
+            halve_after=30,
+        ),
+    ),
+}
+
+
+class ZlapSettings(BaseModel):
+    """What a user chooses; the rest are the constants of the preset."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: Literal["default", "paper"] = Field("default", description="Constants where absent.")
+    preset: Literal["default", "paper"] = Field(
+        "default", description="Constants of the trainings: few steps, or those of the authors."
+    )
     centre: bool = Field(True, description="Subtract the seen class embeddings' mean first.")
     scale_features: bool = Field(False, description="To [0, 1], if the head is linear with a bias.")
-    virtual_per_class: int = Field(30, ge=1, le=10_000, description="Virtual features drawn.")
-    features_per_class: int = Field(10, ge=1, le=10_000, description="Of each unseen class.")
     r: float = Field(60, gt=0, le=1e6, description="Seen to unseen odds: larger favours unseen.")
-    temperature: float = Field(0.04, gt=0, le=10, description="Divides cosines.")
-    hidden_size: int = Field(1024, ge=1, le=65536, description="Of the prototype network.")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's; halved half way.")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="Of the prototype network.")
-    batch_size: int = Field(512, ge=1, le=65536, description="Features a step.")
-    epochs: int = Field(1, ge=1, le=10_000, description="Of the prototype network.")
-    gan_steps: int = Field(300, ge=1, le=1_000_000, description="Steps of the generator.")
-    gan_hidden_size: int = Field(1024, ge=1, le=65536, description="Of generator and critic.")
-    gan_batch_size: int = Field(128, ge=1, le=65536, description="Features a step.")
-    gan_learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's, of both.")
-    loud: bool = Field(True, description="Tell the GAN class embeddings as long as its noise.")
-    critic_steps: int = Field(1, ge=1, le=100, description="Before each of the generator's.")
+    features_per_class: int = Field(10, ge=1, le=10_000, description="Of each unseen class.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights and draws.")
 
-    def classifier(self) -> cosine_classifier.Recipe:
-        """Return the constants of the prototypes' training."""
-        return cosine_classifier.Recipe(
-            temperature=self.temperature,
-            learning_rate=self.learning_rate,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            weight_decay=self.weight_decay,
-            halve_after=self.epochs // 2,
-        )
-
-    def gan(self, *, positive: bool) -> wgan.Recipe:
-        """Return the constants of the generator's training."""
-        return wgan.Recipe(
-            hidden_size=self.gan_hidden_size,
-            steps=self.gan_steps,
-            batch_size=self.gan_batch_size,
-            critic_steps=self.critic_steps,
-            learning_rate=self.gan_learning_rate,
-            positive=positive,
-            loud=self.loud,
-            features_per_class=self.features_per_class,
-        )
+    @property
+    def constants(self) -> ZlapConstants:
+        """The constants of the preset."""
+        return CONSTANTS[self.preset]
 
     @model_validator(mode="before")
     @classmethod

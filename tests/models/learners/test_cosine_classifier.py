@@ -5,18 +5,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.learners.cosine_classifier import Recipe, train_cosine
+from headgraft.models.learners.cosine_classifier import CosineClassifierConfig, train_cosine
 from headgraft.models.learners.logit_adjustment import offsets
 from headgraft.models.progress import Stopped
 from tests.models.planted_clusters import clusters
 
-FAST = Recipe(temperature=0.05, learning_rate=1e-2, epochs=20, batch_size=64)
+FAST = CosineClassifierConfig(temperature=0.05, learning_rate=1e-2, epochs=20, batch_size=64)
 
 
 def run(
     start_CD: Tensor,
     labelled: tuple[Tensor, Tensor],
-    recipe: Recipe = FAST,
+    config: CosineClassifierConfig = FAST,
     offsets_C: Tensor | None = None,
     losses: list[float | None] | None = None,
 ) -> Tensor:
@@ -24,7 +24,7 @@ def run(
     return train_cosine(
         *labelled,
         start_CD,
-        recipe,
+        config,
         torch.zeros(len(start_CD)) if offsets_C is None else offsets_C,
         lambda _fraction, loss: noted.append(loss),
         torch.Generator().manual_seed(0),
@@ -48,7 +48,7 @@ def test_it_should_train_a_copy_of_the_rows_it_starts_from() -> None:
     means_CD, labelled = clusters(8, 16, count=5, noise=0.15)
     before_CD = means_CD.clone()
 
-    untrained_CD = run(means_CD, labelled, Recipe(learning_rate=0.0, epochs=1))
+    untrained_CD = run(means_CD, labelled, CosineClassifierConfig(learning_rate=0.0, epochs=1))
     trained_CD = run(means_CD, labelled)
 
     assert torch.equal(untrained_CD, before_CD)
@@ -94,8 +94,12 @@ def test_the_learning_rate_should_halve_once() -> None:
     means_CD, labelled = clusters(4, 8, count=16, noise=0.3)
 
     once_CD, twice_CD, slower_CD = (
-        run(means_CD, labelled, recipe)
-        for recipe in (Recipe(epochs=1), Recipe(epochs=2), Recipe(epochs=2, halve_after=1))
+        run(means_CD, labelled, config)
+        for config in (
+            CosineClassifierConfig(epochs=1),
+            CosineClassifierConfig(epochs=2),
+            CosineClassifierConfig(epochs=2, halve_after=1),
+        )
     )
     whole, halved = twice_CD - once_CD, slower_CD - once_CD
 

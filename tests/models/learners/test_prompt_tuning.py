@@ -13,16 +13,14 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.prompt_tuning import (
     RESIDUAL_WEIGHT,
-    Recipe,
+    PromptTuningConfig,
     Tuned,
-    authors,
     residual_bias,
     tune,
     tune_embeddings,
 )
-from headgraft.models.progress import Progress, Stopped, ignore
-from headgraft.models.synthesis.virtual_features import Recipe as DrawingRecipe
-from headgraft.models.synthesis.virtual_features import virtual_features
+from headgraft.models.progress import Progress, Report, Stopped, ignore
+from headgraft.models.synthesis.virtual_features import VirtualFeaturesConfig, virtual_features
 from tests.models.towers import make_network, make_tower
 
 NAMES = [
@@ -40,7 +38,7 @@ NAMES = [
     "anchor",
 ]
 SEEN = 9
-RECIPE = Recipe(batch_size=64, steps=40, classes=6)
+CONFIG = PromptTuningConfig(batch_size=64, steps=40, classes=6)
 
 
 def head_rows(tower: TextTower, unlike: float = 0.1) -> Tensor:
@@ -57,19 +55,37 @@ def features_of(rows_CD: Tensor, count: int = 40) -> tuple[Tensor, Tensor]:
     return normalize(rows_CD[labels_N] + 0.02 * noise_ND), labels_N
 
 
-def run(tower: TextTower, recipe: Recipe = RECIPE, seed: int = 0) -> Tuned:
+def noting(losses: list[float] | None) -> Report:
+    """Return a report that adds every loss to a list."""
+
+    def report(_fraction: float, _stage: str, loss: float | None) -> None:
+        if losses is not None and loss is not None:
+            losses.append(loss)
+
+    return report
+
+
+def run(
+    tower: TextTower,
+    config: PromptTuningConfig = CONFIG,
+    seed: int = 0,
+    losses: list[float] | None = None,
+) -> Tuned:
     features_ND, labels_N = features_of(head_rows(tower))
     generator = torch.Generator().manual_seed(seed)
-    return tune(tower, NAMES, features_ND, labels_N, recipe, ignore, generator, competing=SEEN)
+    report = noting(losses)
+    return tune(tower, NAMES, features_ND, labels_N, config, report, generator, competing=SEEN)
 
 
-def run_embeddings(recipe: Recipe = RECIPE, seed: int = 0) -> Tuned:
+def run_embeddings(
+    config: PromptTuningConfig = CONFIG, seed: int = 0, losses: list[float] | None = None
+) -> Tuned:
     tower = make_tower()
     features_ND, labels_N = features_of(head_rows(tower))
     text_CD = tower.encode(tower.prompts(NAMES), tower.context())
     generator = torch.Generator().manual_seed(seed)
     return tune_embeddings(
-        text_CD, features_ND, labels_N, recipe, ignore, generator, competing=SEEN
+        text_CD, features_ND, labels_N, config, noting(losses), generator, competing=SEEN
     )
 
 
@@ -87,10 +103,11 @@ def nearness(text_CD: Tensor, rows_CD: Tensor) -> float:
 def test_a_prompt_should_lower_the_loss_on_features_of_a_head_made_with_another(
     kind: str, share: float
 ) -> None:
-    tuned = run(make_tower(kind), replace(RECIPE, classes=0))
+    losses: list[float] = []
 
-    assert sum(tuned.losses[-5:]) / 5 < share * tuned.losses[0]
-    assert tuned.through == "prompt"
+    run(make_tower(kind), replace(CONFIG, classes=0), losses=losses)
+
+    assert sum(losses[-5:]) / 5 < share * losses[0]
 
 
 def test_virtual_features_of_such_a_head_should_do_in_place_of_pictures() -> None:
@@ -98,28 +115,29 @@ def test_virtual_features_of_such_a_head_should_do_in_place_of_pictures() -> Non
     rows_SD = head_rows(tower, 0.005)[:SEEN]
     head = Head(rows_SD, None, tuple(NAMES[:SEEN]), "cosine", tower.scale)
     start_SD = tower.encode(tower.prompts(NAMES[:SEEN]), tower.context())
-    drawing = DrawingRecipe(steps=300, count=60)
+    drawing = VirtualFeaturesConfig(steps=300, count=60)
     virtual = virtual_features(head, start_SD, drawing, ignore, torch.Generator())
+    losses: list[float] = []
 
-    tuned = tune(
+    tune(
         tower,
         NAMES,
         virtual.features_ND,
         virtual.labels_N,
-        replace(RECIPE, classes=0),
-        ignore,
+        replace(CONFIG, classes=0),
+        noting(losses),
         torch.Generator(),
         competing=SEEN,
     )
 
-    assert sum(tuned.losses[-5:]) / 5 < 0.8 * tuned.losses[0]
+    assert sum(losses[-5:]) / 5 < 0.8 * losses[0]
 
 
 def test_classes_that_were_not_shown_should_come_nearer_to_the_other_prompts_rows_too() -> None:
     tower = make_tower()
     before_CD = tower.encode(tower.prompts(NAMES), tower.context())
 
-    tuned = run(tower, replace(RECIPE, classes=0, steps=150))
+    tuned = run(tower, replace(CONFIG, classes=0, steps=150))
 
     rows_CD = head_rows(tower)
     assert nearness(tuned.text_CD[SEEN:], rows_CD[SEEN:]) > nearness(
@@ -138,7 +156,7 @@ def test_text_features_should_be_unit_and_those_of_all_classes() -> None:
 def test_text_should_be_read_only_of_the_classes_that_are_wanted() -> None:
     tower = make_tower()
     features_ND, labels_N = features_of(head_rows(tower))
-    given = (tower, NAMES, features_ND, labels_N, RECIPE, ignore)
+    given = (tower, NAMES, features_ND, labels_N, CONFIG, ignore)
 
     some = tune(*given, torch.Generator(), competing=SEEN, wanted=3)
 
@@ -161,7 +179,7 @@ def test_the_network_should_not_change_nor_gather_gradients() -> None:
 def test_without_steps_the_text_should_be_that_of_the_initial_prompt() -> None:
     tower = make_tower()
 
-    tuned = run(tower, replace(RECIPE, steps=0))
+    tuned = run(tower, replace(CONFIG, steps=0))
 
     expected_CD = tower.encode(tower.prompts(NAMES), tower.context())
     torch.testing.assert_close(tuned.text_CD, expected_CD)
@@ -172,8 +190,8 @@ def test_the_residual_should_be_learned_only_where_it_is_wanted() -> None:
     for tuned in (run(make_tower()), run_embeddings()):
         assert tuned.residual_D.norm() > 0
     for tuned in (
-        run(make_tower(), replace(RECIPE, residual=False)),
-        run_embeddings(replace(RECIPE, residual=False)),
+        run(make_tower(), replace(CONFIG, residual=False)),
+        run_embeddings(replace(CONFIG, residual=False)),
     ):
         assert torch.equal(tuned.residual_D, torch.zeros(16))
 
@@ -192,19 +210,21 @@ def test_a_bias_should_choose_as_the_residual_does() -> None:
     assert not torch.equal((features_ND @ rows_CD.T).argmax(dim=1), chosen_N)
 
 
-def test_without_an_encoder_the_embeddings_should_be_moved_and_the_result_say_so() -> None:
-    tuned = run_embeddings(replace(RECIPE, classes=0))
+def test_without_an_encoder_the_embeddings_should_be_moved() -> None:
+    losses: list[float] = []
 
-    assert sum(tuned.losses[-5:]) / 5 < 0.8 * tuned.losses[0]
-    assert tuned.through == "embeddings"
+    run_embeddings(replace(CONFIG, classes=0), losses=losses)
+
+    assert sum(losses[-5:]) / 5 < 0.8 * losses[0]
 
 
 def test_plain_descent_that_decays_should_lower_the_loss_too() -> None:
-    recipe = replace(RECIPE, cosine_decay=True, learning_rate=2e-3, classes=0)
+    config = replace(CONFIG, cosine_decay=True, learning_rate=2e-3, classes=0)
 
-    tuned = run(make_tower(), recipe)
+    losses: list[float] = []
+    run(make_tower(), config, losses=losses)
 
-    assert sum(tuned.losses[-5:]) / 5 < tuned.losses[0]
+    assert sum(losses[-5:]) / 5 < losses[0]
 
 
 def test_the_same_seed_should_tune_the_same() -> None:
@@ -215,11 +235,13 @@ def test_the_same_seed_should_tune_the_same() -> None:
     assert torch.equal(run_embeddings().text_CD, run_embeddings().text_CD)
 
 
-def test_the_authors_epoch_should_show_every_feature_once_among_all_classes() -> None:
-    recipe = authors(features=17)
+def test_without_a_number_of_steps_every_feature_should_be_shown_once() -> None:
+    config, losses = PromptTuningConfig(batch_size=25, steps=None, classes=0), list[float]()
 
-    assert (recipe.batch_size, recipe.steps, recipe.classes) == (4, 5, 0)
-    assert len(run(make_tower(), recipe).losses) == 5
+    run(make_tower(), config, losses=losses)
+
+    assert config.steps_of(40 * SEEN) == 15
+    assert len(losses) == 15 - 1  # the last one is not reported
 
 
 def test_fractions_should_never_fall_and_losses_be_told() -> None:
@@ -230,7 +252,7 @@ def test_fractions_should_never_fall_and_losses_be_told() -> None:
     def report(fraction: float, stage: str, loss: float | None) -> None:
         told.append((fraction, stage, loss))
 
-    tune(tower, NAMES, features_ND, labels_N, RECIPE, report, torch.Generator(), competing=SEEN)
+    tune(tower, NAMES, features_ND, labels_N, CONFIG, report, torch.Generator(), competing=SEEN)
 
     fractions = [fraction for fraction, _, _ in told]
     assert fractions == sorted(fractions)
@@ -252,7 +274,7 @@ def test_it_should_stop_within_a_step() -> None:
     progress = Progress(stop_at_once, should_stop)
 
     with pytest.raises(Stopped):
-        tune(tower, NAMES, features_ND, labels_N, RECIPE, progress, torch.Generator(), competing=9)
+        tune(tower, NAMES, features_ND, labels_N, CONFIG, progress, torch.Generator(), competing=9)
 
     assert calls == 1
 
@@ -264,7 +286,7 @@ def test_features_of_another_size_should_be_refused_with_both_numbers() -> None:
             NAMES,
             torch.ones(9, 5),
             torch.arange(9),
-            RECIPE,
+            CONFIG,
             ignore,
             torch.Generator(),
             competing=SEEN,

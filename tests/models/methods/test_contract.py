@@ -16,31 +16,19 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.features.pictures import Pictures
 from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.head import Head
-from headgraft.models.learners import row_mlp
-from headgraft.models.methods.icis import settings as icis
-from headgraft.models.methods.msdn import settings as msdn
-from headgraft.models.methods.wdae import row_repair
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Attributes, Task
 from tests.models import builders
 from tests.models.builders import make_head
+from tests.models.small_constants import SHRINK
 from tests.models.towers import make_tower
 
-# A training method at full size would take minutes; its constants are settings, so shrink them.
+# A training method at full size would take minutes: these settings, and the constants of SHRINK.
 SMALL: dict[str, dict[str, Any]] = {
-    "dfzsl": {"virtual_steps": 2, "trusted": False, "gan_hidden_size": 16, "gan_steps": 2},
+    "dfzsl": {"filter_by_head": False},
     "icis": {"epochs": 3},
     "msdn": {"epochs": 2},
-    "ship": {"hidden_size": 16, "generator_size": 16, "steps": 2, "prompt_steps": 2},
-    "zlap": {"hidden_size": 16, "epochs": 2, "gan_hidden_size": 16, "gan_steps": 2},
 }
-# What is no setting is a constant of the preset.
-SMALL_CONSTANTS: list[tuple[dict[str, Any], Any]] = [
-    (icis.CONSTANTS, icis.IcisConstants(hidden_size=16)),
-    (msdn.CONSTANTS, msdn.MsdnConstants(batch_size=16)),
-    (row_mlp.MLP_CONSTANTS, row_mlp.MlpConstants(hidden_size=16, epochs=3)),
-    (row_repair.REPAIR_CONSTANTS, row_repair.RepairConstants(width=2, epochs=2)),
-]
 # Methods that make each row from its own class embedding and the seen classes.
 ALONE = ["clip_text", "costa", "ridge", "smo", "wavg"]
 HEADS = {
@@ -53,9 +41,9 @@ HEADS = {
 
 
 @pytest.fixture(autouse=True)
-def small_constants(monkeypatch: pytest.MonkeyPatch) -> None:
-    for constants, small in SMALL_CONSTANTS:
-        monkeypatch.setitem(constants, "default", small)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shrink in SHRINK.values():
+        shrink(monkeypatch)
 
 
 @cache
@@ -231,33 +219,18 @@ def test_the_defaults_should_satisfy_the_schema(name: str) -> None:
     Draft202012Validator(settings.model_json_schema()).validate(settings().model_dump())
 
 
-# Of each method that trains, what makes the training longer: a setting, or constants.
-LONGER: dict[str, dict[str, Any] | tuple[dict[str, Any], Any]] = {
-    "dfzsl": {"virtual_steps": 3},
-    "icis": {"epochs": 6},
-    "msdn": {"epochs": 3},
-    "ship": {"prompt_steps": 3},
-    "subspace": (row_mlp.MLP_CONSTANTS, row_mlp.MlpConstants(hidden_size=16, epochs=6)),
-    "wdae": (row_repair.REPAIR_CONSTANTS, row_repair.RepairConstants(width=2, epochs=3)),
-    "zlap": {"gan_steps": 3},
-}
+def test_it_should_expect_more_seconds_of_more_classes(name: str) -> None:
+    settings, small = catalogue.parse_settings(name, SMALL.get(name, {})), make_task(size=6)
+    large = make_task(make_head(classes=2000), size=6)
+    expected = catalogue.method(name).expected_seconds
+    if expected is None:
+        return
 
+    seconds = expected(small, settings, "cpu")
 
-def test_it_should_expect_more_seconds_of_a_longer_training(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task, small = make_task(size=6), SMALL.get(name, {})
-
-    seconds = catalogue.expected_seconds(name, task, small, "cpu")
-
-    assert 0 <= seconds < 60
-    longer = LONGER.get(name)
-    if isinstance(longer, tuple):
-        monkeypatch.setitem(longer[0], "default", longer[1])
-    elif longer:
-        small = {**small, **longer}
-    if longer:
-        assert seconds < catalogue.expected_seconds(name, task, small, "cpu")
+    assert 0 < seconds < 60
+    # msdn trains on the pictures there are, whatever the number of classes.
+    assert seconds < expected(large, settings, "cpu") or name == "msdn"
 
 
 def settings_of(name: str) -> type[BaseModel]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 
 import pytest
 import torch
@@ -10,20 +9,31 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.methods.dfzsl.method import Settings, synthesize
+from headgraft.models.methods.dfzsl.method import synthesize
+from headgraft.models.methods.dfzsl.settings import CONSTANTS, DfzslConstants, DfzslSettings
 from headgraft.models.methods.dfzsl.stages import Stages, run
 from headgraft.models.progress import Progress, ignore
 from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task
 from tests.models.towers import make_tower
 
-FAST = {
-    "virtual_steps": 60,
-    "virtual_draws": 5,
-    "gan_hidden_size": 32,
-    "gan_code_size": 8,
-    "gan_steps": 2,
-}
+USUAL = CONSTANTS["default"]
+FAST = replace(
+    USUAL,
+    virtual=replace(USUAL.virtual, steps=60, draws=5),
+    gan=replace(USUAL.gan, hidden_size=32, code_size=8, steps=2),
+)
+
+
+@pytest.fixture(autouse=True)
+def constants(monkeypatch: pytest.MonkeyPatch) -> Callable[[DfzslConstants], None]:
+    """Make the stages quick; return what puts further constants in their place."""
+
+    def put(changed: DfzslConstants) -> None:
+        monkeypatch.setitem(CONSTANTS, "default", changed)
+
+    put(FAST)
+    return put
 
 
 def joint_task(classes: int = 20, unseen: int = 5, size: int = 24) -> Task:
@@ -35,25 +45,19 @@ def joint_task(classes: int = 20, unseen: int = 5, size: int = 24) -> Task:
 
 
 def stages(task: Task, **settings: object) -> Stages:
-    return run(task, Settings.model_validate(FAST | settings), device="cpu", progress=ignore)
-
-
-@cache
-def usual(kappa: float | None = None) -> Stages:
-    return stages(joint_task(), kappa=kappa)
+    return run(task, DfzslSettings.model_validate(settings), device="cpu", progress=ignore)
 
 
 def rows(task: Task, **settings: object) -> Tensor:
-    parsed = Settings.model_validate(FAST | settings)
+    parsed = DfzslSettings.model_validate(settings)
     return synthesize(task, parsed, device="cpu", progress=Progress()).rows
 
 
 def test_every_stage_should_leave_what_the_next_one_needs() -> None:
-    left = usual()
+    left = stages(joint_task())
 
     assert left.virtual.kept_S.min() > 0
     assert left.tuned.text_CD.shape == (25, 24)
-    assert left.tuned.through == "embeddings"
     assert left.made_MD.shape == (50, 24)
     assert left.labels_M.tolist() == [20 + index // 10 for index in range(50)]
     assert left.rows_CD.shape == (25, 24)
@@ -71,51 +75,74 @@ def test_new_rows_should_stay_near_their_text_and_be_as_long_as_old_ones() -> No
     assert near_U.min() > 0.8
 
 
-def test_with_a_text_tower_the_prompt_should_be_tuned() -> None:
-    task = replace(joint_task(classes=6, size=6), text_tower=make_tower(size=6))
+def test_with_a_text_tower_the_prompt_should_be_tuned(
+    constants: Callable[[DfzslConstants], None],
+) -> None:
+    tower = make_tower(size=6)
+    task = replace(joint_task(classes=6, size=6), text_tower=tower)
+    names = task.head.class_names + task.unseen_class_names
+    texts: list[Tensor] = []
 
-    left = stages(task, tuning_steps=2)
+    for steps in (0, 2):
+        constants(replace(FAST, tuning=replace(FAST.tuning, steps=steps)))
+        texts.append(stages(task).tuned.text_CD)
 
-    assert left.tuned.through == "prompt"
-    assert left.rows_CD.shape == (11, 6)
+    torch.testing.assert_close(texts[0], tower.encode(tower.prompts(names), tower.context()))
+    assert not torch.equal(texts[1], texts[0])
 
 
 @pytest.mark.parametrize(
     ("setting", "stage"),
     [
-        ({"trusted": False, "kappa": 20.0}, lambda left: left.virtual.features_ND),
-        ({"embedding_tuning_steps": 24}, lambda left: left.tuned.text_CD),
+        ({"filter_by_head": False}, lambda left: left.virtual.features_ND),
         ({"generator": "tfvaegan"}, lambda left: left.made_MD),
         ({"adjust": False}, lambda left: left.rows_CD),
         ({"r": 1000}, lambda left: left.rows_CD),
     ],
 )
 def test_what_can_be_left_out_should_change_its_stage(
-    setting: dict[str, object], stage: Callable[[Stages], Tensor]
+    constants: Callable[[DfzslConstants], None],
+    setting: dict[str, object],
+    stage: Callable[[Stages], Tensor],
 ) -> None:
-    with_it = stage(usual(20.0 if "kappa" in setting else None))
+    # So wide draws that the head takes some for another class.
+    constants(replace(FAST, virtual=replace(FAST.virtual, kappa=20.0)))
+
+    with_it = stage(stages(joint_task()))
 
     without = stage(stages(joint_task(), **setting))
 
     assert with_it.shape != without.shape or not torch.equal(with_it, without)
 
 
-def test_without_tuning_the_text_should_be_left_as_it_is() -> None:
+def test_embeddings_should_be_moved_only_where_they_are_tuned(
+    constants: Callable[[DfzslConstants], None],
+) -> None:
     task = joint_task()
 
-    tuned_CD = stages(task).tuned.text_CD
+    left_CD = stages(task).tuned.text_CD
+    constants(replace(FAST, embedding_tuning=replace(FAST.embedding_tuning, steps=24)))
+    moved_CD = stages(task).tuned.text_CD
 
-    torch.testing.assert_close(tuned_CD[:20], normalize(task.class_embeddings_SA))
+    torch.testing.assert_close(left_CD[:20], normalize(task.class_embeddings_SA))
+    assert not torch.allclose(moved_CD[:20], left_CD[:20], atol=1e-3)
 
 
 def test_the_papers_preset_should_set_what_is_absent_and_nothing_else() -> None:
-    paper = Settings.model_validate({"preset": "paper", "epochs": 3})
+    paper = DfzslSettings.model_validate({"preset": "paper", "mode": "white_box"})
+    constants = paper.constants
 
-    assert (paper.epochs, paper.batch_size, paper.gan_epochs) == (3, 1800, 120)
-    assert [paper.tuning(1001, encoder=there).steps for there in (True, False)] == [251, 251]
     assert paper.generator == "tfvaegan"
-    assert paper.gan().steps is None
-    assert (paper.gan().generator_rate, paper.gan().features_per_class) == (3e-5, 1800)
+    assert (
+        DfzslSettings.model_validate({"preset": "paper", "generator": "text"}).generator == "text"
+    )
+    assert (constants.virtual.mode, constants.virtual.steps) == ("white_box", 1000)
+    assert [one.steps_of(1001) for one in (constants.tuning, constants.embedding_tuning)] == 2 * [
+        251
+    ]
+    assert (constants.gan.epochs, constants.gan.steps) == (120, None)
+    assert (constants.gan.generator_rate, constants.gan.features_per_class) == (3e-5, 1800)
+    assert (constants.rows.epochs, constants.rows.batch_size) == (100, 1800)
 
 
 def test_embeddings_of_another_size_should_be_refused() -> None:
@@ -129,7 +156,7 @@ def test_replacing_seen_rows_should_give_every_class_its_trained_row() -> None:
 
     made = synthesize(
         task,
-        Settings.model_validate(FAST | {"replace_seen": True}),
+        DfzslSettings(replace_seen=True),
         device="cpu",
         progress=Progress(),
     )
@@ -139,14 +166,21 @@ def test_replacing_seen_rows_should_give_every_class_its_trained_row() -> None:
     assert cosine_similarity(made.rows[:20], task.class_embeddings_SA).min() > 0.8
 
 
-def test_the_image_residual_should_become_a_bias_where_all_rows_are_replaced() -> None:
+def test_the_image_residual_should_become_a_bias_where_all_rows_are_replaced(
+    constants: Callable[[DfzslConstants], None],
+) -> None:
     task = joint_task()
     head = replace(task.head, bias=torch.full((20,), 3.0), metric="linear")
-    settings = FAST | {"replace_seen": True, "embedding_tuning_steps": 5}
 
     def biases(*, residual: bool) -> Tensor:
-        parsed = Settings.model_validate(settings | {"tuning_residual": residual})
-        made = synthesize(replace(task, head=head), parsed, device="cpu", progress=Progress())
+        tuning = replace(FAST.embedding_tuning, steps=5, residual=residual)
+        constants(replace(FAST, embedding_tuning=tuning))
+        made = synthesize(
+            replace(task, head=head),
+            DfzslSettings(replace_seen=True),
+            device="cpu",
+            progress=Progress(),
+        )
         assert made.bias is not None
         return made.bias
 

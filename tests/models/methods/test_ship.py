@@ -1,20 +1,31 @@
 """SHIP on a tiny tower: names in, rows out, with no picture anywhere."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
-from headgraft.models.methods.ship.method import NEEDS, Settings, half_and_half, synthesize
+from headgraft.models.methods.ship.method import NEEDS, half_and_half, synthesize
+from headgraft.models.methods.ship.settings import CONSTANTS, ShipSettings
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 from tests.models.builders import make_task
 from tests.models.towers import make_tower
 
 NAMES = ("cat", "dog", "owl", "bear", "lolly", "bridge", "violin", "teapot", "castle", "comb")
-FAST = {"hidden_size": 16, "generator_size": 16, "steps": 5, "prompt_steps": 5, "prompt_classes": 4}
+USUAL = CONSTANTS["default"]
+FAST = replace(
+    USUAL,
+    autoencoder=replace(USUAL.autoencoder, encoder_size=16, generator_size=16, steps=5),
+    classifier=replace(USUAL.classifier, steps=5, classes=4),
+)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONSTANTS, "default", FAST)
 
 
 def task_of(seen: int = 7, size: int = 16) -> Task:
@@ -27,20 +38,24 @@ def task_of(seen: int = 7, size: int = 16) -> Task:
 
 
 def run(task: Task, progress: Progress | None = None, **settings: object) -> Head:
-    parsed = Settings.model_validate({**FAST, **settings})
+    parsed = ShipSettings.model_validate(settings)
     return synthesize(task, parsed, device="cpu", progress=progress or Progress())
 
 
-def test_rows_should_be_the_text_of_one_tuned_prompt_at_the_seen_rows_length() -> None:
+def test_rows_should_be_the_text_of_one_tuned_prompt_at_the_seen_rows_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     task = task_of()
+    tuned_UD = run(task).weight
+    untrained = replace(FAST, classifier=replace(FAST.classifier, steps=0))
+    monkeypatch.setitem(CONSTANTS, "default", untrained)
 
-    untuned = run(task, prompt_steps=0)
+    untuned = run(task)
 
     assert task.text_tower is not None
     tower, norm = task.text_tower, task.head.weight.norm(dim=1).mean()
     text_UD = tower.encode(tower.prompts(NAMES[7:]), tower.context())
     torch.testing.assert_close(untuned.weight, norm * text_UD)
-    tuned_UD = run(task).weight
     assert not torch.allclose(tuned_UD, norm * text_UD, atol=1e-3)
     torch.testing.assert_close(tuned_UD.norm(dim=1), norm.expand(3))
 
@@ -54,7 +69,7 @@ def test_a_task_without_a_text_tower_should_be_refused() -> None:
 
 
 def test_a_tower_of_another_size_than_the_heads_should_be_refused() -> None:
-    task = dataclasses.replace(make_task(size=6), text_tower=make_tower())
+    task = replace(make_task(size=6), text_tower=make_tower())
 
     with pytest.raises(InjectionError, match="6 numbers, the text has 16"):
         run(task)
@@ -88,15 +103,12 @@ def test_seen_and_unseen_features_should_be_mixed_one_to_one() -> None:
 
 
 def test_the_paper_should_set_what_is_absent() -> None:
-    settings = Settings.model_validate({"preset": "paper", "features_per_class": 3})
+    constants = ShipSettings(preset="paper").constants
 
-    assert settings.autoencoder(12_800).steps == 2500
-    assert settings.autoencoder(12_800).batch_size == 256
-    assert settings.features_per_class == 3
-    recipe = settings.classifier()
-    assert (recipe.classes, recipe.learning_rate, recipe.cosine_decay) == (0, 2e-3, True)
-    assert not recipe.residual
-
-
-def test_few_features_should_not_be_shown_more_often_than_the_epochs_allow() -> None:
-    assert Settings(epochs=2, steps=40).autoencoder(64).steps == 4
+    assert ShipSettings(preset="paper").features_per_class == 16
+    assert ShipSettings(preset="paper", features_per_class=3).features_per_class == 3
+    assert constants.autoencoder.steps_of(12_800) == 2500
+    assert constants.autoencoder.batch_size == 256
+    prompt = constants.classifier
+    assert (prompt.classes, prompt.learning_rate, prompt.cosine_decay) == (0, 2e-3, True)
+    assert not prompt.residual

@@ -1,6 +1,6 @@
 """zlap: the rows it finds, the scaling it folds back, and the paper's constants."""
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,24 +8,31 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
-from headgraft.models.methods.zlap.method import Settings, synthesize
+from headgraft.models.methods.zlap.method import synthesize
+from headgraft.models.methods.zlap.settings import CONSTANTS, ZlapSettings
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task
 from tests.models.linear_relation import linear_task
 
-FAST: dict[str, Any] = {
-    "hidden_size": 64,
-    "learning_rate": 3e-3,
-    "epochs": 10,
-    "gan_hidden_size": 64,
-    "gan_steps": 20,
-    "batch_size": 128,
-}
+USUAL = CONSTANTS["default"]
+FAST = replace(
+    USUAL,
+    gan=replace(USUAL.gan, hidden_size=64, steps=20),
+    prototypes=replace(
+        USUAL.prototypes, learning_rate=3e-3, epochs=10, batch_size=128, halve_after=5
+    ),
+    hidden_size=64,
+)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONSTANTS, "default", FAST)
 
 
 def run(task: Task, **settings: object) -> Head:
-    parsed = Settings.model_validate({**FAST, **settings})
+    parsed = ZlapSettings.model_validate(settings)
     return synthesize(task, parsed, device="cpu", progress=Progress())
 
 
@@ -71,13 +78,17 @@ def test_an_r_that_favours_unseen_classes_should_change_their_rows() -> None:
 
 
 def test_the_paper_should_set_the_authors_values_but_for_those_given() -> None:
-    settings = Settings(preset="paper", epochs=7)
+    settings = ZlapSettings(preset="paper", scale_features=False)
+    constants = settings.constants
 
-    assert (settings.learning_rate, settings.temperature) == (1e-4, 0.04)
-    assert (settings.gan_hidden_size, settings.critic_steps) == (4096, 5)
+    assert (constants.prototypes.learning_rate, constants.prototypes.temperature) == (1e-4, 0.04)
+    assert (constants.prototypes.epochs, constants.prototypes.halve_after) == (60, 30)
+    assert (constants.gan.hidden_size, constants.gan.critic_steps) == (4096, 5)
+    assert not constants.gan.scale_embeddings
+    assert constants.virtual.count == 100
     assert settings.centre is False
-    assert settings.epochs == 7
-    assert Settings.model_validate(settings.model_dump()) == settings
+    assert settings.scale_features is False
+    assert ZlapSettings.model_validate(settings.model_dump()) == settings
 
 
 def test_another_seed_should_give_other_rows() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.methods import ridge
+from headgraft.models.methods.dfzsl.settings import CONSTANTS
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.selection import calibrate, search
 from headgraft.models.selection.estimate import Simulated
@@ -279,14 +281,20 @@ def test_a_play_without_a_number_should_be_told_and_leave_the_rows(
 FAST_DFZSL = {"virtual_steps": 60, "virtual_draws": 5}
 
 
+@pytest.fixture
+def fast_dfzsl(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = CONSTANTS["default"]
+    fast = replace(usual, virtual=replace(usual.virtual, steps=60, draws=5))
+    monkeypatch.setitem(CONSTANTS, "default", fast)
+
+
+@pytest.mark.usefixtures("fast_dfzsl")
 @pytest.mark.parametrize("metric", ["linear", "cosine"])
 def test_rows_made_for_all_classes_should_be_calibrated_against_each_other(metric: Metric) -> None:
     task = secret_task(metric=metric, same_size=True)
 
     def solved(**settings: object) -> Solution:
-        return solve(
-            task, "dfzsl", FAST_DFZSL | settings, Wish(), device="cpu", progress=Progress()
-        )
+        return solve(task, "dfzsl", settings, Wish(), device="cpu", progress=Progress())
 
     kept, replaced = solved(), solved(replace_seen=True)
 
@@ -301,9 +309,10 @@ def test_rows_made_for_all_classes_should_be_calibrated_against_each_other(metri
     assert inject(replaced.seen, replaced.unseen).class_count == 120
 
 
+@pytest.mark.usefixtures("fast_dfzsl")
 def test_replaced_rows_should_stay_replaced_where_nothing_can_be_hidden() -> None:
     task = secret_task(classes=6, unseen=2, same_size=True)
-    settings = FAST_DFZSL | {"replace_seen": True, "trusted": False}
+    settings = {"replace_seen": True, "filter_by_head": False}
 
     solution = solve(task, "dfzsl", settings, Wish(), device="cpu", progress=Progress())
 

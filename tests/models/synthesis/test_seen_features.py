@@ -8,7 +8,11 @@ from headgraft.models.features.pictures import Pictures
 from headgraft.models.progress import ignore
 from headgraft.models.selection.leave_out import hide
 from headgraft.models.synthesis.seen_features import training_features
-from headgraft.models.synthesis.virtual_features import Recipe, Virtual, query_directions
+from headgraft.models.synthesis.virtual_features import (
+    Virtual,
+    VirtualFeaturesConfig,
+    query_directions,
+)
 from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task
 
@@ -20,8 +24,8 @@ def shown(classes: int = 12) -> Pictures:
 
 def features(task: Task) -> Virtual:
     start_SD = query_directions(task.head)
-    recipe = Recipe(steps=0, count=3, trusted=False)
-    return training_features(task, start_SD, recipe, ignore, torch.Generator().manual_seed(0))
+    config = VirtualFeaturesConfig(steps=0, count=3, filter_by_head=False)
+    return training_features(task, start_SD, config, ignore, torch.Generator().manual_seed(0))
 
 
 def test_pictures_of_every_class_should_be_taken_at_unit_length() -> None:
@@ -39,7 +43,11 @@ def test_few_pictures_should_be_repeated_to_as_many_as_virtual_ones() -> None:
     start_SD = query_directions(task.head)
 
     found = training_features(
-        task, start_SD, Recipe(steps=0, count=7), ignore, torch.Generator().manual_seed(0)
+        task,
+        start_SD,
+        VirtualFeaturesConfig(steps=0, count=7),
+        ignore,
+        torch.Generator().manual_seed(0),
     )
 
     assert found.kept_S.tolist() == [6] * 12

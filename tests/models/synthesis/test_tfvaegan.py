@@ -1,17 +1,23 @@
 """TF-VAEGAN on planted classes: the features it makes of classes it has not seen."""
 
 from dataclasses import replace
+from math import isfinite
 
 import pytest
 import torch
 from torch import Tensor
 
 from headgraft.models.progress import Stopped
-from headgraft.models.synthesis.tfvaegan import Recipe, synthesize_features, train, weighted_l1
+from headgraft.models.synthesis.tfvaegan import (
+    TfvaeganConfig,
+    synthesize_features,
+    train,
+    weighted_l1,
+)
 from headgraft.models.synthesis.virtual_features import Virtual
 from tests.models.planted_classes import nearest_own_mean, planted
 
-FAST = Recipe(
+FAST = TfvaeganConfig(
     hidden_size=128,
     code_size=16,
     epochs=2,
@@ -69,18 +75,17 @@ def test_every_part_should_learn_and_tell_its_loss() -> None:
     start = train(task, task.text_CA, replace(FAST, epochs=1, steps=1), silent, seeded())
     end = train(task, task.text_CA, FAST, lambda done, loss: told.append((done, loss)), seeded())
 
-    for name, before in start.networks.named_children():
-        after = dict(end.networks.named_children())[name]
+    for name, before in start.named_children():
+        after = dict(end.named_children())[name]
         parameters = zip(before.parameters(), after.parameters(), strict=True)
         assert not any(torch.equal(one, other) for one, other in parameters), name
-    guessed_CA = end.networks.decoder(task.means_CD[:40]).detach()
+    guessed_CA = end.decoder(task.means_CD[:40]).detach()
     assert float((guessed_CA * task.text_CA[:40]).sum(dim=1).mean()) > 0.8
-    assert torch.isfinite(end.losses_E4).all()
-    assert end.losses_E4[1, 1] < end.losses_E4[0, 1]  # the VAE's
-    assert end.losses_E4[1, 3] < end.losses_E4[0, 3]  # the semantic decoder's, of fakes
     assert len(told) == 2 * 2 * 20
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert sum(loss is not None for _, loss in told) == 5
+    losses = [loss for _, loss in told if loss is not None]
+    assert len(losses) == 5
+    assert all(map(isfinite, losses))
 
 
 def test_steps_should_default_to_one_pass_over_the_features() -> None:
@@ -143,11 +148,10 @@ def test_a_gpu_that_replays_its_steps_should_learn_what_the_cpu_learns() -> None
     task = planted()
     on_gpu = Virtual(task.features_ND.cuda(), task.labels_N.cuda(), task.labels_N.bincount(), 1)
 
-    there = train(on_gpu, task.text_CA, FAST, silent, seeded())
-    here = train(task, task.text_CA, FAST, silent, seeded())
-
-    torch.testing.assert_close(there.losses_E4, here.losses_E4, rtol=0.02, atol=0.02)
-    made_MD, labels_M = synthesize_features(
+    there_MD, labels_M = synthesize_features(
         on_gpu, task.text_CA, task.unseen, FAST, silent, seeded()
     )
-    assert nearest_own_mean(task, made_MD.cpu(), labels_M.cpu()) > 0.8
+    here_MD, _ = synthesize_features(task, task.text_CA, task.unseen, FAST, silent, seeded())
+
+    assert float((there_MD.cpu() * here_MD).sum(dim=1).mean()) > 0.95
+    assert nearest_own_mean(task, there_MD.cpu(), labels_M.cpu()) > 0.8

@@ -13,8 +13,8 @@ from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress, Stopped, ignore
 from headgraft.models.synthesis.virtual_features import (
     Learned,
-    Recipe,
     Virtual,
+    VirtualFeaturesConfig,
     draw,
     learn_directions,
     query_directions,
@@ -22,7 +22,7 @@ from headgraft.models.synthesis.virtual_features import (
 )
 from tests.models.builders import make_head
 
-FAST = Recipe(steps=150, draws=10, count=30)
+FAST = VirtualFeaturesConfig(steps=150, draws=10, count=30)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -39,9 +39,11 @@ def near(head: Head, noise: float = 1.0) -> Tensor:
     return normalize(query_directions(head) + noise * blur_SD)
 
 
-def learn(head: Head, recipe: Recipe = FAST, start_SD: Tensor | None = None) -> Learned:
+def learn(
+    head: Head, config: VirtualFeaturesConfig = FAST, start_SD: Tensor | None = None
+) -> Learned:
     start_SD = near(head) if start_SD is None else start_SD
-    return learn_directions(head, start_SD, recipe, ignore, generator())
+    return learn_directions(head, start_SD, config, ignore, generator())
 
 
 def test_asked_only_the_directions_should_come_to_answer_like_the_head() -> None:
@@ -101,8 +103,8 @@ def test_draws_that_the_head_takes_for_another_class_should_be_dropped_and_count
     assert virtual.kept_S.min() < 30
 
 
-def test_without_trust_every_draw_should_be_kept() -> None:
-    virtual = made(cosine_head(), replace(FAST, kappa=15.0, trusted=False))
+def test_without_the_filter_every_draw_should_be_kept() -> None:
+    virtual = made(cosine_head(), replace(FAST, kappa=15.0, filter_by_head=False))
 
     assert virtual.kept_S.tolist() == 8 * [30]
 
@@ -114,7 +116,7 @@ def test_a_class_that_loses_all_its_draws_should_be_named() -> None:
     twins = Head(weight_SD, None, head.class_names, "cosine", head.scale)
 
     with pytest.raises(
-        InjectionError, match=r"none of the 30 .* class 'class 5'.* raise kappa"
+        InjectionError, match=r"none of the 30 .* class 'class 5'.* 'filter_by_head'"
     ) as e:
         made(twins, FAST)
 
@@ -201,5 +203,5 @@ def test_progress_should_never_fall_and_a_stop_should_be_obeyed_at_once() -> Non
         )
 
 
-def made(head: Head, recipe: Recipe = FAST) -> Virtual:
-    return virtual_features(head, near(head), recipe, ignore, generator())
+def made(head: Head, config: VirtualFeaturesConfig = FAST) -> Virtual:
+    return virtual_features(head, near(head), config, ignore, generator())

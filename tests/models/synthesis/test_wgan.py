@@ -7,31 +7,31 @@ import torch
 from torch import Tensor
 
 from headgraft.models.progress import Stopped
-from headgraft.models.synthesis.wgan import Recipe, synthesize_features
+from headgraft.models.synthesis.wgan import WganConfig, synthesize_features
 from tests.models.planted_classes import Planted, nearest_own_mean, planted
 
-FAST = Recipe(
+FAST = WganConfig(
     hidden_size=256,
     steps=300,
     batch_size=64,
     critic_steps=3,
     learning_rate=3e-3,
     positive=False,
-    loud=True,
+    scale_embeddings=True,
     features_per_class=30,
 )
 TINY = replace(FAST, steps=2, hidden_size=16, features_per_class=3)
 
 
 def run(
-    task: Planted, recipe: Recipe, told: list[float | None] | None = None
+    task: Planted, config: WganConfig, told: list[float | None] | None = None
 ) -> tuple[Tensor, Tensor]:
     noted: list[float | None] = [] if told is None else told
     return synthesize_features(
         task,
         task.text_CA,
         task.unseen,
-        recipe,
+        config,
         lambda _fraction, loss: noted.append(loss),
         torch.Generator().manual_seed(0),
     )

@@ -18,6 +18,7 @@ from headgraft.workers.run.job import HEAD_FILE, REPORT_FILE, Shelf, run_job
 from headgraft.workers.torch_files.convert import Limits
 from tests import checkpoints
 from tests.models.conftest import save_local_dir
+from tests.models.small_constants import SHRINK
 from tests.workers.torch_files import files
 
 LIMITS = Limits(memory_bytes=1 << 30, seconds=60)
@@ -119,16 +120,18 @@ def test_names_should_go_through_the_packaged_encoder(source: Path) -> None:
     assert report["nearest_seen_classes"]["kitten"][0]["class"] == "cat"
 
 
-def test_an_operators_picture_text_model_should_write_prompts(source: Path, tmp_path: Path) -> None:
+def test_an_operators_picture_text_model_should_write_prompts(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_local_dir(tmp_path / "encoders" / "tiny")
-    small = {"hidden_size": 16, "generator_size": 16, "steps": 3, "prompt_steps": 3}
-    wish = {"method": "ship", "settings": small}
+    SHRINK["ship"](monkeypatch)
+    wish = {"method": "ship", "settings": {"features_per_class": 3}}
     named = {"kind": "names", "encoder": "tiny"}
 
     report = run(spec(class_embeddings=named, **wish), source, encoders=tmp_path / "encoders")
 
     assert report["method"] == "ship"
-    assert small.items() <= report["settings"].items()
+    assert report["settings"]["features_per_class"] == 3
     assert load_file(source.parent / HEAD_FILE)["fc.weight"].shape == (23, 16)
     with pytest.raises(InjectionError, match="name an open_clip encoder"):
         run(spec(**wish), source)
@@ -205,7 +208,7 @@ def test_a_torch_head_that_is_not_finite_should_be_an_invalid_checkpoint(tmp_pat
 def test_rows_that_were_to_be_replaced_should_be_replaced_and_said_to_be(
     source: Path, *, enabled: bool
 ) -> None:
-    settings = {"replace_seen": True, "virtual_steps": 2, "trusted": False}
+    settings = {"replace_seen": True, "filter_by_head": False}
     wanted = spec(
         method="dfzsl",
         settings=settings,
@@ -235,7 +238,7 @@ def test_a_method_that_takes_features_should_say_whether_it_trained_on_them(
 ) -> None:
     pictures = {"features": torch.randn(80, 16), "labels": torch.arange(80) % classes}
     save_file(pictures, source.parent / "pictures.safetensors")
-    settings = {"virtual_steps": 2, "trusted": False}
+    settings = {"filter_by_head": False}
     wanted = spec(method="dfzsl", settings=settings, class_embeddings=checkpoints.vectors(size=16))
 
     report = run(wanted, source, features=source.parent / "pictures.safetensors")

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from headgraft.models.heads.rows import regression_rows
-from headgraft.models.learners.cosine_classifier import Recipe
+from headgraft.models.learners.cosine_classifier import CosineClassifierConfig
 from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
 from tests.models.builders import make_head
 from tests.models.planted_classes import planted
@@ -18,13 +18,13 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def test_prototypes_should_follow_from_embeddings_for_unseen_classes_too() -> None:
     task = planted(seen=80, noise=0.3)
-    recipe = Recipe(temperature=0.1, learning_rate=3e-3, epochs=10, batch_size=128)
+    config = CosineClassifierConfig(temperature=0.1, learning_rate=3e-3, epochs=10, batch_size=128)
 
     prototypes_CD = train_prototypes(
         (task.features_ND, task.labels_N),
         task.text_CA,
         64,
-        recipe,
+        config,
         torch.zeros(88),
         lambda _fraction, _loss: None,
         seeded(),
