@@ -1,18 +1,12 @@
-"""The methods that are installed: one module each in models/methods.
-
-It knows what a method asks for, not how it works. `python -m headgraft.models.catalogue` prints it.
-"""
+"""The methods that are installed: one module each in models/methods."""
 
 import importlib
-import json
 import pkgutil
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 import headgraft.models.methods
 from headgraft.models.errors import InjectionError
@@ -51,12 +45,6 @@ class NativeMethod(Protocol):
 
     def expected_seconds(self, task: Task, settings: Any, device: str | torch.device, /) -> float:
         """Predict the seconds of a fit to a task that meets the needs; 0 for a closed form."""
-
-
-class NoSettings(BaseModel):
-    """The methods' own settings are chosen."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 def names() -> tuple[str, ...]:
@@ -129,41 +117,6 @@ def parse_settings(name: str, given: dict[str, Any]) -> BaseModel:
         ) from error
 
 
-def describe() -> dict[str, dict[str, Any]]:
-    """Tell of each method, and of the choice among them, what it does, needs, takes and has set."""
-    auto = importlib.import_module(
-        "headgraft.models.selection.solve"
-    )  # which itself asks this module for the methods
-    chosen = {
-        "summary": _summary(auto),
-        "needs": [],
-        "takes": [],
-        "head": "rows",
-        "settings": NoSettings.model_json_schema(),
-    }
-    return {auto.AUTO: chosen} | {name: _describe(name) for name in names()}
-
-
-def as_json() -> str:
-    """Render the catalogue as the text of service/methods.json."""
-    return json.dumps(describe(), indent=2, sort_keys=True) + "\n"
-
-
-def _describe(name: str) -> dict[str, Any]:
-    module = method(name)
-    return {
-        "summary": _summary(module),
-        "needs": sorted(module.NEEDS),
-        "takes": sorted(takes(name)),
-        "head": kind(name),
-        "settings": module.Settings.model_json_schema(),
-    }
-
-
-def _summary(module: object) -> str:
-    return (module.__doc__ or "").strip().splitlines()[0]
-
-
 def _explain(
     name: str, field: str, kind: str, message: str, value: object, settings: type[BaseModel]
 ) -> str:
@@ -171,17 +124,3 @@ def _explain(
         legal = ", ".join(sorted(settings.model_fields)) or "none"
         return f"method {name!r} has no setting {field!r}; it has: {legal}"
     return f"setting {field!r} of method {name!r} cannot be {value!r:.80}: {message}"
-
-
-def main(arguments: list[str]) -> None:
-    """Print the catalogue, or write it with `--write PATH`."""
-    if arguments[:1] == ["--write"] and len(arguments) == 2:
-        Path(arguments[1]).write_text(as_json(), encoding="utf-8")
-    elif arguments:
-        raise SystemExit("usage: python -m headgraft.models.catalogue [--write PATH]")
-    else:
-        sys.stdout.write(as_json())
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

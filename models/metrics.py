@@ -64,6 +64,13 @@ def harmonic_mean(first: float, second: float) -> float:
     return 2 * first * second / total if total else 0.0
 
 
+def weighted_mean(u: Tensor, s: Tensor, unseen_weight: float) -> Tensor:
+    """Return the harmonic mean of u and s with u counted `unseen_weight` times."""
+    u, s = u.clamp_min(1e-6), s.clamp_min(1e-6)
+    mean: Tensor = (1 + unseen_weight) * u * s / (unseen_weight * s + u)
+    return mean
+
+
 def _argmax_within(logits_NC: Tensor, is_unseen_N: Tensor, unseen_C: Tensor) -> Tensor:
     foreign_NC = is_unseen_N[:, None] != unseen_C[None, :]
     return logits_NC.masked_fill(foreign_NC, -torch.inf).argmax(dim=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.pictures import Pictures
@@ -71,6 +72,17 @@ class Task:
         _check_attributes(self.attributes, sizes[0])
         if self.regions is not None:
             _check_labels(self.regions.labels_N, self.head.class_count)
+
+    def normalised_embeddings(
+        self, device: str | torch.device, dtype: torch.dtype, *, centre: bool, unit: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Return the seen (S, A) and unseen (U, A) class embeddings, prepared on a device."""
+        return prepare(
+            self.class_embeddings_SA.to(device, dtype),
+            self.unseen_class_embeddings_UA.to(device, dtype),
+            centre=centre,
+            unit=unit,
+        )
 
 
 def _check_attributes(attributes: Attributes | None, size: int) -> None:

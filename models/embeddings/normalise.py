@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.task import Task
-
 
 def prepare(
     seen_SA: Tensor, unseen_UA: Tensor, *, centre: bool, unit: bool = True
@@ -23,23 +21,6 @@ def prepare(
         return seen_SA, unseen_UA
     mean_A = seen_SA.mean(dim=0)
     return scaled(_clean(seen_SA - mean_A)), scaled(_clean(unseen_UA - mean_A))
-
-
-def points(
-    task: Task,
-    device: str | torch.device,
-    dtype: torch.dtype,
-    *,
-    centre: bool,
-    unit: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Return a task's seen (S, A) and unseen (U, A) class embeddings, prepared on a device."""
-    return prepare(
-        task.class_embeddings_SA.to(device, dtype),
-        task.unseen_class_embeddings_UA.to(device, dtype),
-        centre=centre,
-        unit=unit,
-    )
 
 
 def _clean(difference_CA: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize, pad
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import labels
-from headgraft.models.methods.msdn.networks import Maps, attribute_scores, region_attention
+from headgraft.models.heads.attribute_attention import Maps, attribute_scores, region_attention
 
 KIND = "attribute"
 # Class scores are products of this many classes at once, the last ones filled up with zeros: a

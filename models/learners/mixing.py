@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.task import Task
@@ -16,7 +15,7 @@ Rescale = Literal["none", "seen", "release"]
 
 def unit_embeddings(task: Task, device: str | torch.device) -> tuple[Tensor, Tensor]:
     """Return the seen (S, A) and unseen (U, A) class embeddings at unit length, in float64."""
-    return points(task, device, torch.float64, centre=False)
+    return task.normalised_embeddings(device, torch.float64, centre=False)
 
 
 def mixed_head(task: Task, weights_US: Tensor, rescale: Rescale) -> Head:

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from headgraft.models.cost import closed_form
-from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms
 from headgraft.models.learners.kernel_ridge import KernelRidge
@@ -62,7 +61,7 @@ def synthesize(
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     progress(0.0, "kernel")
-    seen_SA, unseen_UA = points(task, device, torch.float64, centre=settings.centre)
+    seen_SA, unseen_UA = task.normalised_embeddings(device, torch.float64, centre=settings.centre)
     rows_SK = regression_rows(task.head, device)
     progress(0.2, "solving")
     rows_UK = KernelRidge(seen_SA, settings.gamma, settings.ridge).predict(unseen_UA, rows_SK)
@@ -78,7 +77,7 @@ def leave_out(
 
     The embeddings' mean alone still knows the hidden classes.
     """
-    seen_SA, _ = points(task, device, torch.float64, centre=settings.centre)
+    seen_SA, _ = task.normalised_embeddings(device, torch.float64, centre=settings.centre)
     # Single precision: these rows are compared with true ones, never delivered.
     smoother = KernelRidge(seen_SA.float(), settings.gamma, max(settings.ridge, SINGLE_RIDGE_MIN))
     return smoother.leave_out(regression_rows(task.head, device).float(), fold_S.to(device)).cpu()

@@ -16,7 +16,6 @@ from pydantic import Field
 from torch import Tensor
 
 from headgraft.models.cost import training_seconds
-from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.row_mlp import MlpSettings, RowMlp, train
@@ -45,7 +44,7 @@ def synthesize(
     task: Task, settings: SubspaceSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
-    seen_SA, unseen_UA = points(task, device, torch.float32, centre=settings.centre)
+    seen_SA, unseen_UA = task.normalised_embeddings(device, torch.float32, centre=settings.centre)
     rows_SK = regression_rows(task.head, device).float()
     basis_KR = torch.linalg.qr(rows_SK.T).Q
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows
 from headgraft.models.learners.kernel_ridge import KernelRidge
@@ -51,7 +50,7 @@ def look_ahead(
     `hits_S` is the share of hidden seen classes' features that were recognised (NaN: not played);
     `unseen` holds the final rows.
     """
-    seen_SA, unseen_UA = points(task, "cpu", torch.float32, centre=True)
+    seen_SA, unseen_UA = task.normalised_embeddings("cpu", torch.float32, centre=True)
     smoother = KernelRidge(seen_SA, GAMMA, RIDGE)
     hidden = (~hits_S.isnan()).nonzero()[:, 0]
     seen_SD = _directions(ground, ground.rows_SK)

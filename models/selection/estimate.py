@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from headgraft.models.metrics import harmonic_mean
+from headgraft.models.metrics import harmonic_mean, weighted_mean
 from headgraft.models.selection.resample import resampled
-from headgraft.models.selection.trade_off import SCALES, TradeOff, weighted_mean
+from headgraft.models.selection.trade_off import SCALES, TradeOff
 
 Prefer = Literal["old", "balanced", "new"]
 UNSEEN_WEIGHT: dict[Prefer, float] = {"old": 0.33, "balanced": 1.0, "new": 3.0}

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from headgraft.models.metrics import harmonic_mean
-from headgraft.models.selection.trade_off import TradeOff, weighted_mean
+from headgraft.models.metrics import harmonic_mean, weighted_mean
+from headgraft.models.selection.trade_off import TradeOff
 
 DRAWS = 2000
 OUTSIDE = 0.05  # on each side of the interval

@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from headgraft.models.metrics import weighted_mean
+
 SCALES = tuple(0.5 * 1.05**step for step in range(50))
 GROUPS_MAX = 40
 
@@ -82,13 +84,6 @@ class Rays:
         if self.biases_C is None:
             return torch.zeros(len(self.directions_CD))
         return self.origin_bias + scale * self.biases_C
-
-
-def weighted_mean(u: Tensor, s: Tensor, unseen_weight: float) -> Tensor:
-    """Return the harmonic mean of u and s with u counted `unseen_weight` times."""
-    u, s = u.clamp_min(1e-6), s.clamp_min(1e-6)
-    mean: Tensor = (1 + unseen_weight) * u * s / (unseen_weight * s + u)
-    return mean
 
 
 def make_groups(

@@ -22,6 +22,7 @@ from headgraft.models.synthesis.vmf import sample
 
 LEARNING = 0.8  # of the time
 AT_ONCE = 20_000  # draws in memory
+NUMBERS_MAX = 500_000_000  # of one matrix of the head's answers: 2 GB
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,9 @@ def draw(
         label_N = torch.arange(done, done + len(group), device=group.device)
         label_N = label_N.repeat_interleave(count)
         if config.filter_by_head:
-            kept_N = (drawn_ND @ query_SD.T + offsets_S).argmax(dim=1) == label_N
+            parts = torch.split(drawn_ND, max(1, NUMBERS_MAX // len(query_SD)))
+            answers = [(part_MD @ query_SD.T + offsets_S).argmax(dim=1) for part_MD in parts]
+            kept_N = torch.cat(answers) == label_N
             drawn_ND, label_N = drawn_ND[kept_N], label_N[kept_N]
         features.append(drawn_ND)
         labels.append(label_N)

@@ -5,8 +5,8 @@ from torch.nn.functional import normalize
 
 from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.attribute import AttributeHead
+from headgraft.models.heads.attribute_attention import Maps
 from headgraft.models.heads.head import Head, Metric
-from headgraft.models.methods.msdn.networks import Maps
 from headgraft.models.task import Task
 
 

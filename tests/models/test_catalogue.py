@@ -1,8 +1,5 @@
-"""The catalogue: what is installed, and service/methods.json, which is made from it."""
+"""The catalogue: what is installed."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +8,6 @@ from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
 from headgraft.models.methods import ridge
 
-METHODS_JSON = Path(__file__).parents[2] / "service" / "methods.json"
-
 
 def test_every_module_in_the_methods_folder_should_be_a_method() -> None:
     folder = Path(ridge.__file__).parent
@@ -20,24 +15,6 @@ def test_every_module_in_the_methods_folder_should_be_a_method() -> None:
     files |= {path.parent.name for path in folder.glob("*/method.py")}
 
     assert set(catalogue.names()) == files
-
-
-def test_methods_json_should_be_fresh() -> None:
-    assert METHODS_JSON.read_text(encoding="utf-8") == catalogue.as_json(), (
-        "run: python -m headgraft.models.catalogue --write service/methods.json"
-    )
-
-
-def test_the_command_should_write_the_same_text(tmp_path: Path) -> None:
-    target = tmp_path / "methods.json"
-
-    subprocess.run(
-        [sys.executable, "-m", "headgraft.models.catalogue", "--write", str(target)],
-        check=True,
-        cwd=METHODS_JSON.parents[1],
-    )
-
-    assert json.loads(target.read_text()) == catalogue.describe()
 
 
 def test_a_method_should_be_found_by_its_file_name() -> None:
@@ -51,10 +28,8 @@ def test_a_choice_among_methods_should_leave_out_those_that_say_so() -> None:
 
 
 def test_a_method_should_say_what_kind_of_head_it_makes() -> None:
-    kinds = {name: about["head"] for name, about in catalogue.describe().items()}
-
-    assert kinds["conse"] == "semantic"
-    assert {kinds["auto"], kinds["ridge"], kinds["smo"]} == {"rows"}
+    assert catalogue.kind("conse") == "semantic"
+    assert {catalogue.kind(name) for name in ("ridge", "smo")} == {"rows"}
 
 
 @pytest.mark.parametrize("name", ["magic", "", "../ridge", "__init__", "ridge.Settings"])

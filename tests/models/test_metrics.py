@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from headgraft.models.heads.head import Head
-from headgraft.models.metrics import evaluate, harmonic_mean
+from headgraft.models.metrics import evaluate, harmonic_mean, weighted_mean
 
 
 def identity_head() -> Head:
@@ -59,3 +59,11 @@ def test_nothing_right_should_be_a_harmonic_mean_of_zero() -> None:
 def test_pictures_of_one_side_only_should_be_refused() -> None:
     with pytest.raises(ValueError, match="both seen and unseen"):
         evaluate(identity_head(), PICTURES[:4], LABELS[:4], UNSEEN_C)
+
+
+def test_the_weighted_mean_should_follow_its_weight() -> None:
+    u, s = torch.tensor(0.2), torch.tensor(0.8)
+
+    assert float(weighted_mean(u, s, 1.0)) == pytest.approx(0.32)
+    assert float(weighted_mean(u, s, 100.0)) == pytest.approx(0.2, abs=0.01)
+    assert float(weighted_mean(u, s, 0.01)) == pytest.approx(0.8, abs=0.03)

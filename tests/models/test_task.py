@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.errors import InjectionError
 from headgraft.models.task import Task
 from tests.models.builders import make_task
@@ -64,3 +65,15 @@ def test_a_vector_that_says_nothing_should_be_refused_with_its_class(
         changed(class_embeddings_SA=embeddings_SA)
 
     assert caught.value.pointer == "/class_embeddings/seen/7"
+
+
+def test_embeddings_should_be_normalised_in_the_type_asked_for() -> None:
+    task = make_task()
+
+    seen_SA, unseen_UA = task.normalised_embeddings("cpu", torch.float64, centre=True)
+
+    expected = prepare(
+        task.class_embeddings_SA.double(), task.unseen_class_embeddings_UA.double(), centre=True
+    )
+    assert torch.equal(seen_SA, expected[0])
+    assert torch.equal(unseen_UA, expected[1])

@@ -13,7 +13,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgraft.models.cost import closed_form
-from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.methods.conse.offset import choose_offset
 from headgraft.models.progress import Progress
@@ -44,7 +43,7 @@ def synthesize(
 ) -> SemanticHead:
     """Return the head of all S + U classes, seen first: on the CPU, the seen head as it was."""
     progress(0.0, "embeddings")
-    seen_SA, unseen_UA = points(task, device, torch.float64, centre=settings.centre)
+    seen_SA, unseen_UA = task.normalised_embeddings(device, torch.float64, centre=settings.centre)
     embeddings_CA = torch.cat([seen_SA, unseen_UA]).to("cpu", torch.float32)
     names = task.head.class_names + task.unseen_class_names
     offset = settings.unseen_offset

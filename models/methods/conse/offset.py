@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
-from headgraft.models.selection.trade_off import weighted_mean
+from headgraft.models.metrics import weighted_mean
 from headgraft.models.synthesis.simulated_features import draw
 
 ACCURACY = 0.85  # assumed of the head

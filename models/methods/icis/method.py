@@ -14,7 +14,6 @@ ours; "autoencoders" keeps d(D_w E_a a, theta), or nothing would train the predi
 import torch
 
 from headgraft.models.cost import training_seconds
-from headgraft.models.embeddings.normalise import points
 from headgraft.models.features.folds import deal_folds
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms, span
@@ -34,7 +33,7 @@ def synthesize(
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     centre, unit = settings.centre, settings.normalise
-    seen_SA, unseen_UA = points(task, device, torch.float32, centre=centre, unit=unit)
+    seen_SA, unseen_UA = task.normalised_embeddings(device, torch.float32, centre=centre, unit=unit)
     rows_SK = regression_rows(task.head, device).float()
     embeddings_CA = torch.cat([seen_SA, unseen_UA])
 

@@ -21,6 +21,7 @@ LOOK_EVERY = 4  # steps
 PATIENCE = 2  # looks without gain
 LEAST_GAIN = 3e-3  # relative
 TEMPERATURE = 0.05  # of cosines
+NUMBERS_MAX = 100_000_000  # of one matrix of what rows say to the seen ones: 400 MB
 Report = Callable[[float, float], None]  # fraction in [0, 1], loss
 
 
@@ -137,8 +138,10 @@ def confusion(predicted_HK: Tensor, truth_HK: Tensor, rows_SK: Tensor) -> float:
 
     The cross-entropy of their cosines, in what they say to the seen rows: directions in which
     these do not vary are no use. The mean cosine alone stops too early, since it is best while
-    predicted rows are still much alike.
+    predicted rows are still much alike. Of a very large head, the first of the rows must do.
     """
+    few = max(1, NUMBERS_MAX // len(rows_SK))
+    predicted_HK, truth_HK = predicted_HK[:few], truth_HK[:few]
     mean_K = rows_SK.mean(dim=0)
     centred_KS = (rows_SK - mean_K).T
     predicted_HS = normalize((predicted_HK - mean_K) @ centred_KS)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from headgraft.models.features.regions import Regions
-from headgraft.models.methods.msdn.networks import Maps, attribute_scores
+from headgraft.models.heads.attribute_attention import Maps, attribute_scores
 from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.methods.msdn.training import Lesson, train
+from headgraft.models.metrics import weighted_mean
 from headgraft.models.progress import Report
-from headgraft.models.selection.trade_off import weighted_mean
 
 CLASSES_MIN = 5  # fewer leave nobody to hide
 CHECKED_MAX = 2000  # pictures looked at behind each epoch

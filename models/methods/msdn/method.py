@@ -21,8 +21,8 @@ from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.regions import POINTER
 from headgraft.models.heads.attribute import AttributeHead, unit_attributes
+from headgraft.models.heads.attribute_attention import Maps
 from headgraft.models.methods.msdn.hold_out import ALPHAS, Finding, hold_out, rehearse
-from headgraft.models.methods.msdn.networks import Maps
 from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.methods.msdn.training import MARGIN, Lesson, train, training_size
 from headgraft.models.progress import Progress, within

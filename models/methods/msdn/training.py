@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from headgraft.models.features.regions import Regions
+from headgraft.models.heads.attribute_attention import Maps, attribute_scores
 from headgraft.models.methods.msdn.loss import distillation_loss, own_loss
-from headgraft.models.methods.msdn.networks import AttentionNets, Maps, attribute_scores
+from headgraft.models.methods.msdn.networks import AttentionNets
 from headgraft.models.methods.msdn.settings import MsdnConstants, MsdnSettings
 from headgraft.models.progress import Report
 

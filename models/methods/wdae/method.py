@@ -14,7 +14,6 @@ ends this training by the same rule as the perceptron's. Chosen on hidden seen r
 import torch
 
 from headgraft.models.cost import training_seconds
-from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.row_mlp import train
@@ -33,7 +32,7 @@ def synthesize(
     task: Task, settings: WdaeSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
-    seen_SA, unseen_UA = points(task, device, torch.float32, centre=settings.centre)
+    seen_SA, unseen_UA = task.normalised_embeddings(device, torch.float32, centre=settings.centre)
     rows_SK = regression_rows(task.head, device).float()
 
     def report_training(fraction: float, loss: float) -> None:

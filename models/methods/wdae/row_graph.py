@@ -10,6 +10,7 @@ from torch.nn.functional import batch_norm, leaky_relu
 from headgraft.models.learners.layers import linear
 
 SHARPNESS = 5.0
+NUMBERS_MAX = 500_000_000  # of one matrix of similarities: 2 GB
 DROPOUT = 0.7
 Graph = tuple[Tensor, Tensor]
 
@@ -19,9 +20,14 @@ def relatives(rows_BK: Tensor, count: int) -> Graph:
 
     Weights are softmax(5 theta_i . theta_j) without i itself; fewer rows give fewer relatives.
     """
-    similar_BB = (SHARPNESS * rows_BK @ rows_BK.T).fill_diagonal_(-torch.inf)
-    best = similar_BB.topk(min(count, len(rows_BK) - 1), dim=1)
-    return best.indices, best.values.softmax(dim=1)
+    B, graphs = len(rows_BK), list[Graph]()
+    every_B = torch.arange(B, device=rows_BK.device)
+    for part in torch.split(every_B, max(1, NUMBERS_MAX // B)):
+        similar_MB = SHARPNESS * rows_BK[part] @ rows_BK.T
+        similar_MB[part - part[0], part] = -torch.inf
+        best = similar_MB.topk(min(count, B - 1), dim=1)
+        graphs.append((best.indices, best.values.softmax(dim=1)))
+    return torch.cat([one[0] for one in graphs]), torch.cat([one[1] for one in graphs])
 
 
 def joined(graphs: list[Graph]) -> Graph:

@@ -16,7 +16,6 @@ from dataclasses import replace
 import torch
 
 from headgraft.models.cost import training_seconds
-from headgraft.models.embeddings.normalise import points
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.logit_adjustment import offsets
 from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
@@ -40,7 +39,9 @@ def synthesize(
     """Return one row per unseen class, in order: float32, on the CPU."""
     head, unseen, constants = task.head, len(task.unseen_class_names), settings.constants
     generator = torch.Generator().manual_seed(settings.seed)
-    embeddings_CA = torch.cat(points(task, device, torch.float32, centre=settings.centre))
+    embeddings_CA = torch.cat(
+        task.normalised_embeddings(device, torch.float32, centre=settings.centre)
+    )
     seen = training_features(
         task,
         query_directions(head).to(device, torch.float32),

@@ -2,8 +2,7 @@
 
 import torch
 
-from headgraft.models.embeddings.normalise import points, prepare
-from tests.models.builders import make_task
+from headgraft.models.embeddings.normalise import prepare
 
 
 def test_vectors_should_come_out_unit() -> None:
@@ -39,15 +38,3 @@ def test_lengths_should_be_left_alone_when_told_so() -> None:
     assert torch.equal(as_they_are, seen_SA)
     torch.testing.assert_close(centred, seen_SA - seen_SA.mean(dim=0))
     torch.testing.assert_close(others, unseen_UA - seen_SA.mean(dim=0))
-
-
-def test_a_tasks_points_should_be_its_embeddings_prepared_in_the_type_asked_for() -> None:
-    task = make_task()
-
-    seen_SA, unseen_UA = points(task, "cpu", torch.float64, centre=True)
-
-    expected = prepare(
-        task.class_embeddings_SA.double(), task.unseen_class_embeddings_UA.double(), centre=True
-    )
-    assert torch.equal(seen_SA, expected[0])
-    assert torch.equal(unseen_UA, expected[1])

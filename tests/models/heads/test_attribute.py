@@ -14,7 +14,7 @@ from headgraft.models.heads.attribute import (
     from_state_dict,
     unit_attributes,
 )
-from headgraft.models.methods.msdn.networks import Maps, attribute_scores
+from headgraft.models.heads.attribute_attention import Maps, attribute_scores
 from tests.models.builders import make_attribute_head, some_regions
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from headgraft.models.features.pictures import Pictures
-from headgraft.models.selection.trade_off import SCALES, Rays, make_groups, play, weighted_mean
+from headgraft.models.selection.trade_off import SCALES, Rays, make_groups, play
 from headgraft.models.synthesis.simulated_features import draw
 
 
@@ -58,14 +58,6 @@ def test_classes_without_a_row_should_be_in_no_group() -> None:
     groups = make_groups(torch.arange(20) % 5, known_S, 2)
 
     assert torch.cat(groups).max() < 7
-
-
-def test_the_weighted_mean_should_follow_its_weight() -> None:
-    u, s = torch.tensor(0.2), torch.tensor(0.8)
-
-    assert float(weighted_mean(u, s, 1.0)) == pytest.approx(0.32)
-    assert float(weighted_mean(u, s, 100.0)) == pytest.approx(0.2, abs=0.01)
-    assert float(weighted_mean(u, s, 0.01)) == pytest.approx(0.8, abs=0.03)
 
 
 def test_groups_should_begin_with_the_classes_that_are_shown() -> None:

@@ -182,6 +182,15 @@ def test_many_draws_should_be_made_a_part_at_a_time(monkeypatch: pytest.MonkeyPa
     assert set(virtual.labels_N.tolist()) == set(range(8))
 
 
+def test_many_answers_should_be_asked_for_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = made(cosine_head())
+    monkeypatch.setattr("headgraft.models.synthesis.virtual_features.NUMBERS_MAX", 20)
+
+    parts = made(cosine_head())
+
+    assert torch.equal(parts.features_ND, whole.features_ND)
+
+
 def test_progress_should_never_fall_and_a_stop_should_be_obeyed_at_once() -> None:
     fractions: list[float] = []
     stop = threading.Event()

@@ -132,6 +132,14 @@ def test_rows_that_are_told_apart_should_confuse_less_than_rows_that_are_all_nea
     assert apart < confusion(all_alike, rows_SK[:4], rows_SK)
 
 
+def test_of_very_many_rows_the_first_should_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_SK = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
+    few = confusion(rows_SK[:4], rows_SK[:4], rows_SK)
+    monkeypatch.setattr("headgraft.models.methods.icis.training.NUMBERS_MAX", 4 * 30 + 29)
+
+    assert confusion(rows_SK[:10], rows_SK[:10], rows_SK) == few
+
+
 def test_half_precision_should_learn_the_same_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings_CA, rows_SK = data()
     found = []

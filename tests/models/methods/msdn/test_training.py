@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from headgraft.models.features.regions import HeldRegions
-from headgraft.models.methods.msdn.networks import Maps, attribute_scores
+from headgraft.models.heads.attribute_attention import Maps, attribute_scores
 from headgraft.models.methods.msdn.settings import MsdnConstants, MsdnSettings
 from headgraft.models.methods.msdn.training import Lesson, train
 from headgraft.models.progress import ignore

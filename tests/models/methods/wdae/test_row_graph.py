@@ -1,5 +1,6 @@
 """The graph of rows, and the network over it."""
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -30,6 +31,18 @@ def test_no_row_should_be_its_own_relative() -> None:
     assert index_BT.shape == (6, 5)
     assert not (index_BT == torch.arange(6)[:, None]).any()
     torch.testing.assert_close(weight_BT.sum(dim=1), torch.ones(6))
+
+
+def test_relatives_of_many_rows_should_be_found_a_part_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = relatives(some_rows(), 2)
+    monkeypatch.setattr("headgraft.models.methods.wdae.row_graph.NUMBERS_MAX", 2 * 6)
+
+    index_BT, weight_BT = relatives(some_rows(), 2)
+
+    assert torch.equal(index_BT, whole[0])
+    torch.testing.assert_close(weight_BT, whole[1])
 
 
 def test_graphs_side_by_side_should_not_mix() -> None:

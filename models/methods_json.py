@@ -1,0 +1,66 @@
+"""Writes service/methods.json: what each method does, needs, takes, makes and has to set.
+
+`python -m headgraft.models.methods_json` prints it, with `--write PATH` writes it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from headgraft.models import catalogue
+from headgraft.models.selection import solve
+
+
+class NoSettings(BaseModel):
+    """The methods' own settings are chosen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """Tell of each method, and of the choice among them, what it does, needs, takes and has set."""
+    chosen = {
+        "summary": _summary(solve),
+        "needs": [],
+        "takes": [],
+        "head": "rows",
+        "settings": NoSettings.model_json_schema(),
+    }
+    return {solve.AUTO: chosen} | {name: _describe(name) for name in catalogue.names()}
+
+
+def as_json() -> str:
+    """Render the catalogue as the text of service/methods.json."""
+    return json.dumps(describe(), indent=2, sort_keys=True) + "\n"
+
+
+def _describe(name: str) -> dict[str, Any]:
+    module = catalogue.method(name)
+    return {
+        "summary": _summary(module),
+        "needs": sorted(module.NEEDS),
+        "takes": sorted(catalogue.takes(name)),
+        "head": catalogue.kind(name),
+        "settings": module.Settings.model_json_schema(),
+    }
+
+
+def _summary(module: object) -> str:
+    return (module.__doc__ or "").strip().splitlines()[0]
+
+
+def main(arguments: list[str]) -> None:
+    """Print the text of service/methods.json, or write it with `--write PATH`."""
+    if arguments[:1] == ["--write"] and len(arguments) == 2:
+        Path(arguments[1]).write_text(as_json(), encoding="utf-8")
+    elif arguments:
+        raise SystemExit("usage: python -m headgraft.models.methods_json [--write PATH]")
+    else:
+        sys.stdout.write(as_json())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
