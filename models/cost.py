@@ -17,8 +17,3 @@ def training_seconds(
     """
     seconds = 3 * multiply_adds / MULTIPLY_ADDS + updates / UPDATES
     return float(seconds / GPU_SPEEDUP if torch.device(device).type == "cuda" else seconds)
-
-
-def closed_form(_task: object, _settings: object, _device: str | torch.device) -> float:
-    """Return 0: a closed form costs next to nothing."""
-    return 0.0

@@ -23,7 +23,7 @@ class NoSettings(BaseModel):
 def describe() -> dict[str, dict[str, Any]]:
     """Tell of each method, and of the choice among them, what it does, needs, takes and has set."""
     chosen = {
-        "summary": _summary(solve),
+        "summary": (solve.__doc__ or "").partition("\n")[0],
         "needs": [],
         "takes": [],
         "head": "rows",
@@ -38,18 +38,14 @@ def as_json() -> str:
 
 
 def _describe(name: str) -> dict[str, Any]:
-    module = catalogue.method(name)
+    method = catalogue.method(name)
     return {
-        "summary": _summary(module),
-        "needs": sorted(module.NEEDS),
-        "takes": sorted(catalogue.takes(name)),
-        "head": catalogue.kind(name),
-        "settings": module.Settings.model_json_schema(),
+        "summary": method.summary,
+        "needs": sorted(method.needs),
+        "takes": sorted(method.takes),
+        "head": method.head,
+        "settings": method.settings.model_json_schema(),
     }
-
-
-def _summary(module: object) -> str:
-    return (module.__doc__ or "").strip().splitlines()[0]
 
 
 def main(arguments: list[str]) -> None:

@@ -8,17 +8,14 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import normalize
 
-from headgraft.models.cost import closed_form
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
+from headgraft.models.method import Method
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
-expected_seconds = closed_form
 
-
-class Settings(BaseModel):
+class ClipTextSettings(BaseModel):
     """The constants of the scaling."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,7 +26,7 @@ class Settings(BaseModel):
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: ClipTextSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU.
 
@@ -50,3 +47,13 @@ def synthesize(
         rows_UK = torch.cat([rows_UK, bias_U1], dim=1)
     progress(0.9, "scaling")
     return head.with_rows(rows_UK, task.unseen_class_names)
+
+
+METHOD = Method(
+    name="clip_text",
+    doc=__doc__,
+    settings=ClipTextSettings,
+    synthesize=synthesize,
+    needs=frozenset({"joint_embeddings"}),
+    candidate=True,
+)

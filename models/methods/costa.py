@@ -11,19 +11,14 @@ The average of many rows is near their mean: uncalibrated, new classes hardly ev
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from headgraft.models.cost import closed_form
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.method import Method
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset()
-expected_seconds = closed_form
-# A smoother with one bandwidth at most: what hides seen classes never preferred it to ridge.
-AUTO = False
 
-
-class Settings(BaseModel):
+class CostaSettings(BaseModel):
     """The constants of the average."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +32,7 @@ class Settings(BaseModel):
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: CostaSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     progress(0.0, "mixing")
@@ -48,3 +43,13 @@ def synthesize(
     head = mixed_head(task, weights_US, settings.rescale)
     progress(0.9, "mixing")
     return head
+
+
+METHOD = Method(
+    name="costa",
+    doc=__doc__,
+    settings=CostaSettings,
+    synthesize=synthesize,
+    # A smoother with one bandwidth at most: what hides seen classes never preferred it to ridge.
+    candidate=False,
+)

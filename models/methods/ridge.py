@@ -13,21 +13,17 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from headgraft.models.cost import closed_form
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms
 from headgraft.models.learners.kernel_ridge import KernelRidge
+from headgraft.models.method import Method
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset()
-expected_seconds = closed_form
-# What a search tries, the most trusted first: features drawn from rows flatter sharp kernels.
-TUNABLE = {"gamma": (1.0, 2.0, 4.0, 8.0), "ridge": (0.1, 0.3, 0.03)}
 SINGLE_RIDGE_MIN = 1e-3
 
 
-class Settings(BaseModel):
+class RidgeSettings(BaseModel):
     """The constants of the regression."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,7 +53,7 @@ class Settings(BaseModel):
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: RidgeSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     progress(0.0, "kernel")
@@ -71,7 +67,7 @@ def synthesize(
 
 
 def leave_out(
-    task: Task, settings: Settings, fold_S: Tensor, *, device: str | torch.device
+    task: Task, settings: RidgeSettings, fold_S: Tensor, *, device: str | torch.device
 ) -> Tensor:
     """Predict each seen class's row (S, K) from the other folds' alone: float32, not rescaled.
 
@@ -83,8 +79,20 @@ def leave_out(
     return smoother.leave_out(regression_rows(task.head, device).float(), fold_S.to(device)).cpu()
 
 
-def _rescale(rows_UK: Tensor, rows_SK: Tensor, settings: Settings) -> Tensor:
+def _rescale(rows_UK: Tensor, rows_SK: Tensor, settings: RidgeSettings) -> Tensor:
     if settings.equal_distance:
         return equal_distance(rows_UK, rows_SK, settings.scale)
     mean_K = rows_SK.mean(dim=0)
     return mean_K + settings.scale * (rows_UK - mean_K)
+
+
+METHOD = Method(
+    name="ridge",
+    doc=__doc__,
+    settings=RidgeSettings,
+    synthesize=synthesize,
+    candidate=True,
+    # What a search tries, the most trusted first: features drawn from rows flatter sharp kernels.
+    tunable={"gamma": (1.0, 2.0, 4.0, 8.0), "ridge": (0.1, 0.3, 0.03)},
+    leave_out=leave_out,
+)

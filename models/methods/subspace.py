@@ -19,11 +19,9 @@ from headgraft.models.cost import training_seconds
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.row_mlp import MlpSettings, RowMlp, train
+from headgraft.models.method import Method
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-
-NEEDS: frozenset[str] = frozenset()
-AUTO = False
 
 
 class SubspaceSettings(MlpSettings):
@@ -35,9 +33,6 @@ class SubspaceSettings(MlpSettings):
     apply_to: Literal["predictions", "targets"] = Field(
         "predictions", description="What is pulled: unseen predictions (ours), or seen targets."
     )
-
-
-Settings = SubspaceSettings
 
 
 def synthesize(
@@ -63,10 +58,20 @@ def synthesize(
     return task.head.with_rows(rows_UK, task.unseen_class_names)
 
 
-def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+def expected_seconds(task: Task, settings: SubspaceSettings, device: str | torch.device) -> float:
     """Predict the seconds of a fit to the last epoch."""
     S, K = task.head.rows.shape
     sizes = task.class_embeddings_SA.shape[1] + K
     steps, multiply_adds, updates = settings.training_size(S, sizes)
     pulled = steps * len(task.unseen_class_names) * 2 * K * min(S, K)
     return training_seconds(multiply_adds + pulled, updates, device)
+
+
+METHOD = Method(
+    name="subspace",
+    doc=__doc__,
+    settings=SubspaceSettings,
+    synthesize=synthesize,
+    iterative=True,
+    expected_seconds=expected_seconds,
+)

@@ -10,19 +10,14 @@ because a sum of hundreds of rows has no magnitude of its own; `release` is the 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from headgraft.models.cost import closed_form
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.method import Method
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset()
-expected_seconds = closed_form
-# A smoother with one bandwidth: what hides seen classes never preferred it to ridge.
-AUTO = False
 
-
-class Settings(BaseModel):
+class WavgSettings(BaseModel):
     """The constants of the sum."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,7 +33,7 @@ class Settings(BaseModel):
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: WavgSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     progress(0.0, "mixing")
@@ -48,3 +43,13 @@ def synthesize(
     head = mixed_head(task, torch.exp(-settings.sharpness * distance_US), settings.rescale)
     progress(0.9, "mixing")
     return head
+
+
+METHOD = Method(
+    name="wavg",
+    doc=__doc__,
+    settings=WavgSettings,
+    synthesize=synthesize,
+    # A smoother with one bandwidth: what hides seen classes never preferred it to ridge.
+    candidate=False,
+)

@@ -3,7 +3,6 @@
 It knows how the estimate was made, and decides nothing.
 """
 
-from headgraft.models import catalogue
 from headgraft.models.features.pictures import CLASSES_MIN, PICTURES_MIN, Pictures
 from headgraft.models.selection.calibrate import Ground
 from headgraft.models.selection.estimate import Simulated
@@ -43,7 +42,7 @@ def reasons_for(
 
 def _untrained(search: Search, trial: Trial) -> str | None:
     pictures, seen = search.task.pictures, search.task.head.class_count
-    if pictures is None or "features" not in catalogue.takes(trial.method):
+    if pictures is None or "features" not in trial.parsed.method.takes:
         return None
     if pictures.show_all(seen):
         return f"trained on the {len(pictures.labels_N)} labelled features, not on virtual ones"

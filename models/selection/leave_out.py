@@ -1,17 +1,15 @@
 """Hides folds of seen classes and has a method inject them; it does not know what for."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from headgraft.models import catalogue
 from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.features.folds import deal_folds
 from headgraft.models.heads.extend import split
 from headgraft.models.heads.head import Head
+from headgraft.models.method import ParsedRows
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
@@ -54,8 +52,7 @@ def fold_count(seen: int, unseen: int) -> int:
 
 def leave_out(
     task: Task,
-    method: str,
-    settings: Mapping[str, Any],
+    parsed: ParsedRows,
     *,
     device: str | torch.device,
     progress: Progress,
@@ -66,13 +63,11 @@ def leave_out(
     A method with a `leave_out` of its own hides every fold at the cost of about one fit. Another
     is fitted once per fold; with fewer fits than folds, the rest of the classes get no row.
     """
-    module, parsed = catalogue.method(method), catalogue.parse_settings(method, dict(settings))
     seen_SA, _ = prepare(task.class_embeddings_SA, task.class_embeddings_SA[:1], centre=True)
     folds = fold_count(task.head.class_count, len(task.unseen_class_names))
     fold_S = deal_folds(seen_SA, folds)
-    closed_form = getattr(module, "leave_out", None)
-    if closed_form is not None:
-        rows_SK = closed_form(task, parsed, fold_S, device=device)
+    if parsed.method.leave_out is not None:
+        rows_SK = parsed.method.leave_out(task, parsed.settings, fold_S, device=device)
         return LeftOut(rows_SK, torch.ones(len(fold_S), dtype=torch.bool), fold_S, 1)
     rows_SK = torch.zeros_like(task.head.rows, dtype=torch.float32)
     known_S = torch.zeros(len(fold_S), dtype=torch.bool)
@@ -80,7 +75,7 @@ def leave_out(
     for fold in range(min(fits, folds)):
         hidden_S = fold_S == fold
         rest = hide(task, hidden_S)
-        made = module.synthesize(rest, parsed, device=device, progress=progress)
+        made = parsed.synthesize(rest, device=device, progress=progress)
         seen, unseen = split(rest.head, made)
         rows_SK[hidden_S], known_S[hidden_S] = unseen.rows, True
         if seen is not rest.head and replaced is None:

@@ -1,16 +1,12 @@
-"""Walks a method's tunable settings towards the best expected accuracy.
-
-It does not compare methods.
-"""
+"""Walks a method's tunable settings towards the best expected accuracy."""
 
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from headgraft.models import catalogue
+from headgraft.models.method import ParsedRows
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import Ground, simulate
 from headgraft.models.selection.estimate import Prefer, Simulated
@@ -24,8 +20,7 @@ NO_DIFFERENCE = 0.02  # of the objective: what the simulation cannot tell apart
 class Trial:
     """One candidate: what was hidden and found again, at which scale, and how good that is."""
 
-    method: str
-    settings: dict[str, Any]
+    parsed: ParsedRows
     left_out: LeftOut
     simulated: Simulated
     at: int
@@ -50,60 +45,55 @@ class Search:
     device: str | torch.device
     progress: Progress
 
-    def walk(self, method: str, given: dict[str, Any], ends: float, *, tune: bool) -> list[Trial]:
+    def walk(self, parsed: ParsedRows, ends: float, *, tune: bool) -> list[Trial]:
         """Try a method's tunable settings one after the other, until the clock says `ends`.
 
         Settings that are given stay, defaults do not matter: the values to try are the method's.
         The last of the returned trials is the chosen one.
         """
-        tunable = getattr(catalogue.method(method), "TUNABLE", {}) if tune else {}
         trials: dict[str, Trial] = {}
-        chosen = dict(given)
-        for key, values in tunable.items():
-            if key in given:
+        chosen = parsed
+        for key, values in parsed.method.tunable.items() if tune else ():
+            if key in parsed.given:
                 continue
-            line = [{**chosen, key: value} for value in values]
-            self._try_all(method, line, trials, ends)
-            tried = [trial for one in line if (trial := trials.get(_key(method, one)))]
+            line = [parsed.method.parse({**chosen.given, key: value}) for value in values]
+            self._try_all(line, trials, ends)
+            tried = [trial for one in line if (trial := trials.get(_key(one)))]
             # Without time for any of them, or a number for any, the setting stays as it comes.
             if known := [trial for trial in tried if trial.has_value]:
-                chosen = _most_trusted(known).settings
-        self._try_all(method, [chosen], trials, ends)
-        best = trials[_key(method, chosen)]
+                chosen = _most_trusted(known).parsed
+        self._try_all([chosen], trials, ends)
+        best = trials[_key(chosen)]
         return [*(trial for trial in trials.values() if trial is not best), best]
 
-    def _try_all(
-        self, method: str, line: list[dict[str, Any]], trials: dict[str, Trial], ends: float
-    ) -> None:
+    def _try_all(self, line: list[ParsedRows], trials: dict[str, Trial], ends: float) -> None:
         """Try each of the candidates that was not tried yet: one at least, more while time is."""
-        for settings in line:
-            key = _key(method, settings)
+        for parsed in line:
+            key = _key(parsed)
             if key in trials:
                 continue
             if trials and time.perf_counter() > ends:
                 return
             self.progress(0.0, "calibrate")
-            trials[key] = self.attempt(method, settings)
+            trials[key] = self.attempt(parsed)
 
-    def attempt(self, method: str, settings: dict[str, Any]) -> Trial:
+    def attempt(self, parsed: ParsedRows) -> Trial:
         """Hide seen classes, inject them, and find the best scale."""
         began = time.perf_counter()
         left_out = leave_out(
             self.task,
-            method,
-            settings,
+            parsed,
             device=self.device,
             progress=self.progress,
             # Each fit of such a method costs as much as the final one.
-            fits=1 if catalogue.iterative(method) else FOLDS,
+            fits=1 if parsed.method.iterative else FOLDS,
         )
         unseen = len(self.task.unseen_class_names)
         simulated = simulate(self.ground, left_out, unseen)
         at = simulated.choose(self.prefer, self.seen_loss)
         largest = int(left_out.fold_S[left_out.known_S].bincount().max())
         return Trial(
-            method,
-            settings,
+            parsed,
             left_out,
             simulated,
             at,
@@ -119,8 +109,8 @@ def _most_trusted(line: list[Trial]) -> Trial:
     return next(trial for trial in line if trial.value >= best - NO_DIFFERENCE)
 
 
-def _key(method: str, settings: dict[str, Any]) -> str:
-    present = catalogue.parse_settings(method, settings).model_dump()
+def _key(parsed: ParsedRows) -> str:
     return " ".join(
-        f"{value:.6g}" if isinstance(value, float) else str(value) for value in present.values()
+        f"{value:.6g}" if isinstance(value, float) else str(value)
+        for value in parsed.settings.model_dump().values()
     )

@@ -5,7 +5,7 @@ the user gave it looks at none. It knows nothing of a method but its settings.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.features.pictures import Pictures
 from headgraft.models.heads.extend import split
 from headgraft.models.heads.head import Head
+from headgraft.models.method import Need, ParsedRows
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import (
     Calibration,
@@ -117,31 +118,42 @@ def solve(
     Settings that are given stay; a given `scale` too. InjectionError for what the user caused,
     Stopped when told to stop.
     """
-    names = _names(task) if method == AUTO else [method]
-    given = dict(settings)
-    _check(names, given, method == AUTO)
+    if method == AUTO:
+        candidates = _candidates(task, dict(settings))
+    else:
+        candidates = [catalogue.row_method(method).parse(settings)]
+    return solve_by(candidates, task, wish, device=device, progress=progress)
+
+
+def solve_by(
+    candidates: Sequence[ParsedRows],
+    task: Task,
+    wish: Wish,
+    *,
+    device: str | torch.device,
+    progress: Progress,
+) -> Solution:
+    """Make the unseen rows with the best of the candidates; see `solve`."""
     if task.head.class_count < SEEN_MIN:
-        name = SMALL if method == AUTO else method
-        return _unsurveyed(task, name, _allowed(name, given), wish, _few(task), device, progress)
+        chosen = next((one for one in candidates if one.name == SMALL), candidates[0])
+        return _unsurveyed(task, chosen, wish, _few(task), device, progress)
     progress(0.0, "calibrate")
     ground = survey(task.head, _own_accuracy(task, wish), wish.pictures)
     search = Search(task, ground, wish.prefer, wish.seen_loss, device, progress)
     ends = time.perf_counter() + wish.budget_seconds
     trials: list[Trial] = []
     tried: list[Tried] = []
-    for name in names:
-        own = _allowed(name, given) if method == AUTO else given
-        skipped = _too_long(task, name, own, ends, device) if method == AUTO else None
+    for candidate in candidates:
+        skipped = _too_long(task, candidate, ends, device) if len(candidates) > 1 else None
         if skipped:
-            tried.append(Tried(name, own, None, 0.0, 0, skipped))
+            tried.append(Tried(candidate.name, candidate.given, None, 0.0, 0, skipped))
             continue
-        found = search.walk(name, own, ends, tune=wish.calibrate)
+        found = search.walk(candidate, ends, tune=wish.calibrate)
         trials.append(found[-1])
         tried += [_line(task, trial) for trial in found]
     if counting := [trial for trial in trials if trial.has_value]:
         return _deliver(search, max(counting, key=lambda trial: trial.value), wish, tuple(tried))
-    first = trials[0]
-    made = _unsurveyed(task, first.method, first.settings, wish, NO_NUMBER, device, progress)
+    made = _unsurveyed(task, trials[0].parsed, wish, NO_NUMBER, device, progress)
     return replace(made, tried=tuple(tried))
 
 
@@ -153,44 +165,40 @@ def _own_accuracy(task: Task, wish: Wish) -> float | None:
     return wish.seen_accuracy
 
 
-def _names(task: Task) -> list[str]:
-    """List the methods whose needs the task meets, cheapest first."""
-    same_size = task.class_embeddings_SA.shape[1] == task.head.feature_size
-    met = {"joint_embeddings"} if same_size else set()
-    met |= {"text_tower"} if task.text_tower else set()
-    names = [name for name in catalogue.candidates() if met >= catalogue.method(name).NEEDS]
-    return sorted(names, key=lambda name: (catalogue.expected_seconds(name, task, {}, "cpu"), name))
+def _candidates(task: Task, given: dict[str, Any]) -> list[ParsedRows]:
+    """List the methods whose needs the task meets, cheapest first, each with its own settings.
 
-
-def _check(names: list[str], given: dict[str, Any], any_of_them: bool) -> None:
-    """Refuse a setting that no candidate has, and a value that one cannot take."""
-    legal = {key for name in names for key in catalogue.method(name).Settings.model_fields}
+    InjectionError for a setting that no candidate has, or a value that one cannot take.
+    """
+    met: set[Need] = set()
+    if task.class_embeddings_SA.shape[1] == task.head.feature_size:
+        met.add("joint_embeddings")
+    if task.text_tower:
+        met.add("text_tower")
+    fitting = [method for method in catalogue.candidates() if met >= method.needs]
+    legal = {key for method in fitting for key in method.settings.model_fields}
     for key in given:
-        if any_of_them and key not in legal:
+        if key not in legal:
             raise InjectionError(
                 f"no method that fits this task has a setting {key!r}; "
                 f"they have: {', '.join(sorted(legal))}",
                 code="invalid_settings",
                 pointer=f"/settings/{key}",
             )
-    for name in names:
-        catalogue.parse_settings(name, _allowed(name, given) if any_of_them else given)
-        if catalogue.kind(name) != "rows":
-            raise InjectionError(
-                f"method {name!r} makes no rows that could be placed", pointer="/method"
-            )
-
-
-def _allowed(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    fields = catalogue.method(name).Settings.model_fields
-    return {key: value for key, value in given.items() if key in fields}
+    ordered = sorted(
+        fitting, key=lambda method: (method.parse({}).expected_seconds(task, "cpu"), method.name)
+    )
+    return [
+        method.parse({key: given[key] for key in given if key in method.settings.model_fields})
+        for method in ordered
+    ]
 
 
 def _too_long(
-    task: Task, name: str, settings: dict[str, Any], ends: float, device: str | torch.device
+    task: Task, candidate: ParsedRows, ends: float, device: str | torch.device
 ) -> str | None:
     # One fit that hides a fold, and the final one.
-    needed = 2 * catalogue.expected_seconds(name, task, settings, device)
+    needed = 2 * candidate.expected_seconds(task, device)
     left = max(ends - time.perf_counter(), 0.0)
     if needed == 0 or needed <= left:
         return None
@@ -200,10 +208,7 @@ def _too_long(
 def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) -> Solution:
     """Fit the chosen method on all seen classes and place its rows."""
     task, ground = search.task, search.ground
-    parsed = catalogue.parse_settings(best.method, best.settings)
-    made = catalogue.method(best.method).synthesize(
-        task, parsed, device=search.device, progress=search.progress
-    )
+    made = best.parsed.synthesize(task, device=search.device, progress=search.progress)
     seen, raw = split(task.head, made)
     if seen is not task.head:
         ground = ground.replacing(seen)
@@ -219,8 +224,8 @@ def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) 
         seen=seen,
         unseen=unseen,
         raw=raw,
-        method=best.method,
-        settings=parsed.model_dump(mode="json"),
+        method=best.parsed.name,
+        settings=best.parsed.dump,
         calibration=calibration,
         estimate=estimate(simulated, at, reasons, unseen=len(task.unseen_class_names)),
         curve=_curve(simulated),
@@ -232,7 +237,7 @@ def _deliver(search: Search, best: Trial, wish: Wish, tried: tuple[Tried, ...]) 
 def _calibrate(search: Search, best: Trial, wish: Wish) -> tuple[Calibration, Simulated, int]:
     """Choose scale and, where pictures tell, shift; with the play and the scale's number there."""
     # A scale that the user gave is kept, and the estimate is read there.
-    given = best.settings.get("scale")
+    given = best.parsed.given.get("scale")
     if given is not None:
         return Calibration(given), best.simulated, _nearest_scale(given)
     if not best.simulated.pictures or search.task.head.bias is None:
@@ -246,22 +251,18 @@ def _calibrate(search: Search, best: Trial, wish: Wish) -> tuple[Calibration, Si
 
 def _unsurveyed(
     task: Task,
-    name: str,
-    settings: dict[str, Any],
+    parsed: ParsedRows,
     wish: Wish,
     reason: str,
     device: str | torch.device,
     progress: Progress,
 ) -> Solution:
     """Solve a task of which no class can be hidden, for a reason, with the settings as given."""
-    parsed = catalogue.parse_settings(name, settings)
-    made = catalogue.method(name).synthesize(task, parsed, device=device, progress=progress)
-    seen, raw = split(task.head, made)
+    seen, raw = split(task.head, parsed.synthesize(task, device=device, progress=progress))
     reason = f"{reason}: the rows are as the method makes them, their accuracy is unknown"
     nothing = unknown(f"{reason}, labelled features were not used" if wish.pictures else reason)
-    dumped = parsed.model_dump(mode="json")
-    tried = (Tried(name, dumped, nothing, 0.0, 1, None),)
-    return Solution(seen, raw, raw, name, dumped, None, nothing, (), (), tried)
+    tried = (Tried(parsed.name, parsed.dump, nothing, 0.0, 1, None),)
+    return Solution(seen, raw, raw, parsed.name, parsed.dump, None, nothing, (), (), tried)
 
 
 def _few(task: Task) -> str:
@@ -272,11 +273,11 @@ def _few(task: Task) -> str:
 
 
 def _line(task: Task, trial: Trial) -> Tried:
+    parsed, fits = trial.parsed, trial.left_out.fits
     if not trial.has_value:
-        fits = trial.left_out.fits
-        return Tried(trial.method, trial.settings, None, trial.seconds, fits, NO_NUMBER)
+        return Tried(parsed.name, parsed.given, None, trial.seconds, fits, NO_NUMBER)
     expected = estimate(trial.simulated, trial.at, unseen=len(task.unseen_class_names))
-    return Tried(trial.method, trial.settings, expected, trial.seconds, trial.left_out.fits)
+    return Tried(parsed.name, parsed.given, expected, trial.seconds, fits)
 
 
 def _curve(simulated: Simulated) -> tuple[CurvePoint, ...]:

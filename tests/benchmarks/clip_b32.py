@@ -67,9 +67,9 @@ def run(fold: ClipFold, task: Task, method: str, settings: dict[str, Any], wish:
         return Run(measure(fold, text_head(task)), None, None, 0.0)
     raw, seconds = None, 0.0
     if method != AUTO:
-        parsed = catalogue.parse_settings(method, settings)
+        parsed = catalogue.row_method(method).parse(settings)
         began = time.perf_counter()
-        raw = catalogue.method(method).synthesize(task, parsed, device="cpu", progress=Progress())
+        raw = parsed.synthesize(task, device="cpu", progress=Progress())
         seconds = time.perf_counter() - began
     solution = solve(task, method, settings, wish, device="cpu", progress=Progress())
     return Run(

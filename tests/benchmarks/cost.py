@@ -46,7 +46,7 @@ def measure(seen: int, features: int, size: int) -> tuple[float, float, float, i
     """Return seconds of a whole solution and of one plain fit, peak GiB, and leave-out rounds."""
     task = synthetic_task(seen, features, size)
     began = time.perf_counter()
-    ridge.synthesize(task, ridge.Settings(), device="cpu", progress=Progress())
+    ridge.synthesize(task, ridge.RidgeSettings(), device="cpu", progress=Progress())
     plain = time.perf_counter() - began
     began = time.perf_counter()
     # A budget that never cuts: what is measured is the whole search.
@@ -59,10 +59,10 @@ def measure(seen: int, features: int, size: int) -> tuple[float, float, float, i
 
 def measure_plain(method: str, seen: int, features: int, size: int) -> tuple[float, float]:
     """Return seconds and peak GiB of one fit with default settings."""
-    task, module = synthetic_task(seen, features, size), catalogue.method(method)
-    settings = catalogue.parse_settings(method, {})
+    task = synthetic_task(seen, features, size)
+    parsed = catalogue.method(method).parse({})
     began = time.perf_counter()
-    module.synthesize(task, settings, device="cpu", progress=Progress())
+    parsed.synthesize(task, device="cpu", progress=Progress())
     seconds = time.perf_counter() - began
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 

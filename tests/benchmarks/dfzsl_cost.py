@@ -63,8 +63,8 @@ def cut(task: Task, seen: int, unseen: int) -> Task:
 def fit(name: str, task: Task, settings: dict[str, Any], device: str) -> None:
     """Run dfzsl once and print its stages' seconds."""
     clock, began = Clock(), time.perf_counter()
-    parsed = catalogue.parse_settings("dfzsl", settings)
-    catalogue.method("dfzsl").synthesize(task, parsed, device=device, progress=clock)
+    parsed = catalogue.method("dfzsl").parse(settings)
+    parsed.synthesize(task, device=device, progress=clock)
     print(f"{name}: {time.perf_counter() - began:.1f} s ({clock.told()})", flush=True)
 
 

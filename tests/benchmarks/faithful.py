@@ -17,6 +17,7 @@ from torch.nn.functional import cosine_similarity
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance, regression_rows
 from headgraft.models.methods.icis import method
+from headgraft.models.methods.icis.settings import IcisSettings
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Task
@@ -40,7 +41,7 @@ def run_faithful(folder: Path, kept: Path, seeds: Sequence[int]) -> None:
         path = kept / f"rows_{seed}_{'centre' if centre else 'raw'}.safetensors"
         _tell("faithful", settings, _kept(task, path, settings), data, task, truth_UK)
         fast = method.synthesize(
-            task, method.Settings.model_validate(settings), device="cpu", progress=Progress()
+            task, IcisSettings.model_validate(settings), device="cpu", progress=Progress()
         )
         _tell("fast", settings, fast.rows, data, task, truth_UK)
     _compare_speed(task, kept)
@@ -52,7 +53,7 @@ def _kept(task: Task, path: Path, settings: dict[str, object]) -> Tensor:
         with safe_open(path, framework="pt") as file:
             rows_UK: Tensor = file.get_tensor("rows")
             return rows_UK
-    parsed = method.Settings.model_validate({**settings, "faithful": True})
+    parsed = IcisSettings.model_validate({**settings, "faithful": True})
     counter, began = Counter(), time.perf_counter()
     rows_UK = method.synthesize(task, parsed, device="cpu", progress=Progress(counter)).rows
     seconds = time.perf_counter() - began
@@ -103,7 +104,7 @@ def _at(data: Lite0, task: Task, head: Head, scale: float) -> Gzsl:
 def _compare_speed(task: Task, kept: Path) -> None:
     """Time both loops in turns; the faithful one by a sample of the steps it is known to take."""
     steps = [_steps(path) for path in sorted(kept.glob("rows_*_centre.safetensors"))]
-    authors = method.Settings.model_validate({"faithful": True, "centre": True})
+    authors = IcisSettings.model_validate({"faithful": True, "centre": True})
     ratios = []
     for _ in range(3):
         began = time.perf_counter()
@@ -114,7 +115,7 @@ def _compare_speed(task: Task, kept: Path) -> None:
             pass
         faithful = (time.perf_counter() - began) / SAMPLE_STEPS * mean(steps)
         began = time.perf_counter()
-        method.synthesize(task, method.Settings(), device="cpu", progress=Progress())
+        method.synthesize(task, IcisSettings(), device="cpu", progress=Progress())
         ratios.append(faithful / (time.perf_counter() - began))
         print(f"faithful {faithful:.0f} s ({mean(steps):.0f} steps), {ratios[-1]:.0f} times fast")
     print(f"on {torch.get_num_threads()} threads, mean of the ratios {mean(ratios):.0f}")

@@ -78,7 +78,7 @@ def _measure(folder: Path, plan: Plan) -> Measured:
 
 def seeded(method: str) -> bool:
     """Tell whether a method draws anything."""
-    return method != AUTO and "seed" in catalogue.method(method).Settings.model_fields
+    return method != AUTO and "seed" in catalogue.method(method).settings.model_fields
 
 
 def fewer(task: Task, seen: int, seed: int) -> Task:
@@ -121,8 +121,8 @@ def score_kept(data: Lite0, unseen_C: Tensor, seen: Head, unseen: Head) -> Gzsl:
 
 
 def _synthesize(task: Task, method: str, settings: dict[str, Any]) -> Any:
-    parsed = catalogue.parse_settings(method, settings)
-    return catalogue.method(method).synthesize(task, parsed, device="cpu", progress=Progress())
+    parsed = catalogue.method(method).parse(settings)
+    return parsed.synthesize(task, device="cpu", progress=Progress())
 
 
 def _calibrate(task: Task, method: str, settings: dict[str, Any]) -> Any:

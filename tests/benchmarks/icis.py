@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _needs(name: str) -> frozenset[str]:
-    return catalogue.method(name).NEEDS
+    return catalogue.method(name).needs
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ def run_fold(
 def _synthesize(task: Task, method: str, settings: dict[str, Any]) -> Head:
     if method == AUTO:
         return solve(task, AUTO, settings, Wish(), device="cpu", progress=Progress()).unseen
-    module, parsed = catalogue.method(method), catalogue.parse_settings(method, settings)
-    return module.synthesize(task, parsed, device="cpu", progress=Progress())
+    parsed = catalogue.row_method(method).parse(settings)
+    return parsed.synthesize(task, device="cpu", progress=Progress())
 
 
 def make_task(data: Lite0, unseen_C: Tensor, embeddings_CA: Tensor) -> Task:
@@ -98,7 +98,7 @@ def run_folds(
 ) -> list[Run]:
     """Run a method over the first folds, and over seeds where the method has one."""
     data = read_lite0(folder)
-    seeded = method != AUTO and "seed" in catalogue.method(method).Settings.model_fields
+    seeded = method != AUTO and "seed" in catalogue.method(method).settings.model_fields
     return [
         run_fold(
             data, unseen_C, embeddings_CA, method, {**settings, **({"seed": s} if seeded else {})}
@@ -135,11 +135,12 @@ def _print_method(method: str, runs: Sequence[Run]) -> None:
 
 def move_starts(factor: float) -> None:
     """Multiply every value from which a search of settings starts, in this process."""
-    for module in map(catalogue.method, catalogue.names()):
-        starts: dict[str, tuple[float, ...]] = getattr(module, "TUNABLE", {})
-        moved = {key: tuple(factor * value for value in line) for key, line in starts.items()}
-        if moved:
-            module.TUNABLE = moved  # type: ignore[attr-defined] # only some methods have it
+    for name in catalogue.names():
+        method = catalogue.method(name)
+        moved = {
+            key: tuple(factor * value for value in line) for key, line in method.tunable.items()
+        }
+        object.__setattr__(method, "tunable", moved)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

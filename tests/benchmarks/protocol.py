@@ -75,7 +75,7 @@ def measure(
     """Yield what is known of a method: the published figures, raw, and calibrated."""
     yield Line(f"{method} published", PUBLISHED.get((method, benchmark.name), ()))
     task = make_task(benchmark, head)
-    needs = frozenset() if method == AUTO else catalogue.method(method).NEEDS
+    needs = frozenset() if method == AUTO else catalogue.method(method).needs
     if needs:
         yield Line(method, (), f"left out: it needs {', '.join(sorted(needs))}")
         return
@@ -96,21 +96,16 @@ def _extend(task: Task, method: str, wish: Wish | None, device: str) -> Head | N
     """Return the head of all classes, calibrated if there is a wish, else as the paper has it."""
     progress = Progress()
     given = {} if wish else paper_settings(method)
-    if method != AUTO and catalogue.kind(method) == "semantic":
-        compare = catalogue.native_method(method).synthesize
-        settings = catalogue.parse_settings(method, given)
-        return compare(task, settings, device=device, progress=progress)
-    if wish:
+    if wish and (method == AUTO or catalogue.method(method).head == "rows"):
         found = solve(task, method, given, wish, device=device, progress=progress)
         return inject(task.head, found.unseen)
-    settings = catalogue.parse_settings(method, given)
-    rows = catalogue.method(method).synthesize
-    return inject(task.head, rows(task, settings, device=device, progress=progress))
+    made = catalogue.method(method).parse(given).synthesize(task, device=device, progress=progress)
+    return inject(task.head, made) if isinstance(made, Head) else made
 
 
 def paper_settings(method: str) -> dict[str, Any]:
     """Return a method's settings as its paper has them."""
-    fields = catalogue.method(method).Settings.model_fields
+    fields = catalogue.method(method).settings.model_fields
     faithful = {"faithful": True} if "faithful" in fields else {}
     return faithful | PAPER_SETTINGS.get(method, {})
 

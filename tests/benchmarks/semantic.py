@@ -36,11 +36,11 @@ def main(arguments: Sequence[str]) -> None:
         print("skipped: HEADGRAFT_BENCH_DATA is not set")
         return
     for centre in (True, False):
-        settings = method.Settings(centre=centre)
+        settings = method.ConseSettings(centre=centre)
         _measure(folder, options.embedding, options.folds, settings)
 
 
-def _measure(folder: Path, embedding: str, folds: int, settings: method.Settings) -> None:
+def _measure(folder: Path, embedding: str, folds: int, settings: method.ConseSettings) -> None:
     chosen, plain, best, seconds = [], [], [], []
     for case in lite0_cases(folder, embeddings_of(folder, embedding), range(folds)):
         began = time.perf_counter()

@@ -23,8 +23,8 @@ def test_a_written_head_should_score_as_the_benchmark_does(tmp_path: Path) -> No
     data, embeddings_CA = read_lite0(folder), read_embeddings(folder, "clip_vit_b32_text")
     hidden_C = data.folds[0]
     task = make_task(data, hidden_C, embeddings_CA)
-    settings = catalogue.parse_settings("ridge", {})
-    unseen = catalogue.method("ridge").synthesize(task, settings, device="cpu", progress=Progress())
+    parsed = catalogue.row_method("ridge").parse({})
+    unseen = parsed.synthesize(task, device="cpu", progress=Progress())
     assert task.head.bias is not None
     old = {"fc.weight": task.head.weight, "fc.bias": task.head.bias}
     save_file(old, tmp_path / "seen.safetensors")

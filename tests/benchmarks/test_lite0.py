@@ -58,7 +58,7 @@ def test_auto_should_hardly_depend_on_where_its_search_starts(
 ) -> None:
     embeddings_CA = read_embeddings(folder, "clip_vit_b32_text")
     usual = run_folds(folder, embeddings_CA, "auto", {}, 4, 1)
-    monkeypatch.setattr(ridge, "TUNABLE", dict(ridge.TUNABLE))
+    monkeypatch.setattr(ridge, "TUNABLE", dict(ridge.METHOD.tunable))
 
     move_starts(factor)
 

@@ -86,7 +86,7 @@ def test_the_held_out_accuracy_should_not_know_the_pictures_it_is_measured_on(
 
 @pytest.mark.parametrize("method", catalogue.names())
 def test_every_method_should_have_its_papers_settings(method: str) -> None:
-    catalogue.parse_settings(method, protocol.paper_settings(method))
+    catalogue.method(method).parse(protocol.paper_settings(method))
 
 
 def test_planted_attributes_should_be_found_far_above_chance(
@@ -134,8 +134,8 @@ def test_the_protocol_should_agree_with_the_command(benchmark: Benchmark, root: 
         benchmark.part(benchmark.splits.trainval), benchmark.seen_names, Recipe(16, 20)
     )
     task = make_task(benchmark, head)
-    method, settings = catalogue.method("ridge"), catalogue.parse_settings("ridge", {})
-    unseen = method.synthesize(task, settings, device="cpu", progress=Progress())
+    parsed = catalogue.row_method("ridge").parse({})
+    unseen = parsed.synthesize(task, device="cpu", progress=Progress())
     whole = inject(head, unseen)
     assert whole.bias is not None
     save_file({"fc.weight": whole.weight, "fc.bias": whole.bias}, root / "h.safetensors")

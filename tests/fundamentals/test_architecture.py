@@ -23,6 +23,7 @@ LEVELS = {
         "features",
         "embeddings",
         "task",
+        "method",
         "learners",
         "synthesis",
         "methods",

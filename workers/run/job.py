@@ -18,6 +18,7 @@ from headgraft.models.heads.attribute import AttributeHead
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.semantic import SemanticHead
+from headgraft.models.method import AnyParsed
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO
 from headgraft.models.task import Task
@@ -91,8 +92,9 @@ def run_job(
     """
     stages = Stages()
     progress(0.0, "load")
+    parsed = None
     if spec.method != AUTO:
-        catalogue.parse_settings(spec.method, spec.settings)
+        parsed = catalogue.method(spec.method).parse(spec.settings)
     conversion = None
     if spec.head.format == "torch":
         progress(0.0, "convert")
@@ -100,7 +102,7 @@ def run_job(
             spec, source, conversion = converted(spec, source, limits=limits, progress=progress)
     with stages.time("load"):
         head = _read_head(spec.head, source)
-        regions = RegionFile(features) if features and _takes_regions(spec) else None
+        regions = RegionFile(features) if features and _needs_regions(parsed) else None
         pictures = labelled.read(features, head) if features and not regions else None
     progress(0.0, "embed")
     with stages.time("embed"):
@@ -108,7 +110,7 @@ def run_job(
         task = dataclasses.replace(task, regions=regions, pictures=pictures)
     progress(0.0, "synthesize")
     with stages.time("synthesize"):
-        made, told = solve(spec, task, device=device, progress=progress)
+        made, told = solve(spec, parsed, task, device=device, progress=progress)
     progress(1.0, "write")
     with stages.time("write"):
         document = told | _written(spec, task, made, source, folder)
@@ -155,8 +157,8 @@ def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
     return Task(head, seen_SA, unseen_UA, jobs.names(spec.add), tower, attributes)
 
 
-def _takes_regions(spec: jobs.JobSpec) -> bool:
-    return spec.method != AUTO and "regions" in catalogue.method(spec.method).NEEDS
+def _needs_regions(parsed: AnyParsed | None) -> bool:
+    return parsed is not None and "regions" in parsed.method.needs
 
 
 def _written(

@@ -4,15 +4,15 @@ It knows nothing of files.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from headgraft.models import catalogue
 from headgraft.models.heads.extend import split
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
+from headgraft.models.method import AnyParsed, ParsedRows
 from headgraft.models.progress import Progress
 from headgraft.models.selection import solve as auto
 from headgraft.models.task import Task
@@ -34,55 +34,36 @@ Made = Rows | NativeHead
 
 def solve(
     spec: jobs.JobSpec,
+    parsed: AnyParsed | None,
     task: Task,
     *,
     device: str,
     progress: Progress,
 ) -> tuple[Made, dict[str, Any]]:
-    """Return what was made and the part of the report that tells how it came about."""
-    if spec.method != auto.AUTO and catalogue.kind(spec.method) != "rows":
-        return _native(spec, task, device, progress)
+    """Return what was made and the part of the report that tells how it came about.
+
+    `parsed` is the method of the job with its settings; None: the best of all is chosen.
+    """
     wish = spec.calibration
-    if not wish.enabled and spec.method != auto.AUTO:
-        return _plain(spec, task, device, progress)
-    found = auto.solve(
-        task,
-        spec.method,
-        spec.settings,
-        auto.Wish(
-            prefer=wish.prefer,
-            seen_loss_points=wish.seen_loss_points,
-            add_bias=wish.add_bias,
-            budget_seconds=wish.budget_seconds,
-            calibrate=wish.enabled,
-            seen_accuracy=wish.seen_accuracy,
-            pictures=task.pictures,
-        ),
-        device=device,
-        progress=progress,
+    if parsed is not None and (parsed.method.head != "rows" or not wish.enabled):
+        made = parsed.synthesize(task, device=device, progress=progress)
+        told = {"method": parsed.name, "settings": parsed.dump}
+        return (Rows(*split(task.head, made)) if isinstance(made, Head) else made), told
+    wishes = auto.Wish(
+        prefer=wish.prefer,
+        seen_loss_points=wish.seen_loss_points,
+        add_bias=wish.add_bias,
+        budget_seconds=wish.budget_seconds,
+        calibrate=wish.enabled,
+        seen_accuracy=wish.seen_accuracy,
+        pictures=task.pictures,
     )
+    if parsed is None:
+        found = auto.solve(task, auto.AUTO, spec.settings, wishes, device=device, progress=progress)
+    else:
+        one = [cast(ParsedRows, parsed)]
+        found = auto.solve_by(one, task, wishes, device=device, progress=progress)
     return Rows(found.seen, found.unseen), _told(found)
-
-
-def _plain(
-    spec: jobs.JobSpec, task: Task, device: str, progress: Progress
-) -> tuple[Rows, dict[str, Any]]:
-    settings = catalogue.parse_settings(spec.method, spec.settings)
-    method = catalogue.method(spec.method)
-    made = method.synthesize(task, settings, device=device, progress=progress)
-    return Rows(*split(task.head, made)), {
-        "method": spec.method,
-        "settings": settings.model_dump(mode="json"),
-    }
-
-
-def _native(
-    spec: jobs.JobSpec, task: Task, device: str, progress: Progress
-) -> tuple[NativeHead, dict[str, Any]]:
-    settings = catalogue.parse_settings(spec.method, spec.settings)
-    method = catalogue.native_method(spec.method)
-    head = method.synthesize(task, settings, device=device, progress=progress)
-    return head, {"method": spec.method, "settings": settings.model_dump(mode="json")}
 
 
 def _told(found: auto.Solution) -> dict[str, Any]:

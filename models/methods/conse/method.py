@@ -12,19 +12,14 @@ to the new classes' cosines. Null chooses it from hidden seen classes, without a
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from headgraft.models.cost import closed_form
 from headgraft.models.heads.semantic import SemanticHead
+from headgraft.models.method import Method
 from headgraft.models.methods.conse.offset import choose_offset
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset()
-expected_seconds = closed_form
-HEAD = "semantic"
-AUTO = False
 
-
-class Settings(BaseModel):
+class ConseSettings(BaseModel):
     """The constants of the comparison."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,7 +34,7 @@ class Settings(BaseModel):
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: ConseSettings, *, device: str | torch.device, progress: Progress
 ) -> SemanticHead:
     """Return the head of all S + U classes, seen first: on the CPU, the seen head as it was."""
     progress(0.0, "embeddings")
@@ -53,3 +48,12 @@ def synthesize(
         offset = choose_offset(task.head, known_SA, len(unseen_UA), settings.temperature)
     progress(0.9, "embeddings")
     return SemanticHead(task.head, embeddings_CA, names, settings.temperature, offset)
+
+
+METHOD = Method(
+    name="conse",
+    doc=__doc__,
+    settings=ConseSettings,
+    synthesize=synthesize,
+    head="semantic",
+)

@@ -18,17 +18,11 @@ from torch import Tensor
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.text_rows import text_rows
 from headgraft.models.learners.prompt_tuning import residual_bias
+from headgraft.models.method import Method
 from headgraft.models.methods.dfzsl.settings import DfzslSettings
-from headgraft.models.methods.dfzsl.stages import Stages, run
-from headgraft.models.methods.dfzsl.stages import expected_seconds as expected_seconds
+from headgraft.models.methods.dfzsl.stages import Stages, expected_seconds, run
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
-
-Settings = DfzslSettings
-NEEDS: frozenset[str] = frozenset({"joint_embeddings"})
-TAKES = frozenset({"features"})
-AUTO = False  # nobody waits for it among candidates
-ITERATIVE = True
 
 
 def synthesize(
@@ -51,3 +45,16 @@ def _all_rows(stages: Stages, head: Head) -> Tensor:
         unit = head.scale if head.metric == "cosine" else rows_CK[0, :-1].norm()
         rows_CK[:, -1] += unit * residual_bias(stages.rows_CD, stages.tuned.residual_D)
     return rows_CK
+
+
+METHOD = Method(
+    name="dfzsl",
+    doc=__doc__,
+    settings=DfzslSettings,
+    synthesize=synthesize,
+    needs=frozenset({"joint_embeddings"}),
+    takes=frozenset({"features"}),
+    candidate=False,  # too slow to be tried by "auto"
+    iterative=True,
+    expected_seconds=expected_seconds,
+)

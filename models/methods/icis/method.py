@@ -17,13 +17,12 @@ from headgraft.models.cost import training_seconds
 from headgraft.models.features.folds import deal_folds
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms, span
+from headgraft.models.method import Method
 from headgraft.models.methods.icis import training
 from headgraft.models.methods.icis.settings import IcisSettings
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset()
-Settings = IcisSettings
 USUAL_STEPS = 110  # until hidden classes' rows get no better, both fits together
 USUAL_EPOCHS, MOST_STEPS = 270, 20_000  # until the loss is flat
 
@@ -65,3 +64,14 @@ def expected_seconds(task: Task, settings: IcisSettings, device: str | torch.dev
     # Rows and embeddings have an autoencoder each, and two terms of the loss use each half.
     updates = 2 * settings.constants.hidden_size * sizes * steps
     return training_seconds(2 * batch * updates, updates, device)
+
+
+METHOD = Method(
+    name="icis",
+    doc=__doc__,
+    settings=IcisSettings,
+    synthesize=synthesize,
+    candidate=True,
+    iterative=True,
+    expected_seconds=expected_seconds,
+)

@@ -22,16 +22,13 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.features.regions import POINTER
 from headgraft.models.heads.attribute import AttributeHead, unit_attributes
 from headgraft.models.heads.attribute_attention import Maps
+from headgraft.models.method import Method
 from headgraft.models.methods.msdn.hold_out import ALPHAS, Finding, hold_out, rehearse
 from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.methods.msdn.training import MARGIN, Lesson, train, training_size
 from headgraft.models.progress import Progress, within
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset({"features", "regions", "attributes"})
-HEAD = "attribute"
-AUTO = False
-Settings = MsdnSettings
 SOLE_ALPHA = {"regions": (1.0,), "attributes": (0.0,), "both": ALPHAS}
 
 
@@ -93,8 +90,20 @@ def synthesize(
     )
 
 
-def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+def expected_seconds(task: Task, settings: MsdnSettings, device: str | torch.device) -> float:
     """Predict the seconds of a fit to the last epoch, after a rehearsal as long."""
     assert task.regions is not None, "what it needs is checked before"
     size = training_size(task.regions, task.class_embeddings_SA.shape[1], settings)
     return (2 if settings.constants.hold_out else 1) * training_seconds(*size, device)
+
+
+METHOD = Method(
+    name="msdn",
+    doc=__doc__,
+    settings=MsdnSettings,
+    synthesize=synthesize,
+    needs=frozenset({"features", "regions", "attributes"}),
+    head="attribute",
+    iterative=True,
+    expected_seconds=expected_seconds,
+)

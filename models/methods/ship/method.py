@@ -18,18 +18,13 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.text_rows import text_rows
 from headgraft.models.learners.prompt_tuning import tune
+from headgraft.models.method import Method
 from headgraft.models.methods.ship.prompt_vae import synthesize_features, train
 from headgraft.models.methods.ship.settings import ShipSettings
 from headgraft.models.progress import Progress, within
 from headgraft.models.synthesis.seen_features import training_features
 from headgraft.models.synthesis.virtual_features import VirtualFeaturesConfig, query_directions
 from headgraft.models.task import Task
-
-Settings = ShipSettings
-NEEDS: frozenset[str] = frozenset({"text_tower"})
-TAKES = frozenset({"features"})
-AUTO = False  # nobody waits for it among candidates
-ITERATIVE = True
 
 
 def synthesize(
@@ -99,3 +94,16 @@ def expected_seconds(task: Task, settings: ShipSettings, device: str | torch.dev
     reads = autoencoder.steps_of(seen) * autoencoder.batch_size + made
     reads += classifier.reads(2 * max(seen, made), S + U)
     return training_seconds(multiply_adds + reads * tower.multiply_adds, updates, device)
+
+
+METHOD = Method(
+    name="ship",
+    doc=__doc__,
+    settings=ShipSettings,
+    synthesize=synthesize,
+    needs=frozenset({"text_tower"}),
+    takes=frozenset({"features"}),
+    candidate=False,  # too slow to be tried by "auto"
+    iterative=True,
+    expected_seconds=expected_seconds,
+)

@@ -14,16 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.method import Method
 from headgraft.models.methods.smo.simplex import nearest_mix
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset()
-AUTO = False
 SECONDS_A_NUMBER = 2.5e-7  # of the seen class embeddings, for one new class
 
 
-class Settings(BaseModel):
+class SmoSettings(BaseModel):
     """The constants of the mix."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,7 +35,7 @@ class Settings(BaseModel):
 
 
 def synthesize(
-    task: Task, settings: Settings, *, device: str | torch.device, progress: Progress
+    task: Task, settings: SmoSettings, *, device: str | torch.device, progress: Progress
 ) -> Head:
     """Return one row per unseen class, in order: float32, on the CPU."""
     seen_SA, unseen_UA = unit_embeddings(task, "cpu")
@@ -47,6 +46,15 @@ def synthesize(
     return mixed_head(task, torch.stack(mixes).to(device), settings.rescale)
 
 
-def expected_seconds(task: Task, _settings: Settings, _device: str | torch.device) -> float:
+def expected_seconds(task: Task, _settings: SmoSettings, _device: str | torch.device) -> float:
     """Predict the seconds of a fit, which is solved on the CPU."""
     return SECONDS_A_NUMBER * task.class_embeddings_SA.numel() * len(task.unseen_class_names)
+
+
+METHOD = Method(
+    name="smo",
+    doc=__doc__,
+    settings=SmoSettings,
+    synthesize=synthesize,
+    expected_seconds=expected_seconds,
+)

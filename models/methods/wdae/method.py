@@ -17,15 +17,13 @@ from headgraft.models.cost import training_seconds
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.row_mlp import train
+from headgraft.models.method import Method
 from headgraft.models.methods.wdae.row_graph import relatives
 from headgraft.models.methods.wdae.row_repair import WdaeSettings, learn_to_repair
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset()
-AUTO = False
 MLP_SHARE = 0.25  # of the time, about
-Settings = WdaeSettings
 
 
 def synthesize(
@@ -52,9 +50,19 @@ def synthesize(
     return task.head.with_rows(rows_UK, task.unseen_class_names)
 
 
-def expected_seconds(task: Task, settings: Settings, device: str | torch.device) -> float:
+def expected_seconds(task: Task, settings: WdaeSettings, device: str | torch.device) -> float:
     """Predict the seconds of a fit to the last epoch."""
     S, K = task.head.rows.shape
     _, first, first_updates = settings.training_size(S, task.class_embeddings_SA.shape[1] + K)
     second, second_updates = settings.repair_size(S, K)
     return training_seconds(first + second, first_updates + second_updates, device)
+
+
+METHOD = Method(
+    name="wdae",
+    doc=__doc__,
+    settings=WdaeSettings,
+    synthesize=synthesize,
+    iterative=True,
+    expected_seconds=expected_seconds,
+)

@@ -18,6 +18,7 @@ import torch
 from headgraft.models.cost import training_seconds
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.logit_adjustment import offsets
+from headgraft.models.method import Method
 from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
 from headgraft.models.methods.zlap.settings import ZlapSettings
 from headgraft.models.progress import Progress
@@ -25,12 +26,6 @@ from headgraft.models.synthesis import wgan
 from headgraft.models.synthesis.seen_features import training_features
 from headgraft.models.synthesis.virtual_features import query_directions
 from headgraft.models.task import Task
-
-Settings = ZlapSettings
-NEEDS: frozenset[str] = frozenset()
-TAKES = frozenset({"features"})
-AUTO = False  # nobody waits for it among candidates
-ITERATIVE = True
 
 
 def synthesize(
@@ -92,3 +87,15 @@ def expected_seconds(task: Task, settings: ZlapSettings, device: str | torch.dev
     parameters = constants.hidden_size * (A + D)
     multiply_adds += drawn * S * D + steps * (S + unseen) * (parameters + prototypes.batch_size * D)
     return training_seconds(multiply_adds, updates + steps * parameters, device)
+
+
+METHOD = Method(
+    name="zlap",
+    doc=__doc__,
+    settings=ZlapSettings,
+    synthesize=synthesize,
+    takes=frozenset({"features"}),
+    candidate=False,  # too slow to be tried by "auto"
+    iterative=True,
+    expected_seconds=expected_seconds,
+)

@@ -1,17 +1,15 @@
 """A method with a mistake in it."""
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from headgraft.models.cost import closed_form
 from headgraft.models.heads.head import Head
+from headgraft.models.method import Method
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
-NEEDS: frozenset[str] = frozenset()
-expected_seconds = closed_form
 
-
-class Settings(BaseModel):
+class FaultySettings(BaseModel):
     """How long."""
 
     model_config = ConfigDict(extra="forbid")
@@ -19,7 +17,17 @@ class Settings(BaseModel):
     seconds: float = Field(default=1.0, ge=0, description="Wall time of the run.")
 
 
-def synthesize(task: Task, settings: Settings, *, device: str, progress: Progress) -> Head:
+def synthesize(
+    task: Task, settings: FaultySettings, *, device: str | torch.device, progress: Progress
+) -> Head:
     """Fail as a defect of ours would."""
     progress(0.5, "failing")
     raise RuntimeError("a detail nobody outside should read")
+
+
+METHOD = Method(
+    name="faulty",
+    doc=__doc__,
+    settings=FaultySettings,
+    synthesize=synthesize,
+)

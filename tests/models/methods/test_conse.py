@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.semantic import SemanticHead
-from headgraft.models.methods.conse.method import Settings, synthesize
+from headgraft.models.methods.conse.method import ConseSettings, synthesize
 from headgraft.models.metrics import evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
@@ -17,7 +17,7 @@ from tests.models.builders import make_head, make_task
 
 
 def run(task: Task, **settings: object) -> SemanticHead:
-    parsed = Settings.model_validate(settings)
+    parsed = ConseSettings.model_validate(settings)
     return synthesize(task, parsed, device="cpu", progress=Progress())
 
 

@@ -68,7 +68,9 @@ def name(request: pytest.FixtureRequest) -> str:
     return found
 
 
-@pytest.fixture(params=[name for name in catalogue.names() if catalogue.kind(name) == "rows"])
+@pytest.fixture(
+    params=[name for name in catalogue.names() if catalogue.method(name).head == "rows"]
+)
 def rows_name(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found
@@ -80,19 +82,17 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 
 def run(name: str, task: Task, progress: Progress | None = None) -> Head:
-    settings = catalogue.parse_settings(name, SMALL.get(name, {}))
-    method = catalogue.method(name)
-    return method.synthesize(task, settings, device="cpu", progress=progress or Progress())
+    parsed = catalogue.row_method(name).parse(SMALL.get(name, {}))
+    return parsed.synthesize(task, device="cpu", progress=progress or Progress())
 
 
 def made(name: str, task: Task, progress: Progress | None = None) -> list[torch.Tensor]:
     """Return all tensors of what a method of any kind makes."""
-    if catalogue.kind(name) == "rows":
+    if catalogue.method(name).head == "rows":
         return [run(name, task, progress).rows]
-    settings = catalogue.parse_settings(name, SMALL.get(name, {}))
-    head = catalogue.native_method(name).synthesize(
-        task, settings, device="cpu", progress=progress or Progress()
-    )
+    parsed = catalogue.method(name).parse(SMALL.get(name, {}))
+    head = parsed.synthesize(task, device="cpu", progress=progress or Progress())
+    assert not isinstance(head, Head)
     return [*head.state_dict().values(), head.offsets_C]
 
 
@@ -181,11 +181,10 @@ def test_permuted_unseen_classes_should_get_permuted_rows(method: str, task: Tas
 def test_icis_should_be_equivariant_when_one_batch_holds_every_class(task: Task) -> None:
     # With smaller batches the order decides which classes share a step, so only the
     # distribution over seeds is the same.
-    module = catalogue.method("icis")
-    settings = catalogue.parse_settings("icis", {"epochs": 5})
+    parsed = catalogue.row_method("icis").parse({"epochs": 5})
 
     rows = [
-        module.synthesize(one, settings, device="cpu", progress=Progress()).rows
+        parsed.synthesize(one, device="cpu", progress=Progress()).rows
         for one in (task, permuted(task))
     ]
 
@@ -194,7 +193,7 @@ def test_icis_should_be_equivariant_when_one_batch_holds_every_class(task: Task)
 
 def test_it_should_refuse_a_setting_it_does_not_have(name: str) -> None:
     with pytest.raises(InjectionError, match="no setting 'sparkle'") as caught:
-        catalogue.parse_settings(name, {"sparkle": 1})
+        catalogue.method(name).parse({"sparkle": 1})
 
     assert caught.value.pointer == "/settings/sparkle"
 
@@ -220,21 +219,24 @@ def test_the_defaults_should_satisfy_the_schema(name: str) -> None:
 
 
 def test_it_should_expect_more_seconds_of_more_classes(name: str) -> None:
-    settings, small = catalogue.parse_settings(name, SMALL.get(name, {})), make_task(size=6)
+    parsed, small = catalogue.method(name).parse(SMALL.get(name, {})), make_task(size=6)
     large = make_task(make_head(classes=2000), size=6)
-    expected = catalogue.method(name).expected_seconds
-    if expected is None:
-        return
 
-    seconds = expected(small, settings, "cpu")
+    seconds = parsed.expected_seconds(small, "cpu")
 
-    assert 0 < seconds < 60
+    assert (0 < seconds < 60) or parsed.method.expected_seconds is None
     # msdn trains on the pictures there are, whatever the number of classes.
-    assert seconds < expected(large, settings, "cpu") or name == "msdn"
+    more = parsed.expected_seconds(large, "cpu")
+    assert seconds < more or name == "msdn" or parsed.method.expected_seconds is None
+
+
+def test_what_trains_in_steps_should_say_how_long(name: str) -> None:
+    method = catalogue.method(name)
+    assert not method.iterative or method.expected_seconds
 
 
 def settings_of(name: str) -> type[BaseModel]:
-    return catalogue.method(name).Settings
+    return catalogue.method(name).settings
 
 
 def tensors_of(task: Task) -> list[torch.Tensor]:
@@ -255,7 +257,7 @@ def permuted(task: Task) -> Task:
 
 def test_a_method_that_takes_features_should_train_on_them() -> None:
     pictures = Pictures(torch.randn(24, 6) + 1, torch.arange(24) % 12, 1.0)
-    takers = [name for name in catalogue.names() if "features" in catalogue.takes(name)]
+    takers = [name for name in catalogue.names() if "features" in catalogue.method(name).takes]
 
     for taker in takers:
         task = make_task()

@@ -7,14 +7,16 @@ import torch
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
-from headgraft.models.methods.ridge import Settings, synthesize
+from headgraft.models.methods.ridge import METHOD, RidgeSettings, synthesize
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task
 
 
 def run(task: Task, **settings: float | bool) -> Head:
-    return synthesize(task, Settings.model_validate(settings), device="cpu", progress=Progress())
+    return synthesize(
+        task, RidgeSettings.model_validate(settings), device="cpu", progress=Progress()
+    )
 
 
 def test_it_should_match_the_formula_worked_out_by_hand() -> None:
@@ -83,9 +85,7 @@ def test_identical_class_embeddings_should_give_finite_rows() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "much"])
 def test_a_ridge_that_is_not_a_positive_number_should_be_refused(value: object) -> None:
-    from headgraft.models.catalogue import parse_settings
-
     with pytest.raises(InjectionError, match="'ridge'") as caught:
-        parse_settings("ridge", {"ridge": value})
+        METHOD.parse({"ridge": value})
 
     assert caught.value.pointer == "/settings/ridge"

@@ -7,7 +7,7 @@ import torch
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
-from headgraft.models.methods.ship.method import NEEDS, half_and_half, synthesize
+from headgraft.models.methods.ship.method import METHOD, half_and_half, synthesize
 from headgraft.models.methods.ship.settings import CONSTANTS, ShipSettings
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
@@ -65,7 +65,7 @@ def test_a_task_without_a_text_tower_should_be_refused() -> None:
         run(make_task(size=6))
 
     assert caught.value.pointer == "/class_embeddings"
-    assert {"text_tower"} == NEEDS
+    assert METHOD.needs == {"text_tower"}
 
 
 def test_a_tower_of_another_size_than_the_heads_should_be_refused() -> None:

@@ -7,14 +7,14 @@ import torch
 from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
-from headgraft.models.methods.smo.method import Settings, synthesize
+from headgraft.models.methods.smo.method import SmoSettings, synthesize
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task
 
 
 def run(task: Task, **settings: object) -> Head:
-    parsed = Settings.model_validate(settings)
+    parsed = SmoSettings.model_validate(settings)
     return synthesize(task, parsed, device="cpu", progress=Progress())
 
 
@@ -51,6 +51,6 @@ def test_it_should_stop_between_two_classes() -> None:
 
     progress = Progress(stop_at_the_second, should_stop)
     with pytest.raises(Stopped):
-        synthesize(make_task(), Settings(), device="cpu", progress=progress)
+        synthesize(make_task(), SmoSettings(), device="cpu", progress=progress)
 
     assert fractions == [0, 0.25]

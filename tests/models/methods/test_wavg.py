@@ -5,14 +5,14 @@ import math
 import torch
 
 from headgraft.models.heads.head import Head
-from headgraft.models.methods.wavg import Settings, synthesize
+from headgraft.models.methods.wavg import WavgSettings, synthesize
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task
 
 
 def run(task: Task, **settings: object) -> Head:
-    parsed = Settings.model_validate(settings)
+    parsed = WavgSettings.model_validate(settings)
     return synthesize(task, parsed, device="cpu", progress=Progress())
 
 

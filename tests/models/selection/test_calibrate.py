@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import (
     Calibration,
@@ -55,7 +56,7 @@ def test_only_a_weak_head_should_be_taken_for_one_with_errors_in_its_rows() -> N
 def test_rows_of_another_origin_should_be_seen_from_their_own_mean_and_keep_their_lengths() -> None:
     task = make_task(make_head(classes=40))
     ground = survey(task.head, None)
-    left_out = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
+    left_out = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
     mean_K = task.head.rows.mean(dim=0)
     own = origin_of(ground, left_out)
     torch.testing.assert_close(own.point_K, mean_K)
@@ -74,7 +75,7 @@ def test_rows_of_another_origin_should_be_seen_from_their_own_mean_and_keep_thei
 def test_a_few_rows_should_not_be_taken_for_foreign_because_they_are_few(count: int) -> None:
     task = make_task(make_head(classes=40))
     ground = survey(task.head, None)
-    left_out = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
+    left_out = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
     mean_K = task.head.rows.mean(dim=0)
     left_out.rows_SK.copy_(mean_K + 3 * (task.head.rows - mean_K))
     left_out.known_S[count:] = False

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from headgraft.models.methods import ridge
+from headgraft.models.methods.icis import method as icis_method
 from headgraft.models.progress import Progress
 from headgraft.models.selection.leave_out import fold_count, hide, leave_out
 from tests.models.builders import make_head, make_task
@@ -24,12 +25,17 @@ def test_folds_should_be_as_large_as_the_classes_to_inject_if_that_leaves_enough
 def test_the_closed_form_should_equal_refits() -> None:
     task = make_task(make_head(classes=30), size=4)
 
-    left_out = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
+    left_out = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
 
     # The closed form centres embeddings with all classes, so both sides must not centre.
-    uncentred = leave_out(task, "ridge", {"centre": False}, device="cpu", progress=Progress())
+    uncentred = leave_out(
+        task,
+        ridge.METHOD.parse({"centre": False}),
+        device="cpu",
+        progress=Progress(),
+    )
     hidden_S = uncentred.fold_S == 2
-    settings = ridge.Settings(centre=False, equal_distance=False, scale=1)
+    settings = ridge.RidgeSettings(centre=False, equal_distance=False, scale=1)
     refit = ridge.synthesize(hide(task, hidden_S), settings, device="cpu", progress=Progress())
     torch.testing.assert_close(uncentred.rows_SK[hidden_S], refit.rows, rtol=1e-3, atol=1e-3)
     assert left_out.fits == 1
@@ -37,7 +43,13 @@ def test_the_closed_form_should_equal_refits() -> None:
 
 
 def test_a_method_without_a_closed_form_should_be_fitted_once_per_fold() -> None:
-    left_out = leave_out(make_task(), "icis", SMALL_ICIS, device="cpu", progress=Progress(), fits=2)
+    left_out = leave_out(
+        make_task(),
+        icis_method.METHOD.parse(SMALL_ICIS),
+        device="cpu",
+        progress=Progress(),
+        fits=2,
+    )
 
     assert left_out.fits == 2
     assert left_out.known_S.tolist() == (left_out.fold_S < 2).tolist()
@@ -64,13 +76,13 @@ def test_hiding_classes_should_leave_the_text_tower_to_the_task() -> None:
 
 def test_rows_of_a_fold_should_not_depend_on_its_true_rows() -> None:
     task = make_task()
-    fold_S = leave_out(task, "ridge", {}, device="cpu", progress=Progress()).fold_S
+    fold_S = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress()).fold_S
     changed = task.head.weight.clone()
     changed[fold_S == 0] *= 100
     other = make_task(task.head.__class__(changed, task.head.bias, task.head.class_names))
 
-    first = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
-    second = leave_out(other, "ridge", {}, device="cpu", progress=Progress())
+    first = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
+    second = leave_out(other, ridge.METHOD.parse({}), device="cpu", progress=Progress())
 
     inside = fold_S == 0
     torch.testing.assert_close(first.rows_SK[inside], second.rows_SK[inside], rtol=1e-3, atol=1e-3)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,44 +22,44 @@ def make_search() -> Search:
 
 
 def test_the_chosen_candidate_should_be_as_good_as_any_but_for_no_difference() -> None:
-    trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=True)
+    trials = make_search().walk(ridge.METHOD.parse({}), time.perf_counter() + 60, tune=True)
 
     # Once for each of the two settings that are tuned.
     assert trials[-1].value >= max(trial.value for trial in trials) - 2 * NO_DIFFERENCE
 
 
 def test_every_value_should_be_tried_once() -> None:
-    trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=True)
+    trials = make_search().walk(ridge.METHOD.parse({}), time.perf_counter() + 60, tune=True)
 
-    tried = [(trial.settings["gamma"], trial.settings.get("ridge")) for trial in trials]
+    tried = [(trial.parsed.given["gamma"], trial.parsed.given.get("ridge")) for trial in trials]
     assert len(tried) == len(set(tried))
-    assert {gamma for gamma, _ in tried} == set(ridge.TUNABLE["gamma"])
+    assert {gamma for gamma, _ in tried} == set(ridge.METHOD.tunable["gamma"])
 
 
 def test_a_setting_that_is_given_should_not_be_tuned() -> None:
-    trials = make_search().walk("ridge", {"gamma": 3.0}, time.perf_counter() + 60, tune=True)
+    trials = make_search().walk(
+        ridge.METHOD.parse({"gamma": 3.0}), time.perf_counter() + 60, tune=True
+    )
 
-    assert {trial.settings["gamma"] for trial in trials} == {3.0}
+    assert {trial.parsed.given["gamma"] for trial in trials} == {3.0}
 
 
 def test_without_time_one_candidate_should_be_tried_all_the_same() -> None:
-    assert len(make_search().walk("ridge", {}, time.perf_counter() - 1, tune=True)) == 1
+    assert len(make_search().walk(ridge.METHOD.parse({}), time.perf_counter() - 1, tune=True)) == 1
 
 
-def test_without_time_a_default_that_is_no_value_to_try_should_stay(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ridge, "TUNABLE", {"gamma": (3.0, 6.0), "ridge": (0.3, 0.9)})
+def test_without_time_a_default_that_is_no_value_to_try_should_stay() -> None:
+    method = replace(ridge.METHOD, tunable={"gamma": (3.0, 6.0), "ridge": (0.3, 0.9)})
 
-    trials = make_search().walk("ridge", {}, time.perf_counter() - 1, tune=True)
+    trials = make_search().walk(method.parse({}), time.perf_counter() - 1, tune=True)
 
-    assert [trial.settings for trial in trials] == [{"gamma": 3.0}]
+    assert [trial.parsed.given for trial in trials] == [{"gamma": 3.0}]
 
 
 def test_without_tuning_the_settings_should_stay_as_they_come() -> None:
-    trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=False)
+    trials = make_search().walk(ridge.METHOD.parse({}), time.perf_counter() + 60, tune=False)
 
-    assert [trial.settings for trial in trials] == [{}]
+    assert [trial.parsed.given for trial in trials] == [{}]
 
 
 def test_a_trial_without_a_number_should_never_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +73,7 @@ def test_a_trial_without_a_number_should_never_be_chosen(monkeypatch: pytest.Mon
     simulated = calibrate.simulate
     monkeypatch.setattr(search, "simulate", simulate)
 
-    trials = make_search().walk("ridge", {}, time.perf_counter() + 60, tune=True)
+    trials = make_search().walk(ridge.METHOD.parse({}), time.perf_counter() + 60, tune=True)
 
     assert [trial.has_value for trial in trials].count(False) == 2
     assert trials[-1].has_value

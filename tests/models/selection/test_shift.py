@@ -8,6 +8,7 @@ import torch
 from headgraft.models.features.pictures import Pictures, look
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head, Metric
+from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import simulate, survey
 from headgraft.models.selection.leave_out import leave_out
@@ -81,7 +82,7 @@ def test_a_shift_should_be_clearly_better_than_none_or_none(lift: float) -> None
     bias_S = lift * torch.rand(108, generator=torch.Generator().manual_seed(2))
     task = replace(secret, head=Head(secret.head.weight, bias_S, secret.head.class_names))
     ground = survey(task.head, None, shown(task.head))
-    left_out = leave_out(task, "ridge", {}, device="cpu", progress=Progress())
+    left_out = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
 
     shift, played, at = choose_shift(ground, left_out, 12, "balanced", None)
 

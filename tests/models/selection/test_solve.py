@@ -235,7 +235,7 @@ def test_a_method_that_makes_no_rows_should_be_refused() -> None:
 def test_only_methods_that_may_be_tried_should_be() -> None:
     tried = {line.method for line in run(secret_task(same_size=True)).tried}
 
-    assert tried == set(catalogue.candidates())
+    assert tried == {method.name for method in catalogue.candidates()}
 
 
 def test_a_setting_of_no_candidate_should_be_refused_with_auto() -> None:
@@ -244,15 +244,15 @@ def test_a_setting_of_no_candidate_should_be_refused_with_auto() -> None:
 
 
 def test_the_defaults_of_a_method_should_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    start = ridge.Settings()
+    start = ridge.RidgeSettings()
 
-    class Moved(ridge.Settings):
+    class Moved(ridge.RidgeSettings):
         gamma: float = 3 * start.gamma
         ridge: float = 3 * start.ridge
         scale: float = 3 * start.scale
 
     before = run(secret_task())
-    monkeypatch.setattr(ridge, "Settings", Moved)
+    monkeypatch.setattr(ridge, "METHOD", replace(ridge.METHOD, settings=Moved))
 
     after = run(secret_task())
 

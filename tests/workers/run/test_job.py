@@ -96,7 +96,7 @@ def test_the_report_should_prove_that_old_rows_are_the_same_bytes(source: Path) 
 
 def test_a_job_without_calibration_should_take_the_method_as_it_comes(source: Path) -> None:
     report = run(spec(calibration={"enabled": False}), source)
-    assert report["settings"] == catalogue.parse_settings("ridge", {}).model_dump()
+    assert report["settings"] == catalogue.method("ridge").parse({}).dump
     assert "estimate" not in report
 
 
