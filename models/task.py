@@ -9,7 +9,7 @@ from torch import Tensor
 from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.pictures import Pictures
+from headgraft.models.features.labelled import Pictures
 from headgraft.models.features.regions import Regions, regions_error
 from headgraft.models.heads.head import Head
 

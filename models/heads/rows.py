@@ -1,4 +1,4 @@
-"""Sets the length of synthesized rows against the seen ones; it does not know who made them."""
+"""Makes rows of what methods predict, and sets their length against the seen ones."""
 
 import torch
 from torch import Tensor
@@ -55,3 +55,15 @@ def restore_norms(rows_UK: Tensor, head: Head) -> Tensor:
     norm = head.weight.to(rows_UK).norm(dim=1).mean()
     D = head.feature_size
     return torch.cat([normalize(rows_UK[:, :D]) * norm, rows_UK[:, D:]], dim=1)
+
+
+def text_rows(text_UD: Tensor, head: Head) -> Tensor:
+    """Make rows (U, K) that point along the text, of the seen rows' mean norm, with the mean bias.
+
+    In float64, on the device of the text.
+    """
+    text_UD = text_UD.double()
+    rows_UK: Tensor = normalize(text_UD) * head.weight.to(text_UD).norm(dim=1).mean()
+    if head.bias is None:
+        return rows_UK
+    return torch.cat([rows_UK, head.bias.to(text_UD).mean().expand(len(rows_UK), 1)], dim=1)

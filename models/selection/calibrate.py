@@ -10,16 +10,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.features.pictures import Pictures
+from headgraft.models.features.labelled import Pictures
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
-from headgraft.models.selection.estimate import Simulated
+from headgraft.models.selection.estimate import FLATNESS, Prefer, Simulated
 from headgraft.models.selection.leave_out import LeftOut
 from headgraft.models.selection.trade_off import Rays, make_groups, play
 from headgraft.models.synthesis.simulated_features import VirtualFeatures, draw
 
 # Rows of another origin (text vectors, say) have a mean of their own; it is theirs that counts.
 FOREIGN_MEAN = 0.5
+# Of the objective: what a thousand pictures cannot tell apart.
+NO_DIFFERENCE = 0.01
+# In deviations of a picture's logits over the seen classes.
+STEPS = (0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,3 +200,30 @@ def present_scale(ground: Ground, raw: Head, origin: Origin) -> float:
     rows_UK = regression_rows(raw, "cpu").float()
     length = float((rows_UK - origin.point_K).norm(dim=1).mean())
     return length / ground.distance if ground.distance else 1.0
+
+
+def choose_shift(
+    ground: Ground, left_out: LeftOut, unseen: int, prefer: Prefer, seen_loss: float | None
+) -> tuple[float, Simulated, int]:
+    """Return the shift in logits, the play under it, and the number of the best scale there.
+
+    Needs pictures. Shift 0 where another is not clearly better: it is less of a surprise.
+    """
+    unit = _logit_deviation(ground)
+    played = simulate_shifted(ground, left_out, unseen, [step * unit for step in STEPS])
+    scales = [one.choose(prefer, seen_loss) for one in played]
+    values = [
+        one.worth(at, prefer, seen_loss) - (NO_DIFFERENCE + FLATNESS * abs(step) if step else 0)
+        for one, at, step in zip(played, scales, STEPS, strict=True)
+    ]
+    best = max(range(len(STEPS)), key=lambda number: values[number])
+    return STEPS[best] * unit, played[best], scales[best]
+
+
+def _logit_deviation(ground: Ground) -> float:
+    assert ground.pictures is not None, "virtual features have no logits"
+    D = ground.head.feature_size
+    logits_NS = ground.pictures.scores(ground.rows_SK[:, :D])
+    if ground.head.bias is not None:
+        logits_NS += ground.rows_SK[:, D]
+    return float(logits_NS.std(dim=1).mean())

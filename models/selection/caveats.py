@@ -3,7 +3,7 @@
 It knows how the estimate was made, and decides nothing.
 """
 
-from headgraft.models.features.pictures import CLASSES_MIN, PICTURES_MIN, Pictures
+from headgraft.models.features.labelled import CLASSES_MIN, PICTURES_MIN, Pictures
 from headgraft.models.selection.calibrate import Ground
 from headgraft.models.selection.estimate import Simulated
 from headgraft.models.selection.search import Search, Trial

@@ -13,13 +13,14 @@ import torch
 
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.pictures import Pictures
+from headgraft.models.features.labelled import Pictures
 from headgraft.models.heads.extend import split
 from headgraft.models.heads.head import Head
 from headgraft.models.method import Need, ParsedRows
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import (
     Calibration,
+    choose_shift,
     origin_of,
     place,
     present_scale,
@@ -29,7 +30,6 @@ from headgraft.models.selection.caveats import reasons_for
 from headgraft.models.selection.class_outlook import ClassOutlook, look_ahead
 from headgraft.models.selection.estimate import Estimate, Prefer, Simulated, estimate, unknown
 from headgraft.models.selection.search import Search, Trial
-from headgraft.models.selection.shift import choose_shift
 from headgraft.models.selection.trade_off import SCALES
 from headgraft.models.task import Task
 

@@ -19,8 +19,8 @@ from torch.optim import Adam
 from headgraft.models.learners.cuda_graph import Replayed
 from headgraft.models.learners.random_blocks import Draws, StepDraws
 from headgraft.models.synthesis.critic import Critic
-from headgraft.models.synthesis.seen_features import SeenFeatures
 from headgraft.models.synthesis.tfvaegan_networks import Networks
+from headgraft.models.synthesis.virtual_features import SeenFeatures
 
 GAN_WEIGHT, SEMANTIC_WEIGHT = 10.0, 0.1
 PENALTY_HIGH, PENALTY_LOW, PENALTY_FACTOR = 1.05, 1.001, 1.1

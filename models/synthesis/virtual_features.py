@@ -1,14 +1,14 @@
-"""Features of a head's own classes, made from the head alone; it does not know what they train.
+"""Features of a head's own classes, uploaded or made from the head alone.
 
 A class is a von Mises-Fisher distribution around a direction that is learned from what the head
 answers to draws (dfzsl, first stage); the draws that the head assigns to their class are kept.
 
 Outside the paper: a linear head is queried by the directions of its centred rows, as if it were
-a cosine head; kappa is chosen with two guards (models/synthesis/concentration.py).
+a cosine head; kappa is chosen with two guards (models/synthesis/vmf.py).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy, mse_loss, normalize
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Report
-from headgraft.models.synthesis.concentration import choose_kappa
-from headgraft.models.synthesis.vmf import sample
+from headgraft.models.synthesis.vmf import choose_kappa, sample
+from headgraft.models.task import Task
 
 LEARNING = 0.8  # of the time
 AT_ONCE = 20_000  # draws in memory
@@ -204,3 +204,38 @@ def _refuse_lost(virtual: Virtual, class_names: tuple[str, ...], kappa: float) -
             code="no_virtual_features",
             pointer="/settings",
         )
+
+
+class SeenFeatures(Protocol):
+    """Features (N, D), finite, and their labels (N,), which count the seen classes from 0."""
+
+    @property
+    def features_ND(self) -> Tensor:  # noqa: N802 - shape suffix
+        """The features."""
+
+    @property
+    def labels_N(self) -> Tensor:  # noqa: N802 - shape suffix
+        """The labels."""
+
+
+def training_features(
+    task: Task,
+    start_SD: Tensor,
+    config: VirtualFeaturesConfig,
+    progress: Report,
+    generator: torch.Generator,
+) -> Virtual:
+    """Return unit features to train on: the task's pictures where they show every seen class.
+
+    Virtual ones else, from `start_SD` on; on its device, in its dtype. Never both: pictures hold
+    the mean of all features, virtual ones do not. Few pictures are repeated until there are about
+    as many as there would be virtual ones, since the number of steps follows from that.
+    """
+    pictures, S = task.pictures, task.head.class_count
+    if pictures is None or not pictures.show_all(S):
+        return virtual_features(task.head, start_SD, config, progress, generator)
+    repeats = max(1, config.count * S // len(pictures.labels_N))
+    labels_N = pictures.labels_N.repeat(repeats).to(start_SD.device)
+    features_ND = normalize(pictures.features_ND).repeat(repeats, 1).to(start_SD)
+    counts_S = torch.bincount(labels_N, minlength=S)
+    return Virtual(features_ND, labels_N, counts_S, int(counts_S.max()))

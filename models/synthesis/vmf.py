@@ -1,17 +1,20 @@
-"""Draws from von Mises-Fisher distributions on the unit sphere; it does not know what they mean.
+"""Draws from von Mises-Fisher distributions on the unit sphere, and chooses how concentrated.
 
 A draw of a uniform unit vector, moved along the sphere by a Möbius map, is the proposal; its
 first coordinate alone decides whether it is accepted. Written here because scipy's sampler takes
 one direction a call and has no gradient, and its Bessel functions underflow at kappa 10.
 """
 
-from math import sqrt
+from math import pi, sqrt
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 KAPPA_MAX = 1e6
+TWINS = 0.02  # radians: nearer texts are one text, and say nothing of how far classes spread
+PILOTS = 4  # draws a class that try a kappa
+AT_ONCE = 1000  # classes
 
 
 def sample(directions_CD: Tensor, kappa: float, count: int, generator: torch.Generator) -> Tensor:
@@ -69,3 +72,38 @@ def _reflect(drawn_CND: Tensor, mean_CD: Tensor) -> Tensor:
     length_C = difference_CD.square().sum(dim=1).clamp_min(1e-30)
     along_CN = torch.einsum("cnd,cd->cn", drawn_CND, difference_CD) * (2 / length_C)[:, None]
     return drawn_CND - along_CN[:, :, None] * difference_CD[:, None, :]
+
+
+LEAST, MOST = 10.0, 1e5
+
+
+def choose_kappa(start_SD: Tensor, query_SD: Tensor, generator: torch.Generator) -> float:
+    """Return a kappa in [10, 1e5] by the starts' angles, and raise it until the head can follow.
+
+    It can where, in the median class, half of the draws around its own row `query_SD` (unit) are
+    nearest to that row.
+    """
+    kappa = min(max(36 / smallest_angle(start_SD) ** 2, LEAST), MOST)
+    while kappa < MOST and _median_share(query_SD, kappa, generator) < 0.5:
+        kappa = min(2 * kappa, MOST)
+    return kappa
+
+
+def smallest_angle(start_SD: Tensor) -> float:
+    """Return the smallest angle in radians, at most pi / 2, between two that are not twins."""
+    unit_SD, smallest = normalize(start_SD.double()), pi / 2
+    for block_BD in torch.split(unit_SD, AT_ONCE):
+        angles_BS = (block_BD @ unit_SD.T).clamp(-1, 1).arccos()
+        angles_BS.masked_fill_(angles_BS < TWINS, pi)  # each with itself, too
+        smallest = min(smallest, float(angles_BS.min()))
+    return smallest
+
+
+def _median_share(query_SD: Tensor, kappa: float, generator: torch.Generator) -> float:
+    shares = []
+    for first in range(0, len(query_SD), AT_ONCE):
+        block_BD = query_SD[first : first + AT_ONCE]
+        answers_BP = (sample(block_BD, kappa, PILOTS, generator) @ query_SD.T).argmax(dim=2)
+        label_B1 = torch.arange(first, first + len(block_BD), device=query_SD.device)[:, None]
+        shares.append((answers_BP == label_B1).float().mean(dim=1))
+    return float(torch.cat(shares).median())

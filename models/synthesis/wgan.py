@@ -14,7 +14,7 @@ from torch.nn.functional import leaky_relu, normalize
 from headgraft.models.learners.layers import linear
 from headgraft.models.learners.random_blocks import Draws
 from headgraft.models.synthesis.critic import SLOPE, Critic
-from headgraft.models.synthesis.seen_features import SeenFeatures
+from headgraft.models.synthesis.virtual_features import SeenFeatures
 
 LOOK_EVERY = 16  # steps: reading a loss makes the device wait
 Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from headgraft.models import catalogue
-from headgraft.models.features.pictures import look
+from headgraft.models.features.labelled import look
 from headgraft.models.heads.extend import inject, split
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.metrics import Gzsl, evaluate

@@ -20,7 +20,7 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from headgraft.models.features.pictures import Pictures, look
+from headgraft.models.features.labelled import Pictures, look
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance

@@ -22,8 +22,7 @@ from typing import Any, Literal, get_args
 
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Labelled
-from headgraft.models.features.pictures import look
+from headgraft.models.features.labelled import Labelled, look
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead

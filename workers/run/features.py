@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.pictures import Pictures, look
+from headgraft.models.features.labelled import Pictures, look
 from headgraft.models.heads.head import Head
 
 # Beyond these, more pictures hardly move an estimate; scores take (pictures, classes) floats.

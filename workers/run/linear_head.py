@@ -12,7 +12,7 @@ from torch import Tensor
 
 from headgraft.models.heads import labels
 from headgraft.models.heads.head import Head
-from headgraft.models.heads.linear_onnx import fits, to_onnx
+from headgraft.models.heads.onnx import fits, linear_to_onnx
 
 ONNX_FILE = "head.onnx"
 NPZ_FILE = "head.npz"
@@ -32,7 +32,7 @@ def write(head: Head, seen_count: int, folder: Path) -> None:
         "scale": repr(head.scale),
     }
     if fits(head):
-        (folder / ONNX_FILE).write_bytes(to_onnx(head, told))
+        (folder / ONNX_FILE).write_bytes(linear_to_onnx(head, told))
     tensors = {"weight": head.weight, **({} if head.bias is None else {"bias": head.bias})}
     arrays = {name: _as_numpy(tensor) for name, tensor in tensors.items()}
     texts = {name: np.array(text) for name, text in told.items()}

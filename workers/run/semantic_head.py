@@ -9,8 +9,8 @@ from typing import Any
 
 from headgraft.models.heads.checkpoint import write_tensors
 from headgraft.models.heads.head import Head
+from headgraft.models.heads.onnx import semantic_to_onnx
 from headgraft.models.heads.semantic import KIND, SemanticHead
-from headgraft.models.heads.semantic_onnx import to_onnx
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.report import data
 from headgraft.workers.run.linear_head import ONNX_FILE, write_labels
@@ -27,7 +27,7 @@ def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) ->
     """Write its files into `folder`; return what the report says of a head without rows."""
     native = folder / NATIVE_FILE
     write_tensors(native, head.state_dict(), head.metadata())
-    (folder / ONNX_FILE).write_bytes(to_onnx(head))
+    (folder / ONNX_FILE).write_bytes(semantic_to_onnx(head))
     write_labels(head.class_names, folder)
     tensors = spec.head.located
     renamed = {tensors.weight: "weight", **({tensors.bias: "bias"} if tensors.bias else {})}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from headgraft.models.heads.head import Head
-from headgraft.models.heads.text_rows import text_rows
+from headgraft.models.heads.rows import text_rows
 from headgraft.models.learners.prompt_tuning import residual_bias
 from headgraft.models.method import Method
 from headgraft.models.methods.dfzsl.settings import DfzslSettings

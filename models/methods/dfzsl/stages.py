@@ -12,13 +12,12 @@ from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.learners import cosine_classifier, prompt_tuning
-from headgraft.models.learners.logit_adjustment import offsets
+from headgraft.models.learners.cosine_classifier import offsets
 from headgraft.models.learners.prompt_tuning import Tuned
 from headgraft.models.methods.dfzsl.settings import DfzslConstants, DfzslSettings
 from headgraft.models.progress import Report, within
 from headgraft.models.synthesis import tfvaegan
-from headgraft.models.synthesis.seen_features import training_features
-from headgraft.models.synthesis.virtual_features import Virtual
+from headgraft.models.synthesis.virtual_features import Virtual, training_features
 from headgraft.models.task import Task
 
 SHARES = (0.3, 0.4, 0.85)  # of the time, when virtual features, tuning and generator are done

@@ -1,14 +1,14 @@
-"""Trains two attention nets on labelled region features."""
+"""Trains two attention nets on labelled region features, and the loss they are trained by."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, kl_div
 
 from headgraft.models.features.regions import Regions
 from headgraft.models.heads.attribute_attention import Maps, attribute_scores
-from headgraft.models.methods.msdn.loss import distillation_loss, own_loss
 from headgraft.models.methods.msdn.networks import AttentionNets
 from headgraft.models.methods.msdn.settings import MsdnConstants, MsdnSettings
 from headgraft.models.progress import Report
@@ -17,6 +17,7 @@ from headgraft.models.progress import Report
 MARGIN = 1.0
 # Called with the nets behind each epoch: is it enough?
 Watch = Callable[[Maps], bool]
+TINY = 1e-12
 
 
 def training_size(regions: Regions, attributes: int, settings: MsdnSettings) -> tuple[int, int]:
@@ -124,3 +125,36 @@ def _loss(
 @torch.no_grad()
 def _detached(nets: AttentionNets) -> Maps:
     return nets.maps()
+
+
+def own_loss(
+    scores_BC: Tensor, labels_B: Tensor, unseen_C: Tensor, margin: float, calibration: float
+) -> Tensor:
+    """Cross-entropy over all classes, and `calibration` times what lets unseen ones live.
+
+    The second is minus the logarithm of the batch's mean probability of unseen classes (a boolean
+    mask), whose scores are `margin` higher there, those of the seen `margin` lower.
+    """
+    loss = cross_entropy(scores_BC, labels_B)
+    if not calibration or not unseen_C.any():
+        return loss
+    biased_BC = scores_BC + torch.where(unseen_C, margin, -margin)
+    mass_B = biased_BC.softmax(dim=1)[:, unseen_C].sum(dim=1)
+    return loss - calibration * mass_B.mean().clamp_min(TINY).log()
+
+
+def distillation_loss(first_BC: Tensor, second_BC: Tensor) -> Tensor:
+    """Jensen-Shannon divergence of two nets' softmaxes, and how far their scores are apart.
+
+    The latter is the batch mean of sum_c |e_c|^3 / ||e||, with e the difference of the scores.
+    """
+    first_logs_BC, second_logs_BC = first_BC.log_softmax(dim=1), second_BC.log_softmax(dim=1)
+    middle_BC = ((first_logs_BC.exp() + second_logs_BC.exp()) / 2).clamp_min(TINY).log()
+    divergence = sum(
+        kl_div(middle_BC, logs_BC, reduction="batchmean", log_target=True)
+        for logs_BC in (first_logs_BC, second_logs_BC)
+    )
+    apart_BC = first_BC - second_BC
+    # Scores that agree are no reason to divide by nothing, nor is their gradient.
+    length_B = apart_BC.pow(2).sum(dim=1).clamp_min(TINY).sqrt()
+    return divergence / 2 + (apart_BC.abs().pow(3).sum(dim=1) / length_B).mean()

@@ -16,14 +16,17 @@ from torch import Tensor
 from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
-from headgraft.models.heads.text_rows import text_rows
+from headgraft.models.heads.rows import text_rows
 from headgraft.models.learners.prompt_tuning import tune
 from headgraft.models.method import Method
 from headgraft.models.methods.ship.prompt_vae import synthesize_features, train
 from headgraft.models.methods.ship.settings import ShipSettings
 from headgraft.models.progress import Progress, within
-from headgraft.models.synthesis.seen_features import training_features
-from headgraft.models.synthesis.virtual_features import VirtualFeaturesConfig, query_directions
+from headgraft.models.synthesis.virtual_features import (
+    VirtualFeaturesConfig,
+    query_directions,
+    training_features,
+)
 from headgraft.models.task import Task
 
 

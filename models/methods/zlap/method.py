@@ -1,7 +1,7 @@
 """Prototypes from class embeddings, trained on seen and generated features with adjusted logits.
 
 ZLAP, IJCAI 2022, arXiv 2204.11822: rows = P(a), cosine logits plus the offsets of
-models/learners/logit_adjustment.py in training; a WGAN-GP makes the unseen classes' features. Seen
+models/learners/cosine_classifier.py in training; a WGAN-GP makes the unseen classes' features. Seen
 features are virtual ones around the head's own directions (dfzsl's first stage, at the optimum of
 its black-box loss).
 
@@ -17,14 +17,13 @@ import torch
 
 from headgraft.models.cost import training_seconds
 from headgraft.models.heads.head import Head
-from headgraft.models.learners.logit_adjustment import offsets
+from headgraft.models.learners.cosine_classifier import offsets
 from headgraft.models.method import Method
 from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
 from headgraft.models.methods.zlap.settings import ZlapSettings
 from headgraft.models.progress import Progress
 from headgraft.models.synthesis import wgan
-from headgraft.models.synthesis.seen_features import training_features
-from headgraft.models.synthesis.virtual_features import query_directions
+from headgraft.models.synthesis.virtual_features import query_directions, training_features
 from headgraft.models.task import Task
 
 

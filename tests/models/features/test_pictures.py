@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.pictures import (
+from headgraft.models.features.labelled import (
     CLASSES_MIN,
     PICTURES_MIN,
     Pictures,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from headgraft.models.heads import linear_onnx
+from headgraft.models.heads import onnx as linear_onnx
 from headgraft.models.heads.head import Head, Metric
 from tests.models.builders import make_head
 
@@ -19,7 +19,7 @@ KINDS = list(itertools.product(("linear", "cosine"), (True, False), DTYPES))
 
 def run(head: Head, features: np.ndarray[tuple[int, int], np.dtype[np.generic]]) -> np.ndarray:
     session = onnxruntime.InferenceSession(
-        linear_onnx.to_onnx(head, {}), providers=["CPUExecutionProvider"]
+        linear_onnx.linear_to_onnx(head, {}), providers=["CPUExecutionProvider"]
     )
     (logits_NC,) = session.run(None, {"features": features})
     return np.asarray(logits_NC)
@@ -46,7 +46,7 @@ def test_the_program_should_answer_as_the_head_does(
 def test_its_rows_should_be_the_heads_own_numbers(dtype: torch.dtype) -> None:
     head = make_head(dtype=dtype)
 
-    model = onnx.load_from_string(linear_onnx.to_onnx(head, {"about": "it"}))
+    model = onnx.load_from_string(linear_onnx.linear_to_onnx(head, {"about": "it"}))
 
     stored = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     wide = torch.promote_types(dtype, torch.float32)

@@ -10,8 +10,8 @@ import torch
 from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Metric
+from headgraft.models.heads.onnx import semantic_to_onnx
 from headgraft.models.heads.semantic import SemanticHead, from_state_dict
-from headgraft.models.heads.semantic_onnx import to_onnx
 from tests.models.builders import make_head, make_task
 
 
@@ -47,7 +47,9 @@ def some_features(count: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_the_onnx_program_should_answer_as_the_head_does(head: SemanticHead, count: int) -> None:
-    session = onnxruntime.InferenceSession(to_onnx(head), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        semantic_to_onnx(head), providers=["CPUExecutionProvider"]
+    )
 
     (logits_NC,) = session.run(None, {"features": some_features(count).numpy()})
 
@@ -55,7 +57,9 @@ def test_the_onnx_program_should_answer_as_the_head_does(head: SemanticHead, cou
 
 
 def test_the_onnx_program_should_name_its_classes(head: SemanticHead) -> None:
-    session = onnxruntime.InferenceSession(to_onnx(head), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        semantic_to_onnx(head), providers=["CPUExecutionProvider"]
+    )
 
     told = session.get_modelmeta().custom_metadata_map
 
@@ -65,7 +69,7 @@ def test_the_onnx_program_should_name_its_classes(head: SemanticHead) -> None:
 
 def test_a_feature_of_zeros_should_give_finite_answers() -> None:
     session = onnxruntime.InferenceSession(
-        to_onnx(make(bias=False, metric="cosine")), providers=["CPUExecutionProvider"]
+        semantic_to_onnx(make(bias=False, metric="cosine")), providers=["CPUExecutionProvider"]
     )
 
     (logits_NC,) = session.run(None, {"features": np.zeros((1, 6), np.float32)})

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cosine_similarity
 
-from headgraft.models.heads.text_rows import text_rows
+from headgraft.models.heads.rows import text_rows
 from tests.models.builders import make_head
 
 

@@ -5,8 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.learners.cosine_classifier import CosineClassifierConfig, train_cosine
-from headgraft.models.learners.logit_adjustment import offsets
+from headgraft.models.learners.cosine_classifier import (
+    CosineClassifierConfig,
+    offsets,
+    train_cosine,
+)
 from headgraft.models.progress import Stopped
 from tests.models.planted_clusters import clusters
 

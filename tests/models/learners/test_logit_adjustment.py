@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from headgraft.models.learners.logit_adjustment import offsets
+from headgraft.models.learners.cosine_classifier import offsets
 
 
 def test_the_offsets_should_be_the_log_of_a_class_frequency() -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from headgraft.models import catalogue
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.pictures import Pictures
+from headgraft.models.features.labelled import Pictures
 from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress, Stopped

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from headgraft.models.selection.resample import resampled
+from headgraft.models.selection.estimate import resampled
 from headgraft.models.selection.trade_off import SCALES, TradeOff
 
 AT = 10

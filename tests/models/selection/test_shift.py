@@ -5,14 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from headgraft.models.features.pictures import Pictures, look
+from headgraft.models.features.labelled import Pictures, look
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
-from headgraft.models.selection.calibrate import simulate, survey
+from headgraft.models.selection.calibrate import NO_DIFFERENCE, choose_shift, simulate, survey
 from headgraft.models.selection.leave_out import leave_out
-from headgraft.models.selection.shift import NO_DIFFERENCE, choose_shift
 from headgraft.models.selection.solve import Solution, Wish, solve
 from headgraft.models.task import Task
 from tests.models.selection.test_solve import secret_task

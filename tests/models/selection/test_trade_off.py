@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from headgraft.models.features.pictures import Pictures
+from headgraft.models.features.labelled import Pictures
 from headgraft.models.selection.trade_off import SCALES, Rays, make_groups, play
 from headgraft.models.synthesis.simulated_features import draw
 

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.synthesis.concentration import choose_kappa, smallest_angle
-from headgraft.models.synthesis.vmf import sample
+from headgraft.models.synthesis.vmf import choose_kappa, sample, smallest_angle
 
 
 def generator() -> torch.Generator:

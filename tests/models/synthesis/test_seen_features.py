@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import torch
 
-from headgraft.models.features.pictures import Pictures
+from headgraft.models.features.labelled import Pictures
 from headgraft.models.progress import ignore
 from headgraft.models.selection.leave_out import hide
-from headgraft.models.synthesis.seen_features import training_features
 from headgraft.models.synthesis.virtual_features import (
     Virtual,
     VirtualFeaturesConfig,
     query_directions,
+    training_features,
 )
 from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task

@@ -71,7 +71,7 @@ def test_the_labels_should_be_json_of_their_own(head: Head, tmp_path: Path) -> N
 def test_a_head_beyond_what_onnx_can_hold_should_come_in_the_other_formats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headgraft.models.heads.linear_onnx.TENSOR_BYTES_MAX", 12 * 6 * 4)
+    monkeypatch.setattr("headgraft.models.heads.onnx.TENSOR_BYTES_MAX", 12 * 6 * 4)
 
     linear_head.write(make_head(), 9, tmp_path)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from headgraft.models.methods.msdn.loss import distillation_loss, own_loss
+from headgraft.models.methods.msdn.training import distillation_loss, own_loss
 
 LABELS = torch.tensor([0, 1])
 UNSEEN = torch.tensor([False, False, True])
