@@ -1,15 +1,10 @@
-"""The text encoders an operator installed, and the class embeddings they make.
+"""The text encoders an operator installed, and the class embeddings they make."""
 
-`python -m headgraft.models.embeddings.encoders pull MODEL:TAG` installs one.
-"""
-
-import argparse
 import hashlib
 import importlib.util
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -214,43 +209,3 @@ def _open_clip(
         return vectors
 
     return encode, TextTower(model, tokenizer) if reads_prompts(model, tokenizer) else None
-
-
-def pull(model: str, folder: Path, short_name: str | None = None) -> EncoderInfo:
-    """Download MODEL:TAG into `folder` under a short name; the one function that uses the network.
-
-    InjectionError for an unknown model, tag or name, naming the legal ones, and where the
-    download fails. The encoder appears whole or not at all.
-    """
-    from headgraft.models.embeddings.pull import download
-
-    name = short_name or re.sub(r"[^a-z0-9_-]+", "-", model.lower())[:64]
-    if not SHORT_NAME.fullmatch(name) or name == PACKAGED or (folder / name).exists():
-        raise InjectionError(
-            f"short name {name!r} cannot be used: it must match {SHORT_NAME.pattern}, not be "
-            f"{PACKAGED!r}, and not be installed already in {folder}",
-            pointer="/name",
-        )
-    import_torchvision()
-    download(model, folder, name, config_file=CONFIG_FILE)
-    return installed(folder)[name]
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run `pull MODEL:TAG [--folder FOLDER] [--name SHORT_NAME]`."""
-    parser = argparse.ArgumentParser(prog="python -m headgraft.models.embeddings.encoders")
-    commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("pull", help="install an open_clip model")
-    command.add_argument("model", metavar="MODEL:TAG")
-    command.add_argument("--folder", type=Path, default=Path("encoders"))
-    command.add_argument("--name")
-    options = parser.parse_args(arguments)
-    try:
-        info = pull(options.model, options.folder, options.name)
-    except InjectionError as error:
-        raise SystemExit(str(error)) from error
-    sys.stdout.write(f"{info.name}: {info.dimension} numbers, sha256 {info.digest}\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,10 +1,13 @@
 """Downloads an open_clip model into a folder that needs no network afterwards.
 
-It does not know who will load it.
+`python -m headgraft.models.embeddings.pull MODEL:TAG` installs one.
 """
 
+import argparse
 import json
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +15,38 @@ from typing import Any
 
 from safetensors.torch import save_file
 
+from headgraft.models.embeddings.encoders import (
+    CONFIG_FILE,
+    PACKAGED,
+    SHORT_NAME,
+    EncoderInfo,
+    installed,
+)
+from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.models.errors import InjectionError
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 
 
-def download(model: str, folder: Path, name: str, *, config_file: str) -> None:
+def pull(model: str, folder: Path, short_name: str | None = None) -> EncoderInfo:
+    """Download MODEL:TAG into `folder` under a short name.
+
+    InjectionError for an unknown model, tag or name, naming the legal ones, and where the
+    download fails. The encoder appears whole or not at all.
+    """
+    name = short_name or re.sub(r"[^a-z0-9_-]+", "-", model.lower())[:64]
+    if not SHORT_NAME.fullmatch(name) or name == PACKAGED or (folder / name).exists():
+        raise InjectionError(
+            f"short name {name!r} cannot be used: it must match {SHORT_NAME.pattern}, not be "
+            f"{PACKAGED!r}, and not be installed already in {folder}",
+            pointer="/name",
+        )
+    import_torchvision()
+    _download(model, folder, name)
+    return installed(folder)[name]
+
+
+def _download(model: str, folder: Path, name: str) -> None:
     """Fetch MODEL:TAG and put it under `folder/name` in one rename.
 
     InjectionError for an unknown model or tag, naming the legal ones, for a text tower that
@@ -34,7 +63,7 @@ def download(model: str, folder: Path, name: str, *, config_file: str) -> None:
         _fetch_weights(open_clip, architecture, tag, config, staged)
         _save_tokenizer(open_clip, architecture, config, staged)
         text = json.dumps({"model_cfg": config, "preprocess_cfg": {}}, indent=2)
-        (staged / config_file).write_text(text, encoding="utf-8")
+        (staged / CONFIG_FILE).write_text(text, encoding="utf-8")
         staged.rename(folder / name)
 
 
@@ -96,3 +125,21 @@ def _save_tokenizer(
     # The usual byte-pair tokenizer comes with the package; any other must lie beside the weights.
     if config["text_cfg"].get("hf_tokenizer_name"):
         open_clip.get_tokenizer(architecture).save_pretrained(staged)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Install `MODEL:TAG [--folder FOLDER] [--name SHORT_NAME]`."""
+    parser = argparse.ArgumentParser(prog="python -m headgraft.models.embeddings.pull")
+    parser.add_argument("model", metavar="MODEL:TAG")
+    parser.add_argument("--folder", type=Path, default=Path("encoders"))
+    parser.add_argument("--name")
+    options = parser.parse_args(arguments)
+    try:
+        info = pull(options.model, options.folder, options.name)
+    except InjectionError as error:
+        raise SystemExit(str(error)) from error
+    sys.stdout.write(f"{info.name}: {info.dimension} numbers, sha256 {info.digest}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

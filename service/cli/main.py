@@ -239,7 +239,7 @@ def pull_encoder(
     target = folder or _state(None).encoders
     target.mkdir(parents=True, exist_ok=True)
     named = ["--name", name] if name else []
-    become("headgraft.models.embeddings.encoders", "pull", model, "--folder", str(target), *named)
+    become("headgraft.models.embeddings.pull", model, "--folder", str(target), *named)
 
 
 @app.command()

@@ -1,15 +1,11 @@
 """Encoders: the packaged sentence encoder and an operator's picture-text model, both real."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
-from headgraft.models.embeddings import encoders
 from headgraft.models.embeddings.encoders import TextEncoder, encode_classes, installed, load
 from headgraft.models.errors import InjectionError
 from tests.models.conftest import save_local_dir
@@ -147,32 +143,3 @@ def test_encoders_should_not_share_cached_vectors(
     encode_classes(tiny, ["cat"], [None], ["{}"], tmp_path)
 
     assert encode_classes(minilm, ["cat"], [None], ["{}"], tmp_path).shape == (1, 384)
-
-
-def test_a_short_name_in_use_should_be_refused_before_any_download(encoders_folder: Path) -> None:
-    for name in ("tiny", "minilm", "../up", "Upper"):
-        with pytest.raises(InjectionError, match="short name") as caught:
-            encoders.pull("ViT-B-32:openai", encoders_folder, name)
-        assert repr(name) in str(caught.value)
-
-
-def test_the_command_should_name_the_known_tags_of_a_model(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "headgraft.models.embeddings.encoders",
-            "pull",
-            "ViT-B-32:nope",
-            "--folder",
-            tmp_path,
-        ],
-        capture_output=True,
-        text=True,
-        cwd=Path(encoders.__file__).parents[1],
-    )
-
-    assert done.returncode == 1
-    assert "has no weights 'nope'; it has: " in done.stderr
-    assert "openai" in done.stderr
-    assert json.dumps(sorted(tmp_path.iterdir())) == "[]"

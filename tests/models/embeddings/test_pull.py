@@ -2,12 +2,15 @@
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from headgraft.models.embeddings.encoders import load, pull
+from headgraft.models.embeddings.encoders import load
+from headgraft.models.embeddings.pull import pull
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.models.errors import InjectionError
 from tests.models.conftest import TINY, save_local_dir
@@ -65,6 +68,34 @@ def test_a_pulled_model_should_load_offline_and_encode_alike(
         expected = network.encode_text(open_clip.get_tokenizer("Tiny-Test")(["a cat"]))
     torch.testing.assert_close(pulled, expected)
     assert [path.name for path in (tmp_path / "installed").iterdir()] == ["tiny-test-some"]
+
+
+def test_a_short_name_in_use_should_be_refused_before_any_download(encoders_folder: Path) -> None:
+    for name in ("tiny", "minilm", "../up", "Upper"):
+        with pytest.raises(InjectionError, match="short name") as caught:
+            pull("ViT-B-32:openai", encoders_folder, name)
+        assert repr(name) in str(caught.value)
+
+
+def test_the_command_should_name_the_known_tags_of_a_model(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "headgraft.models.embeddings.pull",
+            "ViT-B-32:nope",
+            "--folder",
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert done.returncode == 1
+    assert "has no weights 'nope'; it has: " in done.stderr
+    assert "openai" in done.stderr
+    assert json.dumps(sorted(tmp_path.iterdir())) == "[]"
 
 
 def know(folder: Path, monkeypatch: pytest.MonkeyPatch, tag: dict[str, object]) -> None:

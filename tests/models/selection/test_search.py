@@ -13,6 +13,7 @@ from headgraft.models.selection import calibrate, search
 from headgraft.models.selection.calibrate import survey
 from headgraft.models.selection.estimate import Simulated
 from headgraft.models.selection.search import NO_DIFFERENCE, Search
+from headgraft.models.selection.solve import NO_NUMBER, Wish, solve
 from tests.models.builders import make_head, make_task
 
 
@@ -77,3 +78,24 @@ def test_a_trial_without_a_number_should_never_be_chosen(monkeypatch: pytest.Mon
 
     assert [trial.has_value for trial in trials].count(False) == 2
     assert trials[-1].has_value
+
+
+def test_a_play_without_a_number_should_be_told_and_leave_the_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def simulate(*given: object) -> Simulated:
+        played = simulated(*given).played  # type: ignore[arg-type]
+        lost_GT = torch.full_like(played.u_GT, torch.nan)
+        return Simulated(dataclasses.replace(played, u_GT=lost_GT))
+
+    simulated = calibrate.simulate
+    monkeypatch.setattr(search, "simulate", simulate)
+
+    solution = solve(
+        make_task(make_head(classes=60)), "ridge", {}, Wish(), device="cpu", progress=Progress()
+    )
+
+    assert torch.equal(solution.unseen.rows, solution.raw.rows)
+    assert (solution.estimate.H.low, solution.estimate.H.high) == (0, 1)
+    assert "gave no finite accuracy" in solution.estimate.reasons[0]
+    assert {line.skipped for line in solution.tried} == {NO_NUMBER}

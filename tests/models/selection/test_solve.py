@@ -1,6 +1,5 @@
 """What solving a task promises, whole, on heads with a known secret."""
 
-import dataclasses
 import threading
 from dataclasses import replace
 
@@ -15,9 +14,7 @@ from headgraft.models.heads.head import Head, Metric
 from headgraft.models.methods import ridge
 from headgraft.models.methods.dfzsl.settings import CONSTANTS
 from headgraft.models.progress import Progress, Stopped
-from headgraft.models.selection import calibrate, search
-from headgraft.models.selection.estimate import Simulated
-from headgraft.models.selection.solve import NO_NUMBER, Solution, Wish, solve
+from headgraft.models.selection.solve import Solution, Wish, solve
 from headgraft.models.task import Task
 
 SMALL_ICIS = {"epochs": 3}
@@ -257,25 +254,6 @@ def test_the_defaults_of_a_method_should_not_matter(monkeypatch: pytest.MonkeyPa
     after = run(secret_task())
 
     torch.testing.assert_close(after.unseen.rows, before.unseen.rows, rtol=1e-5, atol=1e-5)
-
-
-def test_a_play_without_a_number_should_be_told_and_leave_the_rows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def simulate(*given: object) -> Simulated:
-        played = simulated(*given).played  # type: ignore[arg-type]
-        lost_GT = torch.full_like(played.u_GT, torch.nan)
-        return Simulated(dataclasses.replace(played, u_GT=lost_GT))
-
-    simulated = calibrate.simulate
-    monkeypatch.setattr(search, "simulate", simulate)
-
-    solution = run(secret_task(), "ridge")
-
-    assert torch.equal(solution.unseen.rows, solution.raw.rows)
-    assert (solution.estimate.H.low, solution.estimate.H.high) == (0, 1)
-    assert "gave no finite accuracy" in solution.estimate.reasons[0]
-    assert {line.skipped for line in solution.tried} == {NO_NUMBER}
 
 
 FAST_DFZSL = {"virtual_steps": 60, "virtual_draws": 5}
