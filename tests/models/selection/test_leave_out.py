@@ -6,6 +6,7 @@ import torch
 
 from headgraft.models.methods import ridge
 from headgraft.models.methods.icis import method as icis_method
+from headgraft.models.methods.smo import method as smo_method
 from headgraft.models.progress import Progress
 from headgraft.models.selection.leave_out import fold_count, hide, leave_out
 from tests.models.builders import make_head, make_task
@@ -86,3 +87,21 @@ def test_rows_of_a_fold_should_not_depend_on_its_true_rows() -> None:
 
     inside = fold_S == 0
     torch.testing.assert_close(first.rows_SK[inside], second.rows_SK[inside], rtol=1e-3, atol=1e-3)
+
+
+def test_a_fit_that_grows_with_what_it_hides_should_hide_fewer_classes_of_a_large_head() -> None:
+    task = make_task(make_head(classes=200))
+    slow = replace(
+        smo_method.METHOD,
+        # A second for each new class.
+        expected_seconds=lambda task, _settings, _device: len(task.unseen_class_names),
+    )
+
+    left_out = leave_out(task, slow.parse({}), device="cpu", progress=Progress())
+
+    counts = left_out.fold_S[left_out.known_S].bincount().tolist()
+    # Folds of 20 classes fit into 30 s, six of them into two minutes.
+    assert counts == [20] * 6
+    slower = replace(slow, expected_seconds=lambda *_given: 3000.0)
+    hidden = leave_out(task, slower.parse({}), device="cpu", progress=Progress())
+    assert int(hidden.known_S.sum()) == 10
