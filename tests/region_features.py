@@ -39,6 +39,6 @@ def attributes(seen: int = 20, unseen: int = 3, **fields: Any) -> dict[str, Any]
 
 def request(**fields: Any) -> dict[str, Any]:
     """Return a request for msdn with little training, but for `features_id`."""
-    settings = {"epochs": 1, "steps_min": 1}
+    settings = {"epochs": 1}
     known = {"method": "msdn", "class_embeddings": attributes(), "settings": settings}
     return checkpoints.request(**{**known, **fields})

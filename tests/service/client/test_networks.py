@@ -163,7 +163,7 @@ def test_programs_with_an_event_loop_should_graft_several_at_once(product: Proce
 
 
 def test_the_readmes_python_lines_should_graft_a_network(product: Processes) -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     [block] = [one for one in blocks if "service.inject(" in one]
     animals = ["cat", "dog", "horse", *checkpoints.class_names(17)]
@@ -227,11 +227,11 @@ def test_the_client_should_come_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_network_should_need_no_numpy(running: Processes) -> None:
+def test_a_network_should_need_no_numpy(product: Processes) -> None:
     program = (
         "import sys; sys.modules.update(numpy=None)\n"
         "from torch import nn; from headgraft import Headgraft\n"
-        f"network = Headgraft({running.url!r}).inject(\n"
+        f"network = Headgraft({product.url!r}).inject(\n"
         f"    nn.Linear(64, 20).bfloat16(), {ADD!r}, **{wishes(20)!r})\n"
         "print(network.out_features, network.weight.dtype)\n"
     )

@@ -3,19 +3,23 @@
 import pytest
 
 from headgraft.workers.report.page import PAGE_FILE
-from tests.service.injections.test_report_in_a_browser import Seen
+from tests.service.injections.test_report_in_a_browser import (  # noqa: F401  # fixtures
+    Seen,
+    browser,
+    seen,
+)
 from tests.workers.run.test_attribute_head import run
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("job")
-    run(folder, settings={"epochs": 15, "hold_out": 0})
+    run(folder, settings={"preset": "paper", "epochs": 15})
     return (folder / PAGE_FILE).as_uri()
 
 
 def test_every_map_should_be_drawn_within_the_page_and_without_a_complaint(
-    seen: Seen,  # the fixture
+    seen: Seen,  # noqa: F811  # the fixture
     address: str,
 ) -> None:
     seen.page.goto(address)

@@ -235,7 +235,7 @@ def test_it_should_be_cancelled_within_a_step(
     with Headgraft(product.url) as ours:
         file = region_features.write(tmp_path / "regions.safetensors")
         features = ours.upload_features(file)
-        settings = {"epochs": 10_000, "patience": 10_000, "steps_min": 100}
+        settings = {"preset": "paper", "epochs": 10_000}
         request = region_features.request(features_id=features.id, settings=settings)
         queued = client.post(product.url, source, request)
         eventually(lambda: ours.injection(queued["id"]).stage == "train", 60, "it trains")
