@@ -58,6 +58,13 @@ def eventually(condition: Callable[[], object], seconds: float, what: str) -> fl
     return time.monotonic() - start
 
 
+def is_worker_child(process: psutil.Process) -> bool:
+    """Tell whether a process lives and runs jobs; one may end while it is asked."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return "headgraft.workers.process.child" in process.cmdline()
+    return False
+
+
 @dataclass
 class Processes:
     """An API and workers over one Redis and one store folder; logs go to files in `folder`.
@@ -128,9 +135,7 @@ class Processes:
     def children(self, parent: subprocess.Popen[bytes]) -> list[int]:
         """Return the pids of the worker children of a parent."""
         family = psutil.Process(parent.pid).children()
-        return [
-            member.pid for member in family if "headgraft.workers.process.child" in member.cmdline()
-        ]
+        return [member.pid for member in family if is_worker_child(member)]
 
     def stop(self) -> None:
         """End everything that was started, children included."""

@@ -144,7 +144,7 @@ class Pictures:
         return Pictures(self.features_ND[kept_N], labels_M, self.head_accuracy)
 
     def show_all(self, classes: int) -> bool:
-        """Tell whether each of so many classes has a picture."""
+        """Return whether every one of the first `classes` classes has a picture."""
         return bool((self.counts(classes) > 0).all())
 
     def suffice(self, known_S: Tensor) -> bool:

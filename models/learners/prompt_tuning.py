@@ -47,7 +47,7 @@ class PromptTuningConfig:
     cosine_decay: bool = False
 
     def steps_of(self, features: int) -> int:
-        """Return the number of steps on so many features."""
+        """Return the number of steps of a training on `features` features."""
         return -(-features // self.batch_size) if self.steps is None else self.steps
 
     def reads(self, features: int, competing: int) -> int:

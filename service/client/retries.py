@@ -16,8 +16,8 @@ FIRST_PAUSE_SECONDS = 0.5
 PAUSE_SECONDS_MAX = 8.0
 # Who is told to wait longer would rather hear so.
 RETRY_AFTER_SECONDS_MAX = 60.0
-# A wait from here on is told.
-TOLD_SECONDS = 1.0
+# A wait of at least this length is logged as a warning.
+LOGGED_SECONDS = 1.0
 TOO_MANY, CONFLICT, FAILED, FULL = (
     httpx.codes.TOO_MANY_REQUESTS,
     httpx.codes.CONFLICT,
@@ -62,7 +62,7 @@ class Retries:
         seconds = self.pause(verb, outcome, tries)
         if seconds is None:
             raise failure(url, outcome)
-        if seconds >= TOLD_SECONDS:
+        if seconds >= LOGGED_SECONDS:
             reason = failure(url, outcome)
             log.warning(
                 "%s; asking again in %.0f s (%d of %d times)", reason, seconds, tries, self.most

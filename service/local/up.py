@@ -20,7 +20,7 @@ from headgraft.service.local.state import StateFolder, StateLock
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
-TOLD_SECONDS = 5.0  # what keeps an API that answers from being ready for longer is told
+REASON_SECONDS = 5.0  # after this, the terminal shows what keeps the API from being ready
 NOT_READY = "/readyz says"
 API_STOP_SECONDS = 10.0
 WORKER_STOP_SECONDS = 10.0  # on top of the grace its jobs get
@@ -147,7 +147,7 @@ class Up:
 
     def _wait_until_ready(self, api: Child, url: str) -> bool:
         """Return True once ready, False when told to stop before."""
-        started, is_told = time.monotonic(), False
+        started, is_shown = time.monotonic(), False
         with httpx.Client(base_url=url, trust_env=False) as client:
             while not self._signals:
                 for name, child in (("API", api), ("worker", self._worker)):
@@ -158,9 +158,9 @@ class Up:
                 waited = time.monotonic() - started
                 if waited > READY_SECONDS:
                     raise UpError(f"not ready after {READY_SECONDS:g} s: {answer}")
-                if waited > TOLD_SECONDS and answer.startswith(NOT_READY) and not is_told:
+                if waited > REASON_SECONDS and answer.startswith(NOT_READY) and not is_shown:
                     self._say(f"waiting for up to {READY_SECONDS:g} s: {answer}")
-                    is_told = True
+                    is_shown = True
                 time.sleep(POLL_SECONDS)
         return False
 

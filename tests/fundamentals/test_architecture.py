@@ -219,7 +219,7 @@ def product_folders(root: Path) -> Iterator[Path]:
 
 
 def package_problems(root: Path) -> list[str]:
-    """Compare the packages that setuptools is told of with the folders there are."""
+    """Return the packages that pyproject.toml lists without a folder, and the reverse."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     listed = set(project["tool"]["setuptools"]["packages"])
     there = {

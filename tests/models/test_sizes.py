@@ -29,7 +29,13 @@ SIZES = [
 ]
 METHODS = ["auto", "ridge", "clip_text", "icis"]
 # Where a fit takes seconds, one method shows what there is to see.
-LARGE = [("ridge", 2500, 2), ("ridge", 6913, 3), ("clip_text", 21_843, 2)]
+LARGE = [
+    ("ridge", 2500, 2),
+    *(
+        pytest.param(*size, marks=pytest.mark.soak)
+        for size in (("ridge", 6913, 3), ("clip_text", 21_843, 2))
+    ),
+]
 
 
 @cache
@@ -60,7 +66,7 @@ def check(task: Task, found: Solution) -> None:
 
 @pytest.mark.parametrize(
     ("method", "seen", "unseen"),
-    [(method, *size) for size in SIZES for method in METHODS] + LARGE,
+    [*((method, *size) for size in SIZES for method in METHODS), *LARGE],
 )
 def test_any_number_of_classes_should_be_extended(method: str, seen: int, unseen: int) -> None:
     task, wish = random_task(seen, unseen), Wish(budget_seconds=0.0)

@@ -42,7 +42,7 @@ class PromptVaeConfig:
     generator_size: int = 4096
 
     def steps_of(self, features: int) -> int:
-        """Return the number of steps on so many features."""
+        """Return the number of steps of a training on `features` features."""
         return min(self.steps, self.epochs * -(-features // self.batch_size))
 
     def size(self, features: int, feature_size: int, width: int) -> tuple[int, int]:
