@@ -17,9 +17,8 @@ from headgraft.service.injections.queue_view import QueueView
 from headgraft.service.injections.rules import read_methods
 from headgraft.service.uploads import features, heads
 from headgraft.service.web import health, problems
-from headgraft.service.web.early_answers import Unread
 from headgraft.service.web.metrics import Metrics
-from headgraft.service.web.middleware import Frame, Gate
+from headgraft.service.web.middleware import Frame, Gate, Unread
 from headgraft.service.webhooks import routes as webhooks
 from headgraft.service.webhooks.deliverer import Deliverer
 from headgraft.service.webhooks.policy import policy_of

@@ -10,8 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from headgraft.service.injections.attribute_checks import attribute_problems
-from headgraft.service.injections.checks import injection_problems, joint_problem, prompt_problem
+from headgraft.service.injections.checks import (
+    attribute_problems,
+    injection_problems,
+    joint_problem,
+    prompt_problem,
+)
 from headgraft.service.injections.feature_checks import (
     attention_problems,
     bias_problems,

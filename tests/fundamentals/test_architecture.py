@@ -208,8 +208,7 @@ def folder_problems(root: Path) -> list[str]:
     return [
         f"{folder.relative_to(root)}: {len(files)} files, more than {FILES_MAX}"
         for folder in product_folders(root)
-        if len(files := [path for path in folder.glob("*.py") if path.name != "__init__.py"])
-        > FILES_MAX
+        if len(files := list(folder.glob("*.py"))) > FILES_MAX
     ]
 
 

@@ -5,7 +5,7 @@ import http.client
 import httpx
 import pytest
 
-from headgraft.service.web.early_answers import SHORT_BYTES
+from headgraft.service.web.middleware import SHORT_BYTES
 from tests.processes import Processes
 from tests.sending import MIB, giant, post_head, push
 from tests.service.files import injection, problem
