@@ -37,7 +37,7 @@ test: lint types
 # What takes long by nature: more random inputs, larger files, the storm. No part of the gate.
 soak: .venv/ready
 	$(BIN)/python -m pytest -m soak -s tests
-	$(BIN)/python -m tests.faults.storm
+	$(MAKE) storm
 
 storm: .venv/ready
 	$(BIN)/python -m tests.faults.storm

@@ -58,11 +58,11 @@ def eventually(condition: Callable[[], object], seconds: float, what: str) -> fl
     return time.monotonic() - start
 
 
-def is_worker_child(process: psutil.Process) -> bool:
-    """Tell whether a process lives and runs jobs; one may end while it is asked."""
+def command_line(process: psutil.Process) -> list[str]:
+    """Return a process's command line; one that ends meanwhile, or has ended, has none."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return "headgraft.workers.process.child" in process.cmdline()
-    return False
+        return process.cmdline()
+    return []
 
 
 @dataclass
@@ -135,7 +135,11 @@ class Processes:
     def children(self, parent: subprocess.Popen[bytes]) -> list[int]:
         """Return the pids of the worker children of a parent."""
         family = psutil.Process(parent.pid).children()
-        return [member.pid for member in family if is_worker_child(member)]
+        return [
+            member.pid
+            for member in family
+            if "headgraft.workers.process.child" in command_line(member)
+        ]
 
     def stop(self) -> None:
         """End everything that was started, children included."""

@@ -79,9 +79,8 @@ def leave_out(
     replaced: Replaced | None = None
     done, seconds = 0, 0.0
     while done < min(fits, folds) and seconds < SECONDS_MAX:
-        hidden_S, expected = _affordable(task, parsed, fold_S == done, device)
+        hidden_S, rest, expected = _affordable(task, parsed, fold_S == done, device)
         done, seconds = done + 1, seconds + expected
-        rest = hide(task, hidden_S)
         made = parsed.synthesize(rest, device=device, progress=progress)
         seen, unseen = split(rest.head, made)
         rows_SK[hidden_S], known_S[hidden_S] = unseen.rows, True
@@ -92,18 +91,17 @@ def leave_out(
 
 def _affordable(
     task: Task, parsed: ParsedRows, hidden_S: Tensor, device: str | torch.device
-) -> tuple[Tensor, float]:
-    """Return which classes a fit can hide, the first of those asked for, and its seconds."""
-    if parsed.method.iterative or parsed.method.expected_seconds is None:
-        return hidden_S, 0.0
-    seconds = parsed.expected_seconds(hide(task, hidden_S), device)
+) -> tuple[Tensor, Task, float]:
+    """Return which classes a fit can hide, the first of those asked for, its task and seconds."""
+    rest = hide(task, hidden_S)
+    seconds = 0.0 if parsed.method.iterative else parsed.expected_seconds(rest, device)
     if seconds <= FIT_SECONDS_MAX:
-        return hidden_S, seconds
+        return hidden_S, rest, seconds
     classes = hidden_S.nonzero()[:, 0]
     count = min(len(classes), max(HIDDEN_MIN, int(len(classes) * FIT_SECONDS_MAX / seconds)))
     first_S = torch.zeros_like(hidden_S)
     first_S[classes[:count]] = True
-    return first_S, seconds * count / len(classes)
+    return first_S, hide(task, first_S), seconds * count / len(classes)
 
 
 def _joined(head: Head, seen: Head, unseen: Head, hidden_S: Tensor) -> Head:

@@ -246,7 +246,7 @@ def delete_injection(context: InInjectionContext, record: Own) -> None:
     """Delete record, events and files; a queued or running one is a 409: cancel it first."""
     if not record.is_terminal:
         raise _is_live(context, record)
-    # The files go first: whoever hears that the store failed can ask again.
+    # The files go first: a client that gets an error of the store can repeat the call.
     for folder in folders(record.owner, record.id):
         context.store.delete(folder)
     if not context.ledger.remove(record.id, record.owner):

@@ -1,4 +1,4 @@
-"""A Redis-protocol server of our own, for whoever has none; it does not know what is kept in it."""
+"""A Redis-protocol server of our own, started where the settings name none."""
 
 import os
 import re

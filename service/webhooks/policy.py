@@ -26,7 +26,7 @@ class WebhookPolicy:
         return 1.5 * self.timeout_seconds
 
     def pause_seconds(self, attempts: int) -> float | None:
-        """Return when to try again after so many attempts; None: not any more."""
+        """Return the pause after this number of attempts; None: no further attempt."""
         if attempts > len(self.backoff_seconds):
             return None
         spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # nothing secret in it

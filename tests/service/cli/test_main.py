@@ -19,7 +19,7 @@ from headgraft.service.cli.parsing import TypedError, parse_entry, parse_setting
 from headgraft.service.local.state import StateFolder
 from headgraft.service.schemas.injections import InjectionResource
 from tests import checkpoints
-from tests.processes import Processes, eventually, free_port
+from tests.processes import Processes, command_line, eventually, free_port
 
 HEADGRAFT = Path(sys.executable).with_name("headgraft")
 
@@ -41,7 +41,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 def running(process: psutil.Process, name: str) -> bool:
     """Tell whether something below a process runs a module; it may end while we look."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return any(name in one.cmdline() for one in process.children(recursive=True))
+        return any(name in command_line(one) for one in process.children(recursive=True))
     return False
 
 

@@ -16,7 +16,7 @@ import pytest
 from headgraft import Headgraft
 from headgraft.service.local.state import StateFolder
 from tests import checkpoints, user_project
-from tests.processes import eventually
+from tests.processes import command_line, eventually
 
 START_SECONDS = 120.0
 PARTS = (
@@ -41,13 +41,13 @@ class Upped:
         return url
 
     def part(self, name: str) -> psutil.Process:
-        return next(one for one in self.family() if name in command_line(one))
+        return next(one for one in self.family() if name in " ".join(command_line(one)))
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def has(self, *names: str) -> bool:
-        lines = [command_line(one) for one in self.family()]
+        lines = [" ".join(command_line(one)) for one in self.family()]
         return all(any(name in line for line in lines) for name in names)
 
     def is_ready(self) -> bool:
@@ -100,14 +100,6 @@ def up(tmp_path: Path) -> Iterator[Starter]:
         one.process.wait()
         assert one.process.stdout
         one.process.stdout.close()
-
-
-def command_line(process: psutil.Process) -> str:
-    """Return a process's command line; one that ends meanwhile has none."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
 
 
 def ended(processes: list[psutil.Process]) -> bool:

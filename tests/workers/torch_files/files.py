@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from tests import checkpoints
+from tests.processes import command_line
 
 PROTOCOL = b"\x80\x02"
 STOP = b"."
@@ -70,7 +71,4 @@ def readers(ancestor: psutil.Process) -> list[psutil.Process]:
 
 def reads(process: psutil.Process) -> bool:
     """Tell whether a process lives and reads a torch file."""
-    try:
-        return "headgraft.workers.torch_files.confined" in process.cmdline()
-    except psutil.Error:  # gone, or only waited for
-        return False
+    return "headgraft.workers.torch_files.confined" in command_line(process)
