@@ -10,9 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 ALONE = (
     "tests/faults/test_api_faults.py",
     "tests/faults/test_header_fuzz.py",
-    "tests/faults/test_redis_faults.py",
     "tests/faults/test_storm.py",
-    "tests/faults/test_torch_checkpoints.py",
     "tests/faults/test_up_faults.py",
     "tests/faults/test_uploads.py",
     "tests/faults/test_warm_workers.py",

@@ -1,9 +1,9 @@
 """A Redis server, a store and processes of their own for every test that breaks them."""
 
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from headgraft.workers.store import Store
 from tests import checkpoints
 from tests.processes import Processes, eventually
 
-SITE = Path(__file__).parent / "site"
+# tests/site/sitecustomize.py adds them to the methods.
+METHODS = Path(__file__).parent / "methods"
 OWNER = "local"
 # It bounds failures only: a worker leaves the cores to whatever else runs.
 ENDED_SECONDS = 180.0
@@ -112,17 +113,30 @@ class Bench:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+@contextmanager
+def bench_in(folder: Path) -> Iterator[Bench]:
     """Start a Redis server; workers and API are for the test to start."""
-    server = redis_server.start(tmp_path / "redis")
-    path = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH")]))
-    processes = Processes(tmp_path, server.url, {"PYTHONPATH": path})
+    server = redis_server.start(folder / "redis")
+    processes = Processes(folder, server.url, {"HEADGRAFT_TEST_METHODS": str(METHODS)})
     ledger = Ledger(connect(server.url))
     ledger.open_queue()
     try:
-        yield Bench(tmp_path, server, processes, ledger, Store(f"file://{processes.store_folder}"))
+        yield Bench(folder, server, processes, ledger, Store(f"file://{processes.store_folder}"))
     finally:
         processes.stop()
         ledger.client.close()
         server.stop()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Return a bench of the test's own."""
+    with bench_in(tmp_path) as bench:
+        yield bench
+
+
+@pytest.fixture(scope="module")
+def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Return a bench for the tests of a file that leave its processes running."""
+    with bench_in(tmp_path_factory.mktemp("bench")) as bench:
+        yield bench

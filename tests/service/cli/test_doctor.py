@@ -1,8 +1,5 @@
 """The doctor before real parts: what it finds out, and what it advises."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from headgraft.service.local.state import StateFolder
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
+from tests import command
 from tests.processes import free_port
 
 
@@ -75,10 +73,7 @@ def test_nothing_running_should_say_what_to_start(tmp_path: Path) -> None:
 
 
 def test_a_missing_part_should_be_the_exit_code(tmp_path: Path) -> None:
-    script = Path(sys.executable).with_name("headgraft")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("HEADGRAFT_")}
-    command = [str(script), "doctor", "--state", str(tmp_path)]
-    ran = subprocess.run(command, env=clean, capture_output=True, text=True)
+    ran = command.headgraft(tmp_path, "doctor", "--state", str(tmp_path))
     assert ran.returncode == 1
     assert "MISSING  Redis" in ran.stdout
     assert "ok       package  fastapi" in ran.stdout
