@@ -1,4 +1,4 @@
-"""Draws virtual picture features from a head alone; it does not know what is asked of them.
+"""Simulates features of pictures from a head alone.
 
 A linear classifier near its optimum is its classes' discriminant, w_c = Sigma^-1 mu_c, so the
 spread of its rows tells the covariance of the features it was trained on: where rows vary much,
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.synthesis.row_errors import RowErrors
 
 IMAGES = 2000
@@ -40,7 +41,7 @@ BISECTIONS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class VirtualFeatures:
+class SimulatedFeatures(LabelledFeatures):
     """Features (N, R) in the basis (D, R) of the centred rows, about the mean feature.
 
     The mean feature itself is taken to favour no class. `head_accuracy` is what the head itself
@@ -48,18 +49,16 @@ class VirtualFeatures:
     the truth.
     """
 
-    coordinates_NR: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
     basis_DR: Tensor  # noqa: N815 - shape suffix
     head_accuracy: float
     wanted_accuracy: float
     errors: RowErrors | None = None
 
-    def scores(self, weight_CD: Tensor) -> Tensor:
-        """Return the products (N, C) of the features, less the mean feature, with rows."""
-        return self.coordinates_NR @ (weight_CD.to(self.basis_DR) @ self.basis_DR).T
+    def scores(self, weight_CF: Tensor) -> Tensor:
+        """Return the products (N, C) of the features, less the mean feature, with rows (C, D)."""
+        return self.features_NF @ (weight_CF.to(self.basis_DR) @ self.basis_DR).T
 
-    def knowing(self, predicted_SD: Tensor, known_S: Tensor) -> "VirtualFeatures":
+    def knowing(self, predicted_SD: Tensor, known_S: Tensor) -> "SimulatedFeatures":
         """Return the features to expect given rows predicted for hidden classes.
 
         They are predicted each without its own row, so what they have in common with the rows is
@@ -68,10 +67,12 @@ class VirtualFeatures:
         if self.errors is None:
             return self
         drawn = self.errors.predicted(predicted_SD.to(self.basis_DR) @ self.basis_DR, known_S)
-        return replace(self, coordinates_NR=drawn[0], head_accuracy=drawn[1])
+        return replace(self, features_NF=drawn[0], head_accuracy=drawn[1])
 
 
-def draw(weight_SD: Tensor, accuracy: float | None, *, seed: int = 0) -> VirtualFeatures:
+def simulate_features(
+    weight_SD: Tensor, accuracy: float | None, *, seed: int = 0
+) -> SimulatedFeatures:
     """Draw about IMAGES features of the classes whose rows are given, in float32.
 
     `accuracy` is the share of features the head itself gets right, None where it is not known. At
@@ -87,7 +88,7 @@ def draw(weight_SD: Tensor, accuracy: float | None, *, seed: int = 0) -> Virtual
     lacking = max(0.0, GOOD - wanted)
     parts, reached = _mix(parts, rows_SR, labels_N, wanted + ROWS_FAULT * lacking)
     if not lacking:
-        return VirtualFeatures(sum(parts[1:], parts[0]), labels_N, basis_DR, reached, wanted)
+        return SimulatedFeatures(sum(parts[1:], parts[0]), labels_N, basis_DR, reached, wanted)
     errors = RowErrors(
         rows_SR,
         labels_N,
@@ -98,7 +99,7 @@ def draw(weight_SD: Tensor, accuracy: float | None, *, seed: int = 0) -> Virtual
         wanted,
     )
     share, coordinates_NR, reached = errors.unpredicted()
-    return VirtualFeatures(
+    return SimulatedFeatures(
         coordinates_NR, labels_N, basis_DR, reached, wanted, replace(errors, share=share)
     )
 

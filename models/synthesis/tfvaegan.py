@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.learners.cuda_graph import Replayed
 from headgraft.models.learners.random_blocks import Draws, StepDraws
 from headgraft.models.synthesis.critic import Critic
 from headgraft.models.synthesis.tfvaegan_networks import Networks
-from headgraft.models.synthesis.virtual_features import SeenFeatures
 
 GAN_WEIGHT, SEMANTIC_WEIGHT = 10.0, 0.1
 PENALTY_HIGH, PENALTY_LOW, PENALTY_FACTOR = 1.05, 1.001, 1.1
@@ -62,7 +62,7 @@ class TfvaeganConfig:
 
 
 def synthesize_features(
-    seen: SeenFeatures,
+    seen: LabelledFeatures,
     text_CA: Tensor,
     unseen: int,
     config: TfvaeganConfig,
@@ -75,10 +75,10 @@ def synthesize_features(
     `report` is called before every step and may raise. `generator` is one of the CPU.
     """
     networks = train(seen, text_CA, config, lambda done, loss: report(0.95 * done, loss), generator)
-    draws = Draws(generator, seen.features_ND.device)
+    draws = Draws(generator, seen.features_NF.device)
     count, S = config.features_per_class, len(text_CA) - unseen
     made: list[Tensor] = []
-    for number, text_A in enumerate(text_CA[S:].to(seen.features_ND)):
+    for number, text_A in enumerate(text_CA[S:].to(seen.features_NF)):
         report(0.95 + 0.05 * number / unseen, None)
         made.append(draw_class(networks, text_A, count, draws))
     labels_M = torch.arange(S, len(text_CA)).repeat_interleave(count)
@@ -93,7 +93,7 @@ def draw_class(networks: Networks, text_A: Tensor, count: int, draws: Draws) -> 
 
 
 def train(
-    seen: SeenFeatures,
+    seen: LabelledFeatures,
     text_CA: Tensor,
     config: TfvaeganConfig,
     report: Report,
@@ -115,13 +115,13 @@ class _Training:
 
     def __init__(
         self,
-        seen: SeenFeatures,
+        seen: LabelledFeatures,
         text_CA: Tensor,
         config: TfvaeganConfig,
         generator: torch.Generator,
     ) -> None:
         self.config = config
-        self.features_ND, self.labels_N = seen.features_ND.float(), seen.labels_N
+        self.features_ND, self.labels_N = seen.features_NF.float(), seen.labels_N
         device = self.features_ND.device
         self.text_CA = text_CA.to(device, torch.float32)
         sizes = (self.features_ND.shape[1], text_CA.shape[1], config.hidden_size)

@@ -8,13 +8,14 @@ a cosine head; kappa is chosen with two guards (models/synthesis/vmf.py).
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, normalize
 
 from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Report
 from headgraft.models.synthesis.vmf import choose_kappa, sample
@@ -55,23 +56,13 @@ class Learned:
     losses: tuple[float, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Virtual:
-    """Unit features (N, D) with labels (N,), class by class; `kept_S` of `drawn` each."""
-
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    kept_S: Tensor  # noqa: N815 - shape suffix
-    drawn: int
-
-
 def virtual_features(
     head: Head,
     start_SD: Tensor,
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,
-) -> Virtual:
+) -> LabelledFeatures:
     """Learn the classes' directions from `start_SD` on, draw, and keep what the head recognises.
 
     On the device and in the dtype of `start_SD`, which need not be unit.
@@ -86,7 +77,7 @@ def virtual_features(
 
     learned = learn_directions(head, start_SD, config, learning, generator)
     virtual = draw(head, learned, config, drawing, generator)
-    _refuse_lost(virtual, head.class_names, learned.kappa)
+    _check_counts(virtual.counts(head.class_count), config.count, head.class_names, learned.kappa)
     return virtual
 
 
@@ -130,8 +121,8 @@ def draw(
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,
-) -> Virtual:
-    """Draw features of each class and keep those that the head assigns to it, maybe none."""
+) -> LabelledFeatures:
+    """Draw unit features class by class; keep those that the head assigns to theirs, maybe none."""
     count = config.count
     query_SD = query_directions(head).to(learned.directions_SD)
     offsets_S = _offsets(head).to(query_SD)
@@ -149,8 +140,7 @@ def draw(
         features.append(drawn_ND)
         labels.append(label_N)
         done += len(group)
-    labels_N = torch.cat(labels)
-    return Virtual(torch.cat(features), labels_N, torch.bincount(labels_N, minlength=done), count)
+    return LabelledFeatures(torch.cat(features), torch.cat(labels))
 
 
 def query_directions(head: Head) -> Tensor:
@@ -192,12 +182,12 @@ def _white_box(
     return cross_entropy(drawn_ND @ query_SD.T / T, labels_N)
 
 
-def _refuse_lost(virtual: Virtual, class_names: tuple[str, ...], kappa: float) -> None:
-    lost = (virtual.kept_S == 0).nonzero()[:, 0].tolist()
+def _check_counts(counts_S: Tensor, drawn: int, class_names: tuple[str, ...], kappa: float) -> None:
+    lost = (counts_S == 0).nonzero()[:, 0].tolist()
     if lost:
         others = f" ({len(lost) - 1} more classes neither)" if len(lost) > 1 else ""
         raise InjectionError(
-            f"the head assigns none of the {virtual.drawn} virtual features of class "
+            f"the head assigns none of the {drawn} virtual features of class "
             f"{class_names[lost[0]]!r} to it{others}, drawn at kappa {kappa:g}: its row may be "
             "that of another class; a method with the setting 'filter_by_head' keeps all draws "
             "where it is false",
@@ -206,36 +196,23 @@ def _refuse_lost(virtual: Virtual, class_names: tuple[str, ...], kappa: float) -
         )
 
 
-class SeenFeatures(Protocol):
-    """Features (N, D), finite, and their labels (N,), which count the seen classes from 0."""
-
-    @property
-    def features_ND(self) -> Tensor:  # noqa: N802 - shape suffix
-        """The features."""
-
-    @property
-    def labels_N(self) -> Tensor:  # noqa: N802 - shape suffix
-        """The labels."""
-
-
 def training_features(
     task: Task,
     start_SD: Tensor,
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,
-) -> Virtual:
-    """Return unit features to train on: the task's pictures where they show every seen class.
+) -> LabelledFeatures:
+    """Return unit features to train on: the task's own where they show every seen class.
 
-    Virtual ones else, from `start_SD` on; on its device, in its dtype. Never both: pictures hold
-    the mean of all features, virtual ones do not. Few pictures are repeated until there are about
-    as many as there would be virtual ones, since the number of steps follows from that.
+    Virtual ones else, from `start_SD` on; on its device, in its dtype. Never both: real ones hold
+    the mean of all features, virtual ones do not. Few are repeated until there are about as many
+    as there would be virtual ones, since the number of steps follows from that.
     """
-    pictures, S = task.pictures, task.head.class_count
-    if pictures is None or not pictures.show_all(S):
+    features, S = task.features, task.head.class_count
+    if features is None or not features.show_all(S):
         return virtual_features(task.head, start_SD, config, progress, generator)
-    repeats = max(1, config.count * S // len(pictures.labels_N))
-    labels_N = pictures.labels_N.repeat(repeats).to(start_SD.device)
-    features_ND = normalize(pictures.features_ND).repeat(repeats, 1).to(start_SD)
-    counts_S = torch.bincount(labels_N, minlength=S)
-    return Virtual(features_ND, labels_N, counts_S, int(counts_S.max()))
+    repeats = max(1, config.count * S // len(features.labels_N))
+    labels_N = features.labels_N.repeat(repeats).to(start_SD.device)
+    features_ND = normalize(features.features_NF).repeat(repeats, 1).to(start_SD)
+    return LabelledFeatures(features_ND, labels_N)

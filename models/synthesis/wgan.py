@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize
 
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.learners.layers import linear
 from headgraft.models.learners.random_blocks import Draws
 from headgraft.models.synthesis.critic import SLOPE, Critic
-from headgraft.models.synthesis.virtual_features import SeenFeatures
 
 LOOK_EVERY = 16  # steps: reading a loss makes the device wait
 Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read
@@ -65,7 +65,7 @@ class Generator(nn.Module):
 
 
 def synthesize_features(
-    seen: SeenFeatures,
+    seen: LabelledFeatures,
     text_CA: Tensor,
     unseen: int,
     config: WganConfig,
@@ -77,7 +77,7 @@ def synthesize_features(
     `text_CA` are all classes' embeddings, the `unseen` ones last; labels count all classes.
     `report` is called before every step and may raise. `generator` is one of the CPU.
     """
-    text_CA = text_CA.to(seen.features_ND.device, torch.float32)
+    text_CA = text_CA.to(seen.features_NF.device, torch.float32)
     if config.scale_embeddings:
         text_CA = normalize(text_CA) * text_CA.shape[1] ** 0.5
     network = train(seen, text_CA, config, report, generator)
@@ -90,14 +90,14 @@ def synthesize_features(
 
 
 def train(
-    seen: SeenFeatures,
+    seen: LabelledFeatures,
     text_CA: Tensor,
     config: WganConfig,
     report: Report,
     generator: torch.Generator,
 ) -> Generator:
     """Train a generator against a critic on the features of seen classes, on their device."""
-    features_ND, labels_N = normalize(seen.features_ND.float()), seen.labels_N
+    features_ND, labels_N = normalize(seen.features_NF.float()), seen.labels_N
     sizes = (features_ND.shape[1], text_CA.shape[1], config.hidden_size)
     network = Generator(sizes, generator, positive=config.positive).to(features_ND.device)
     critic = Critic(sizes, generator).to(features_ND.device)

@@ -17,7 +17,7 @@ from headgraft.models.heads.extend import inject
 from headgraft.models.methods.dfzsl.settings import CONSTANTS, DfzslConstants
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Wish, solve
+from headgraft.models.selection.solve import Preferences, candidates_of, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_b32 import each_fold, measure
 from tests.benchmarks.clip_heads import ClipFold
@@ -50,7 +50,13 @@ class Line:
 def run(fold: ClipFold, task: Task, settings: dict[str, Any]) -> Line:
     """Inject a fold's classes with dfzsl, calibrated without a picture, and measure."""
     began = time.perf_counter()
-    solution = solve(task, "dfzsl", settings, Wish(), device="cpu", progress=Progress())
+    solution = solve(
+        task,
+        candidates_of(task, "dfzsl", settings),
+        Preferences(),
+        device="cpu",
+        progress=Progress(),
+    )
     seconds = time.perf_counter() - began
     real = measure(fold, inject(solution.seen, solution.unseen))
     return Line(real, solution.estimate.H.value, seconds)

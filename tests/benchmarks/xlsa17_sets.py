@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.features.labelled import Labelled
+from headgraft.models.features.labelled import NamedFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.metrics import Gzsl, evaluate
@@ -23,7 +23,7 @@ class Benchmark:
     """Every picture, who is for what, and one unit attribute vector a class."""
 
     name: str
-    pictures: Labelled
+    pictures: NamedFeatures
     splits: xlsa17.Splits
     attributes_CA: Tensor  # noqa: N815 - shape suffix
 
@@ -38,10 +38,10 @@ class Benchmark:
         """The classes to inject, in the order of the labels."""
         return self.splits.unseen_names(self.pictures)
 
-    def part(self, *splits: Tensor) -> Labelled:
+    def part(self, *splits: Tensor) -> NamedFeatures:
         """Return the pictures of some splits."""
         chosen, every = torch.cat(splits), self.pictures
-        return Labelled(every.features_ND[chosen], every.labels_N[chosen], every.class_names)
+        return NamedFeatures(every.features_NF[chosen], every.labels_N[chosen], every.class_names)
 
     def attributes_of(self, names: Sequence[str]) -> Tensor:
         """Return the attributes of classes (len(names), A)."""
@@ -67,4 +67,4 @@ def score(benchmark: Benchmark, whole: Head | NativeHead) -> Gzsl:
     """Score an extended head, seen classes first, on the test pictures of both sides."""
     test = benchmark.part(benchmark.splits.test_seen, benchmark.splits.test_unseen)
     is_unseen_C = torch.arange(whole.class_count) >= len(benchmark.seen_names)
-    return evaluate(whole, test.features_ND, test.rows_in(whole.class_names), is_unseen_C)
+    return evaluate(whole, test.features_NF, test.rows_in(whole.class_names), is_unseen_C)

@@ -3,11 +3,11 @@
 import torch
 from torch.nn.functional import normalize
 
-from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.attribute import AttributeHead
 from headgraft.models.heads.attribute_attention import Maps
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.task import Task
+from tests.region_features import RegionsInMemory
 
 
 def make_head(
@@ -41,12 +41,12 @@ def make_task(head: Head | None = None, unseen: int = 4, size: int = 5, seed: in
 
 def make_regions(
     classes: int = 12, each: int = 4, features: int = 6, regions: int = 4, seed: int = 5
-) -> HeldRegions:
+) -> RegionsInMemory:
     """Make as many pictures of each class, of random region features."""
     generator = torch.Generator().manual_seed(seed)
     labels_N = torch.arange(classes).repeat_interleave(each)
     shape = (len(labels_N), features, regions)
-    return HeldRegions(torch.randn(shape, generator=generator), labels_N)
+    return RegionsInMemory(torch.randn(shape, generator=generator), labels_N)
 
 
 def make_attribute_head(

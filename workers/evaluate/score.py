@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Labelled, features_error
+from headgraft.models.features.labelled import NamedFeatures
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.workers.evaluate import features as labelled_files
 from headgraft.workers.evaluate import heads, xlsa17
@@ -61,35 +61,35 @@ def answer(question: Question) -> Answer:
     metadata = heads.read_metadata(question.head)
     head = _head(question, metadata, pictures)
     unseen_C, notes = _unseen_mask(question, metadata, head.class_names, unseen_names)
-    if pictures.features_ND.shape[1] != head.tensors.feature_size:
-        raise features_error(
-            f"{question.features}: the features have {pictures.features_ND.shape[1]} numbers a "
+    if pictures.features_NF.shape[1] != head.tensors.feature_size:
+        raise InjectionError(
+            f"{question.features}: the features have {pictures.features_NF.shape[1]} numbers a "
             f"picture; the head {head.tensors.weight!r} takes {head.tensors.feature_size}"
         )
-    if (pictures.features_ND.ndim > 2) != head.takes_regions:
+    if (pictures.features_NF.ndim > 2) != head.takes_regions:
         wanted = "features of regions" if head.takes_regions else "one feature a picture"
-        shape = tuple(pictures.features_ND.shape)
-        raise features_error(
+        shape = tuple(pictures.features_NF.shape)
+        raise InjectionError(
             f"{question.features}: the head reads {wanted}; these have shape {shape}"
         )
     labels_N = pictures.rows_in(head.class_names)
     seen = _side("seen", head.class_names, labels_N, ~unseen_C)
     unseen = _side("unseen", head.class_names, labels_N, unseen_C)
-    scores = evaluate(head.scorer, pictures.features_ND, labels_N, unseen_C)
+    scores = evaluate(head.scorer, pictures.features_NF, labels_N, unseen_C)
     return Answer(scores, seen, unseen, head.tensors, notes)
 
 
-def _pictures(question: Question) -> tuple[Labelled, tuple[str, ...] | None]:
+def _pictures(question: Question) -> tuple[NamedFeatures, tuple[str, ...] | None]:
     """Read the pictures to score, and the unseen classes where the file settles them."""
     if question.features.suffix == ".mat":
         return _benchmark(question)
     if question.splits is not None:
-        raise features_error(
+        raise InjectionError(
             f"--splits {question.splits} goes with the .mat features of the same benchmark, "
             f"not with {question.features}"
         )
     if question.unseen is not None and question.seen_count is not None:
-        raise features_error("--unseen and --seen-count say the same: give one of them")
+        raise InjectionError("--unseen and --seen-count say the same: give one of them")
     label_names = _listed(question.label_names)
     return labelled_files.read(question.features, label_names), _listed(question.unseen)
 
@@ -98,23 +98,23 @@ def _listed(path: Path | None) -> tuple[str, ...] | None:
     return None if path is None else labelled_files.read_names(path)
 
 
-def _benchmark(question: Question) -> tuple[Labelled, tuple[str, ...]]:
+def _benchmark(question: Question) -> tuple[NamedFeatures, tuple[str, ...]]:
     for option, value in (
         ("--unseen", question.unseen),
         ("--seen-count", question.seen_count),
         ("--label-names", question.label_names),
     ):
         if value is not None:
-            raise features_error(f"{option} {value} does not go with .mat: its splits say it")
+            raise InjectionError(f"{option} {value} does not go with .mat: its splits say it")
     path = question.splits or question.features.with_name(xlsa17.SPLITS_FILE)
     splits = xlsa17.read_splits(path)
     every = xlsa17.read_pictures(question.features, splits)
     chosen = torch.cat([splits.test_seen, splits.test_unseen])
-    pictures = Labelled(every.features_ND[chosen], every.labels_N[chosen], every.class_names)
+    pictures = NamedFeatures(every.features_NF[chosen], every.labels_N[chosen], every.class_names)
     return pictures, splits.unseen_names(every)
 
 
-def _head(question: Question, metadata: dict[str, str], pictures: Labelled) -> HeadFile:
+def _head(question: Question, metadata: dict[str, str], pictures: NamedFeatures) -> HeadFile:
     if not heads.is_native(metadata):
         names = _row_names(question, metadata, pictures)
         return heads.read_rows(question.head, names, question.how)
@@ -125,7 +125,9 @@ def _head(question: Question, metadata: dict[str, str], pictures: Labelled) -> H
     return heads.read_native(question.head, metadata)
 
 
-def _row_names(question: Question, metadata: dict[str, str], pictures: Labelled) -> tuple[str, ...]:
+def _row_names(
+    question: Question, metadata: dict[str, str], pictures: NamedFeatures
+) -> tuple[str, ...]:
     if question.names is not None:
         return labelled_files.read_names(question.names)
     names = labelled_files.names_in(metadata, question.head) or pictures.class_names
@@ -163,5 +165,5 @@ def _side(which: str, names: tuple[str, ...], labels_N: Tensor, chosen_C: Tensor
     empty = (chosen_C & (counts_C == 0)).nonzero().flatten().tolist()
     classes, pictures = int(chosen_C.sum()), int(counts_C[chosen_C].sum())
     if not pictures:
-        raise features_error(f"none of the {classes} {which} classes has a picture")
+        raise InjectionError(f"none of the {classes} {which} classes has a picture")
     return Side(classes, pictures, tuple(names[row] for row in empty))

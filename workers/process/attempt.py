@@ -23,7 +23,7 @@ from headgraft.workers.jobs.spec import JobError, JobSpec, Record
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
 from headgraft.workers.process.lease import Keeper
-from headgraft.workers.run.job import Shelf, run_job
+from headgraft.workers.run.job import EncoderRegistry, run_job
 from headgraft.workers.run.publish import publish
 from headgraft.workers.store import Store, StoreError
 from headgraft.workers.torch_files.convert import Limits
@@ -51,7 +51,7 @@ class Means:
     ledger: Ledger
     brisk: Ledger
     store: Store
-    shelf: Shelf
+    registry: EncoderRegistry
     device: str
     consumer: str
     lease_seconds: float
@@ -192,7 +192,7 @@ class Attempt:
                 spec,
                 fetched,
                 output,
-                shelf=self.means.shelf,
+                registry=self.means.registry,
                 device=self.means.device,
                 limits=self.means.limits,
                 progress=progress,
@@ -206,7 +206,7 @@ class Attempt:
         name = spec.class_embeddings.encoder
         if name is None:
             return None
-        return {"name": name, "digest": self.means.shelf.get(name).info.digest}
+        return {"name": name, "digest": self.means.registry.get(name).info.digest}
 
 
 def _late(record: Record) -> JobError:

@@ -20,7 +20,7 @@ from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.ledger.ledger import Claim, Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
 from headgraft.workers.process.attempt import Attempt, Means, MustExitError
-from headgraft.workers.run.job import Shelf
+from headgraft.workers.run.job import EncoderRegistry
 from headgraft.workers.run.publish import versions
 from headgraft.workers.store import Store, StoreError
 from headgraft.workers.torch_files.convert import Limits
@@ -48,7 +48,7 @@ class Child:
             ledger=ledger,
             brisk=brisk,
             store=Store(settings.store_url),
-            shelf=Shelf(settings.encoders, settings.cache, device),
+            registry=EncoderRegistry(settings.encoders, settings.cache, device),
             device=device,
             consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             lease_seconds=settings.lease_seconds,
@@ -114,7 +114,7 @@ class Child:
             versions=versions(),
             encoders={
                 name: {"dimension": info.dimension, "digest": info.digest, "kind": info.kind}
-                for name, info in self.means.shelf.installed().items()
+                for name, info in self.means.registry.installed().items()
             },
         )
         while True:
@@ -131,9 +131,9 @@ class Child:
 
     def _warm(self) -> None:
         """Load the encoders before a job asks; a broken one fails the jobs that name it."""
-        for name in self.means.shelf.installed():
+        for name in self.means.registry.installed():
             try:
-                self.means.shelf.get(name)
+                self.means.registry.get(name)
             except Exception:
                 log.exception("encoder_unusable", encoder=name)
 

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
 from headgraft.models.metrics import weighted_mean
-from headgraft.models.synthesis.simulated_features import draw
+from headgraft.models.synthesis.simulated_features import simulate_features
 
 ACCURACY = 0.85  # assumed of the head
 CLASSES_MIN = 5
@@ -31,7 +31,7 @@ def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: f
         return 0.0
     weight_SD = head.weight.float()
     weight_SD = normalize(weight_SD) if head.metric == "cosine" else weight_SD
-    features = draw(weight_SD, ACCURACY)
+    features = simulate_features(weight_SD, ACCURACY)
     scores_NS = features.scores(weight_SD)
     logits_NS = scores_NS * _length(scores_NS, features.head_accuracy) / temperature
     played = [
@@ -44,7 +44,7 @@ def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: f
 
 def _groups(seen: int, unseen: int) -> list[Tensor]:
     """Mark groups of classes to hide (S,), each as large as the classes to add if there are."""
-    # The order by lot is that of `draw`, whose first classes are the ones that have features.
+    # The random order is that of `simulate_features`: the first classes are those with features.
     order_S = torch.randperm(seen, generator=torch.Generator().manual_seed(0))
     size = min(unseen, seen // GROUPS)
     places_S = torch.empty_like(order_S).scatter_(0, order_S, torch.arange(seen))

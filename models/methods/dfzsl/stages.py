@@ -1,6 +1,6 @@
 """The four stages of dfzsl, one after the other, with what each leaves behind.
 
-DFZSL, AAAI 2024, arXiv 2401.15657. It knows how the stages meet, not what goes on inside them.
+DFZSL, AAAI 2024, arXiv 2401.15657.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.learners import cosine_classifier, prompt_tuning
 from headgraft.models.learners.cosine_classifier import offsets
@@ -17,7 +18,7 @@ from headgraft.models.learners.prompt_tuning import Tuned
 from headgraft.models.methods.dfzsl.settings import DfzslConstants, DfzslSettings
 from headgraft.models.progress import Report, within
 from headgraft.models.synthesis import tfvaegan
-from headgraft.models.synthesis.virtual_features import Virtual, training_features
+from headgraft.models.synthesis.virtual_features import training_features
 from headgraft.models.task import Task
 
 SHARES = (0.3, 0.4, 0.85)  # of the time, when virtual features, tuning and generator are done
@@ -25,19 +26,18 @@ NUMBER_DRAWN = 1500  # multiply-adds that cost as much
 
 
 @dataclass(frozen=True, eq=False)
-class Stages:
+class StageResults:
     """What each stage left: the last are rows (C, D) of any length, seen classes first."""
 
-    virtual: Virtual
+    virtual: LabelledFeatures
+    unseen: LabelledFeatures
     tuned: Tuned
-    made_MD: Tensor  # noqa: N815 - shape suffix
-    labels_M: Tensor  # noqa: N815 - shape suffix
     rows_CD: Tensor  # noqa: N815 - shape suffix
 
 
 def run(
     task: Task, settings: DfzslSettings, *, device: str | torch.device, progress: Report
-) -> Stages:
+) -> StageResults:
     """Run all stages for class embeddings of the features' size.
 
     InjectionError where they are of another, or a class loses all its virtual features.
@@ -52,20 +52,21 @@ def run(
     )
     tuned = _tune(task, virtual, text_CD, constants, within(progress, *SHARES[:2]), generator)
     made_MD, labels_M = _make(virtual, tuned.text_CD, task, settings, progress, generator)
-    rows_CD = _classify(virtual, tuned.text_CD, (made_MD, labels_M), settings, progress, generator)
-    return Stages(virtual, tuned, made_MD, labels_M, rows_CD)
+    unseen = LabelledFeatures(made_MD, labels_M)
+    rows_CD = _classify(task, virtual, unseen, tuned.text_CD, settings, progress, generator)
+    return StageResults(virtual, unseen, tuned, rows_CD)
 
 
 def _tune(
     task: Task,
-    virtual: Virtual,
+    virtual: LabelledFeatures,
     text_CD: Tensor,
     constants: DfzslConstants,
     progress: Report,
     generator: torch.Generator,
 ) -> Tuned:
     """Tune the text by the virtual features: through the prompt where an encoder is at hand."""
-    features_ND, labels_N = virtual.features_ND, virtual.labels_N
+    features_ND, labels_N = virtual.features_NF, virtual.labels_N
     seen = task.head.class_count
     if task.text_tower is None:
         return prompt_tuning.tune_embeddings(
@@ -90,7 +91,7 @@ def _tune(
 
 
 def _make(
-    virtual: Virtual,
+    virtual: LabelledFeatures,
     text_CD: Tensor,
     task: Task,
     settings: DfzslSettings,
@@ -116,22 +117,23 @@ def _make(
 
 
 def _classify(
-    virtual: Virtual,
+    task: Task,
+    virtual: LabelledFeatures,
+    unseen: LabelledFeatures,
     text_CD: Tensor,
-    made: tuple[Tensor, Tensor],
     settings: DfzslSettings,
     progress: Report,
     generator: torch.Generator,
 ) -> Tensor:
-    """Train rows from the text on, on virtual and made features."""
-    report = within(progress, SHARES[2], 1.0)
-    unseen = len(text_CD) - len(virtual.kept_S)
+    """Train rows (C, D), from the text on, on virtual features of seen and made ones of unseen."""
+    report, seen = within(progress, SHARES[2], 1.0), task.head.class_count
     offsets_C = torch.zeros(len(text_CD))
     if settings.adjust:
-        offsets_C = offsets(virtual.kept_S, unseen, settings.r)
+        counts_S = virtual.counts(seen)
+        offsets_C = offsets(counts_S, len(text_CD) - seen, settings.r)
     return cosine_classifier.train_cosine(
-        torch.cat([virtual.features_ND, made[0]]),
-        torch.cat([virtual.labels_N, made[1]]),
+        torch.cat([virtual.features_NF, unseen.features_NF]),
+        torch.cat([virtual.labels_N, unseen.labels_N]),
         text_CD,
         settings.constants.rows,
         offsets_C,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from headgraft.models.features.regions import Regions
+from headgraft.models.features.regions import RegionFeatures
 from headgraft.models.heads.attribute_attention import Maps, attribute_scores
 from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.methods.msdn.training import Lesson, train
@@ -74,7 +74,7 @@ def hold_out(
 
 def rehearse(
     held: HoldOut,
-    regions: Regions,
+    regions: RegionFeatures,
     vectors_AV: Tensor,
     class_attributes_SA: Tensor,
     settings: MsdnSettings,

@@ -19,7 +19,7 @@ import torch
 
 from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.regions import POINTER
+from headgraft.models.features.labelled import POINTER
 from headgraft.models.heads.attribute import AttributeHead, unit_attributes
 from headgraft.models.heads.attribute_attention import Maps
 from headgraft.models.method import Method

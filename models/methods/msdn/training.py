@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
 
-from headgraft.models.features.regions import Regions
+from headgraft.models.features.regions import RegionFeatures
 from headgraft.models.heads.attribute_attention import Maps, attribute_scores
 from headgraft.models.methods.msdn.networks import AttentionNets
 from headgraft.models.methods.msdn.settings import MsdnConstants, MsdnSettings
@@ -20,7 +20,9 @@ Watch = Callable[[Maps], bool]
 TINY = 1e-12
 
 
-def training_size(regions: Regions, attributes: int, settings: MsdnSettings) -> tuple[int, int]:
+def training_size(
+    regions: RegionFeatures, attributes: int, settings: MsdnSettings
+) -> tuple[int, int]:
     """Return forward multiply-adds and updates of a training to the last epoch."""
     pictures, (height, width) = len(regions.labels_N), regions.grid
     constants = settings.constants
@@ -39,7 +41,7 @@ class Lesson:
     shows. All but the regions are on the device of the training.
     """
 
-    regions: Regions
+    regions: RegionFeatures
     numbers_M: Tensor  # noqa: N815 - shape suffix
     vectors_AV: Tensor  # noqa: N815 - shape suffix
     class_attributes_CA: Tensor  # noqa: N815 - shape suffix

@@ -54,7 +54,7 @@ def synthesize(
     vae = train(
         tower,
         head.class_names,
-        seen.features_ND,
+        seen.features_NF,
         seen.labels_N,
         settings.constants.autoencoder,
         within(progress, 0.1, 0.5),
@@ -65,7 +65,7 @@ def synthesize(
         vae, tower, names, count, within(progress, 0.5, 0.6), generator
     )
     mixed_P = half_and_half(len(seen.labels_N), len(labels_M)).to(seen.labels_N.device)
-    features_ND = torch.cat([seen.features_ND, made_MD.to(seen.features_ND)])
+    features_ND = torch.cat([seen.features_NF, made_MD.to(seen.features_NF)])
     labels_N = torch.cat([seen.labels_N, head.class_count + labels_M.to(seen.labels_N)])
     tuned = tune(
         tower,

@@ -45,8 +45,8 @@ def synthesize(
     )
     interval = None
     if settings.scale_features and head.metric == "linear" and head.bias is not None:
-        interval = UnitInterval(seen.features_ND)
-        seen = replace(seen, features_ND=interval.scale(seen.features_ND))
+        interval = UnitInterval(seen.features_NF)
+        seen = replace(seen, features_NF=interval.scale(seen.features_NF))
     gan = replace(
         constants.gan,
         positive=interval is not None,
@@ -61,11 +61,11 @@ def synthesize(
         generator,
     )
     prototypes_CK = train_prototypes(
-        (torch.cat([seen.features_ND, made_MD]), torch.cat([seen.labels_N, labels_M])),
+        (torch.cat([seen.features_NF, made_MD]), torch.cat([seen.labels_N, labels_M])),
         embeddings_CA,
         constants.hidden_size,
         constants.prototypes,
-        offsets(seen.kept_S, unseen, settings.r),
+        offsets(seen.counts(head.class_count), unseen, settings.r),
         lambda done, loss: progress(0.6 + 0.4 * done, "training prototypes", loss),
         generator,
     )

@@ -122,7 +122,7 @@ def test_virtual_features_of_such_a_head_should_do_in_place_of_pictures() -> Non
     tune(
         tower,
         NAMES,
-        virtual.features_ND,
+        virtual.features_NF,
         virtual.labels_N,
         replace(CONFIG, classes=0),
         noting(losses),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.progress import Stopped
 from headgraft.models.synthesis.tfvaegan import (
     TfvaeganConfig,
@@ -14,7 +15,6 @@ from headgraft.models.synthesis.tfvaegan import (
     train,
     weighted_l1,
 )
-from headgraft.models.synthesis.virtual_features import Virtual
 from tests.models.planted_classes import nearest_own_mean, planted
 
 FAST = TfvaeganConfig(
@@ -146,7 +146,7 @@ def test_wl1_should_be_the_cubes_over_the_norm(error: list[float], wanted: float
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_that_replays_its_steps_should_learn_what_the_cpu_learns() -> None:
     task = planted()
-    on_gpu = Virtual(task.features_ND.cuda(), task.labels_N.cuda(), task.labels_N.bincount(), 1)
+    on_gpu = LabelledFeatures(task.features_NF.cuda(), task.labels_N.cuda())
 
     there_MD, labels_M = synthesize_features(
         on_gpu, task.text_CA, task.unseen, FAST, silent, seeded()

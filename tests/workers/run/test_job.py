@@ -14,7 +14,7 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs import spec as jobs
-from headgraft.workers.run.job import HEAD_FILE, REPORT_FILE, Shelf, run_job
+from headgraft.workers.run.job import HEAD_FILE, REPORT_FILE, EncoderRegistry, run_job
 from headgraft.workers.torch_files.convert import Limits
 from tests import checkpoints
 from tests.models.conftest import save_local_dir
@@ -60,12 +60,12 @@ def run(
     encoders: Path | None = None,
     features: Path | None = None,
 ) -> dict[str, Any]:
-    shelf = Shelf(encoders, source.parent / "cache", "cpu")
+    registry = EncoderRegistry(encoders, source.parent / "cache", "cpu")
     return run_job(
         task,
         source,
         source.parent,
-        shelf=shelf,
+        registry=registry,
         device="cpu",
         limits=LIMITS,
         progress=progress or Progress(),

@@ -30,9 +30,9 @@ def test_it_should_hide_classes_and_keep_pictures_of_the_others() -> None:
 
     assert int(found.hidden_S.sum()) == 2
     assert not found.hidden_S[LABELS[found.learned_M]].any()
-    kept_S = LABELS[found.checked_M].bincount(minlength=10)
-    assert kept_S[found.hidden_S].tolist() == [8, 8]
-    assert kept_S[~found.hidden_S].tolist() == [2] * 8
+    counts_S = LABELS[found.checked_M].bincount(minlength=10)
+    assert counts_S[found.hidden_S].tolist() == [8, 8]
+    assert counts_S[~found.hidden_S].tolist() == [2] * 8
     assert not set(found.learned_M.tolist()) & set(found.checked_M.tolist())
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn.functional import normalize
 
-from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.attribute_attention import Maps, attribute_scores
 from headgraft.models.methods.msdn.settings import MsdnConstants, MsdnSettings
 from headgraft.models.methods.msdn.training import Lesson, train
 from headgraft.models.progress import ignore
 from tests.models.builders import make_regions
+from tests.region_features import RegionsInMemory
 
 CONSTANTS = MsdnConstants(batch_size=5, min_steps_per_epoch=1)
 
@@ -59,7 +59,7 @@ class WithoutDecay(Small):
 
 
 @dataclass(frozen=True, eq=False)
-class Counted(HeldRegions):
+class Counted(RegionsInMemory):
     """Region features that note which pictures are taken."""
 
     taken: list[int] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Counted(HeldRegions):
         return torch.tensor(self.taken).bincount(minlength=len(self.labels_N)).tolist()
 
 
-def lesson(regions: HeldRegions | None = None, numbers: range = range(48)) -> Lesson:
+def lesson(regions: RegionsInMemory | None = None, numbers: range = range(48)) -> Lesson:
     generator = torch.Generator().manual_seed(2)
     attributes_CA = normalize(torch.rand(15, 4, generator=generator))
     vectors_AV = torch.randn(4, 3, generator=generator)

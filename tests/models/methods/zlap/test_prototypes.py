@@ -21,7 +21,7 @@ def test_prototypes_should_follow_from_embeddings_for_unseen_classes_too() -> No
     config = CosineClassifierConfig(temperature=0.1, learning_rate=3e-3, epochs=10, batch_size=128)
 
     prototypes_CD = train_prototypes(
-        (task.features_ND, task.labels_N),
+        (task.features_NF, task.labels_N),
         task.text_CA,
         64,
         config,

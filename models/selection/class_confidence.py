@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows
 from headgraft.models.learners.kernel_ridge import KernelRidge
-from headgraft.models.selection.calibrate import Ground
-from headgraft.models.selection.leave_out import LeftOut
+from headgraft.models.selection.calibrate import HeadContext
+from headgraft.models.selection.leave_out import HeldOutPrediction
 from headgraft.models.task import Task
 
 NEAREST = 5
@@ -32,7 +32,7 @@ TELL_APART = "Name the two apart, or describe in one line what distinguishes the
 
 
 @dataclass(frozen=True)
-class ClassOutlook:
+class ClassConfidence:
     """One new class: confidence in [0, 1] is the chance that a picture of it is recognised."""
 
     name: str
@@ -42,9 +42,9 @@ class ClassOutlook:
     advice: str | None
 
 
-def look_ahead(
-    task: Task, ground: Ground, left_out: LeftOut, hits_S: Tensor, unseen: Head
-) -> tuple[ClassOutlook, ...]:
+def class_confidences(
+    task: Task, context: HeadContext, held_out: HeldOutPrediction, hits_S: Tensor, unseen: Head
+) -> tuple[ClassConfidence, ...]:
     """Judge every unseen class, in order.
 
     `hits_S` is the share of hidden seen classes' features that were recognised (NaN: not played);
@@ -53,20 +53,20 @@ def look_ahead(
     seen_SA, unseen_UA = task.normalised_embeddings("cpu", torch.float32, centre=True)
     smoother = KernelRidge(seen_SA, GAMMA, RIDGE)
     hidden = (~hits_S.isnan()).nonzero()[:, 0]
-    seen_SD = _directions(ground, ground.rows_SK)
-    signs_UF = _signs(_directions(ground, regression_rows(unseen, "cpu").float()), seen_SD)
+    seen_SD = _directions(context, context.rows_SK)
+    signs_UF = _signs(_directions(context, regression_rows(unseen, "cpu").float()), seen_SD)
     signs_UF = torch.cat([signs_UF, smoother.doubt(unseen_UA)[:, None]], dim=1)
     confidence_U = torch.full((len(unseen_UA),), float(hits_S[hidden].mean()))
     if len(hidden) >= MIN_CLASSES:
-        signs_HF = _hidden_signs(ground, left_out, len(unseen_UA), hidden)
+        signs_HF = _hidden_signs(context, held_out, len(unseen_UA), hidden)
         signs_HF = torch.cat([signs_HF, smoother.doubt_left_out()[hidden, None]], dim=1)
         confidence_U = _regress(signs_HF, hits_S[hidden], signs_UF)
     return _describe(task, (seen_SA, unseen_UA), confidence_U, float(hits_S[hidden].mean()))
 
 
-def _directions(ground: Ground, rows_CK: Tensor) -> Tensor:
-    D = ground.head.feature_size
-    return normalize((rows_CK - ground.rows_SK.mean(dim=0))[:, :D])
+def _directions(context: HeadContext, rows_CK: Tensor) -> Tensor:
+    D = context.head.feature_size
+    return normalize((rows_CK - context.rows_SK.mean(dim=0))[:, :D])
 
 
 def _signs(new_UD: Tensor, seen_SD: Tensor, hidden: Tensor | None = None) -> Tensor:
@@ -81,12 +81,14 @@ def _signs(new_UD: Tensor, seen_SD: Tensor, hidden: Tensor | None = None) -> Ten
     return torch.stack([cosine_US.amax(dim=1), fellow_UU.amax(dim=1)], dim=1)
 
 
-def _hidden_signs(ground: Ground, left_out: LeftOut, unseen: int, hidden: Tensor) -> Tensor:
+def _hidden_signs(
+    context: HeadContext, held_out: HeldOutPrediction, unseen: int, hidden: Tensor
+) -> Tensor:
     seen_SD, predicted_SD = (
-        _directions(ground, rows_SK) for rows_SK in (ground.rows_SK, left_out.rows_SK)
+        _directions(context, rows_SK) for rows_SK in (context.rows_SK, held_out.rows_SK)
     )
     signs_SF = torch.zeros(len(seen_SD), 2)
-    for group in ground.groups(left_out, unseen):
+    for group in context.groups(held_out, unseen):
         signs_SF[group] = _signs(predicted_SD[group], seen_SD, group)
     return signs_SF[hidden]
 
@@ -115,7 +117,7 @@ def _with_one(inputs_NF: Tensor) -> Tensor:
 
 def _describe(
     task: Task, points: tuple[Tensor, Tensor], confidence_U: Tensor, usual: float
-) -> tuple[ClassOutlook, ...]:
+) -> tuple[ClassConfidence, ...]:
     seen_SA, unseen_UA = points
     cosine_US = unseen_UA @ seen_SA.T
     fellow_UU = (unseen_UA @ unseen_UA.T).fill_diagonal_(-1)
@@ -140,9 +142,9 @@ def _describe(
         elif confidence < LOW * usual:
             warning, advice = "its name is ambiguous, or its relatives disagree", DESCRIBE
         else:
-            outlooks.append(ClassOutlook(name, confidence, nearest, None, None))
+            outlooks.append(ClassConfidence(name, confidence, nearest, None, None))
             continue
-        outlooks.append(ClassOutlook(name, confidence, nearest, warning, advice))
+        outlooks.append(ClassConfidence(name, confidence, nearest, warning, advice))
     return tuple(outlooks)
 
 
