@@ -1,4 +1,4 @@
-"""Accuracy of a head on labelled features; it does not know which method made the rows."""
+"""Accuracy of a head on labelled features."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-class Classifier(Protocol):
+class Scorer(Protocol):
     """Anything that scores features."""
 
     def logits(self, features_ND: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class Gzsl:
     base_to_new: float
 
 
-def evaluate(head: Classifier, features_ND: Tensor, labels_N: Tensor, unseen_C: Tensor) -> Gzsl:
+def evaluate(head: Scorer, features_ND: Tensor, labels_N: Tensor, unseen_C: Tensor) -> Gzsl:
     """Score a head of C classes on features (N, D); `unseen_C` is a boolean mask over classes.
 
     A class without an image does not count. ValueError when a side has no image at all.
@@ -65,7 +65,7 @@ def harmonic_mean(first: float, second: float) -> float:
 
 
 def weighted_mean(u: Tensor, s: Tensor, unseen_weight: float) -> Tensor:
-    """Return the harmonic mean of u and s with u counted `unseen_weight` times."""
+    """Return the harmonic mean of u and s, of one shape, with u counted `unseen_weight` times."""
     u, s = u.clamp_min(1e-6), s.clamp_min(1e-6)
     mean: Tensor = (1 + unseen_weight) * u * s / (unseen_weight * s + u)
     return mean

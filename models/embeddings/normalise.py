@@ -1,4 +1,4 @@
-"""Class embeddings made comparable; it does not know what the vectors stand for."""
+"""Centres class embeddings and scales them to unit length."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Batches of labelled features in which some classes compete; it knows nothing of a loss."""
+"""Batches of labelled features in which some classes compete."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

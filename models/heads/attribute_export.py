@@ -1,4 +1,4 @@
-"""Writes an attribute head as programs: for torch, and in ONNX; it does not know who runs them."""
+"""Exports an attribute head as a torch program and in ONNX."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What is known of a head that is no rows, whatever its kind; it does not know the kinds."""
+"""The protocol of heads that are not a plain linear layer."""
 
 from typing import Protocol
 

@@ -1,7 +1,4 @@
-"""A head that compares class embeddings: what a picture seems to mean, and the nearest class.
-
-It does not know what file it came from, nor how its constants were chosen.
-"""
+"""A head that compares class embeddings: what a picture seems to mean, and the nearest class."""
 
 import json
 from collections.abc import Mapping

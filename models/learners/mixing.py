@@ -1,4 +1,4 @@
-"""Makes new rows as mixes of seen rows; it does not know how the mix was chosen."""
+"""Makes new rows as weighted sums of seen rows."""
 
 from typing import Literal
 
@@ -29,7 +29,7 @@ def mixed_head(task: Task, weights_US: Tensor, rescale: Rescale) -> Head:
     if rescale == "seen":
         rows_UK = normalize(rows_UK) * rows_SK.norm(dim=1).mean()
     elif rescale == "release":
-        # What one class gets then depends on the others, so it is nobody's default.
+        # Depends on the other requested classes, therefore off by default.
         mean_norm = rows_UK.norm(dim=1).mean().clamp_min(torch.finfo(rows_UK.dtype).tiny)
         rows_UK = rows_UK / (10 * mean_norm)
     return task.head.with_rows(restore_norms(rows_UK, task.head), task.unseen_class_names)

@@ -9,19 +9,18 @@ The average of many rows is near their mean: uncalibrated, new classes hardly ev
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
 from headgraft.models.method import Method
 from headgraft.models.progress import Progress
+from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 
-class CostaSettings(BaseModel):
+class CostaSettings(MethodSettings):
     """The constants of the average."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     guard: float = Field(1e-4, gt=0, le=1, description="Added to the sum that divides.")
     rescale: Rescale = Field(

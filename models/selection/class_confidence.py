@@ -1,7 +1,6 @@
 """What to expect of each new class: a confidence, its relatives, and advice where it is low.
 
-It learns from hidden seen classes which signs go with being recognised; it does not know which
-method made the rows.
+Hidden seen classes tell which signs go with being recognised.
 """
 
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from headgraft.models.task import Task
 NEAREST = 5
 # The kernel by which doubt is measured, whatever the method.
 GAMMA, RIDGE = 2.0, 0.1
-SMOOTHING = 20.0  # classes' worth of belief that a sign says nothing
+SMOOTHING = 20.0  # penalty on a sign's weight, in classes
 STEPS = 25
 SAME = 0.995  # cosine of two class embeddings that cannot be told apart
 FAR_QUANTILE = 0.02  # of the seen classes' own nearest relatives
@@ -45,10 +44,10 @@ class ClassConfidence:
 def class_confidences(
     task: Task, context: HeadContext, held_out: HeldOutPrediction, hits_S: Tensor, unseen: Head
 ) -> tuple[ClassConfidence, ...]:
-    """Judge every unseen class, in order.
+    """Return the confidence of every unseen class, in order.
 
-    `hits_S` is the share of hidden seen classes' features that were recognised (NaN: not played);
-    `unseen` holds the final rows.
+    `hits_S` is the share of each hidden seen class's features that were recognised (NaN: of no
+    other); `unseen` holds the final rows.
     """
     seen_SA, unseen_UA = task.normalised_embeddings("cpu", torch.float32, centre=True)
     smoother = KernelRidge(seen_SA, GAMMA, RIDGE)
@@ -70,9 +69,9 @@ def _directions(context: HeadContext, rows_CK: Tensor) -> Tensor:
 
 
 def _signs(new_UD: Tensor, seen_SD: Tensor, hidden: Tensor | None = None) -> Tensor:
-    """Tell of each new row how near its nearest seen row and its nearest fellow are (U, 2).
+    """Return the cosines of each new row with its nearest seen row and its nearest fellow (U, 2).
 
-    Seen rows that are `hidden` are near to none.
+    Seen rows that are `hidden` are left out.
     """
     cosine_US = new_UD @ seen_SD.T
     if hidden is not None:
@@ -106,7 +105,7 @@ def _regress(signs_HF: Tensor, hits_H: Tensor, signs_UF: Tensor) -> Tensor:
         weight_F = weight_F + torch.linalg.solve(
             (inputs_HF * curve_H[:, None]).T @ inputs_HF + penalty_FF, slope_F
         )
-    # Beyond what was ever seen of a sign, it says no more.
+    # A sign beyond its range in the hidden classes is taken at the end of that range.
     standard_UF = ((signs_UF - mean_F) / deviation_F).clamp(-3, 3)
     return torch.sigmoid(_with_one(standard_UF) @ weight_F)
 

@@ -1,7 +1,7 @@
-"""What accuracy to expect of an injected head, from a simulated trade-off or from pictures.
+"""What accuracy to expect of an injected head, from a simulated injection.
 
-It knows nothing of methods. Where its constants come from, and how far they were checked, is
-written in tests/benchmarks/LOG.md.
+Where the constants come from, and how far they were checked, is written in
+tests/benchmarks/LOG.md.
 """
 
 from dataclasses import dataclass
@@ -58,14 +58,14 @@ class HeadEstimate:
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """The play of one injection: on virtual features, or on real ones, counted by `pictures_S`."""
+    """One simulated injection: on simulated features, or on real ones, `pictures_S` a class."""
 
     trade_off: TradeOff
     pictures_S: Tensor | None = None  # noqa: N815 - shape suffix
 
     @property
     def pictures(self) -> int:
-        """The number of real pictures this was played on."""
+        """The number of real pictures it rests on; 0 for simulated features."""
         return 0 if self.pictures_S is None else int(self.pictures_S.sum())
 
     def T1(self, at: int) -> Tensor:  # noqa: N802 - the measure's name
@@ -97,7 +97,7 @@ class Simulation:
         return u, s, harmonic_mean(u, s)
 
     def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
-        """Choose a scale by its number: the best value, or the most u within a loss of s."""
+        """Choose the index of a scale: that of the best value, or of most u within a loss of s."""
         if seen_loss is None:
             return self._tilted(int(self.value(prefer).argmax()))
         allowed = (self._loss_T <= seen_loss).nonzero()[:, 0]
@@ -106,7 +106,7 @@ class Simulation:
         return int(allowed[self.u_T[allowed].argmax()])
 
     def worth(self, at: int, prefer: Prefer, seen_loss: float | None) -> float:
-        """Return what a choice is compared with others by."""
+        """Return the number by which choices are compared: the more, the better."""
         return float((self.value(prefer) if seen_loss is None else self.u_T)[at])
 
     @property
@@ -133,7 +133,7 @@ def estimate(
     """
     if simulation.pictures_S is not None:
         drawn = resampled(simulation.trade_off, simulation.pictures_S, at, unseen)
-        figures = {name: AccuracyInterval(*one) for name, one in drawn.items()}
+        figures = {name: AccuracyInterval(*interval) for name, interval in drawn.items()}
         return HeadEstimate(**figures, reasons=reasons, pictures=simulation.pictures)
     u_G, s_G = simulation.u(at), simulation.s(at)
     H = harmonic_mean(float(u_G.mean()), float(s_G.mean()))
@@ -148,7 +148,7 @@ def estimate(
 
 
 def unknown_estimate(reason: str) -> HeadEstimate:
-    """Return the estimate that knows nothing, with the reason."""
+    """Return an estimate of the widest intervals, with the reason."""
     nothing = AccuracyInterval(0.5, 0.0, 1.0)
     return HeadEstimate(nothing, nothing, nothing, nothing, (reason,))
 
@@ -194,10 +194,10 @@ def resampled(
         drawn[name] = (values[name] + spread + noise).clamp(0, 1)
     drawn["H"] = weighted_mean(drawn["u"], drawn["s"], 1.0)
     values["H"] = harmonic_mean(values["u"], values["s"])
-    found = {name: _quantiles(value, drawn[name]) for name, value in values.items()}
+    intervals = {name: _quantiles(value, drawn[name]) for name, value in values.items()}
     if unseen == 1:
-        found["T1"] = (1.0, 1.0, 1.0)
-    return found
+        intervals["T1"] = (1.0, 1.0, 1.0)
+    return intervals
 
 
 def _resampled_spread(shares_M: Tensor, further: int | None, generator: torch.Generator) -> Tensor:

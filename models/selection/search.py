@@ -57,9 +57,9 @@ class Search:
         trials: dict[str, Trial] = {}
         chosen = parsed
         for key, values in parsed.method.tunable.items() if vary else ():
-            if key in parsed.given:
+            if key in parsed.explicit:
                 continue
-            variants = [parsed.method.parse({**chosen.given, key: value}) for value in values]
+            variants = [parsed.method.parse({**chosen.explicit, key: value}) for value in values]
             self._try_all(variants, trials, ends)
             tried = [trial for variant in variants if (trial := trials.get(_key(variant)))]
             # Without time for any of them, or a number for any, the setting stays as it comes.

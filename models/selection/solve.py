@@ -138,13 +138,6 @@ def choose_candidates(task: Task, settings: Mapping[str, Any]) -> list[ParsedRow
     ]
 
 
-def candidates_of(task: Task, method: str, settings: Mapping[str, Any]) -> list[ParsedRows]:
-    """List what a request for a method by name, or for "auto", tries; InjectionError as below."""
-    if method == AUTO:
-        return choose_candidates(task, settings)
-    return [catalogue.row_method(method).parse(settings)]
-
-
 def solve(
     task: Task,
     candidates: Sequence[ParsedRows],
@@ -171,7 +164,9 @@ def solve(
     for candidate in candidates:
         skipped = _too_long(task, candidate, ends, device) if len(candidates) > 1 else None
         if skipped:
-            results.append(CandidateResult(candidate.name, candidate.given, None, 0.0, 0, skipped))
+            results.append(
+                CandidateResult(candidate.name, candidate.explicit, None, 0.0, 0, skipped)
+            )
             continue
         trials = search.tune(candidate, ends, vary=preferences.enabled)
         best_trials.append(trials[-1])
@@ -243,7 +238,7 @@ def _calibrate(
 
     A scale that the user gave is kept, and the estimate is read there.
     """
-    scale = best.parsed.given.get("scale")
+    scale = best.parsed.explicit.get("scale")
     if scale is not None:
         return Calibration(scale), best.simulation, _nearest_scale(scale)
     if not best.simulation.pictures or search.task.head.bias is None:
@@ -277,9 +272,9 @@ def _too_few_classes(task: Task) -> str:
 def _result(task: Task, trial: Trial) -> CandidateResult:
     parsed, fits = trial.parsed, trial.held_out.fits
     if not trial.has_value:
-        return CandidateResult(parsed.name, parsed.given, None, trial.seconds, fits, NO_NUMBER)
+        return CandidateResult(parsed.name, parsed.explicit, None, trial.seconds, fits, NO_NUMBER)
     expected = estimate(trial.simulation, trial.at, unseen=len(task.unseen_class_names))
-    return CandidateResult(parsed.name, parsed.given, expected, trial.seconds, fits)
+    return CandidateResult(parsed.name, parsed.explicit, expected, trial.seconds, fits)
 
 
 def _nearest_scale(scale: float) -> int:

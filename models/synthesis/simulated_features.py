@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headgraft.models.features.labelled import LabelledFeatures
-from headgraft.models.synthesis.row_errors import RowErrors
+from headgraft.models.synthesis.row_errors import BISECTIONS, RowErrors, bisect_falling
 
 IMAGES = 2000
 PROBES = 500
@@ -37,7 +37,6 @@ MAHALANOBIS = 12.0  # root mean square distance of a class mean from the centre,
 GAIN_MEAN, GAIN_DEVIATION = 0.9, 0.22
 DISTRACTOR_MAX = 4.0  # its share is uniform up to at most this
 DISTRACTOR_WIDTH = 0.1  # in cosine between class means
-BISECTIONS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +125,9 @@ def _agreeing(
         return float(((clean_NR @ rows_SR.T).argmax(dim=1) == own_N).float().mean())
 
     wanted = CLEAN_SHARE * clean_accuracy(*_means(rows_SR, 0.0))
-    found = _discriminant(rows_SR)
-    if clean_accuracy(*found) >= wanted:
-        return *found, GOOD
+    discriminant = _discriminant(rows_SR)
+    if clean_accuracy(*discriminant) >= wanted:
+        return *discriminant, GOOD
     return *_means(rows_SR, NOISE_POWER), OF_MEANS
 
 
@@ -184,21 +183,16 @@ def _mix(
         scores_NS = torch.add(own_NS, noise_NS, alpha=noise).add_(other_NS, alpha=distractor)
         return float((scores_NS.argmax(dim=1) == labels_N).float().mean())
 
+    def bisect(falling: Callable[[float], float], within: tuple[float, float]) -> float:
+        return bisect_falling(falling, accuracy, within, BISECTIONS)
+
     if score(1.0, 0.0) < accuracy:
-        noise, distractor = _bisect(lambda x: score(x, 0.0), accuracy, 0.0, 1.0), 0.0
+        noise, distractor = bisect(lambda x: score(x, 0.0), (0.0, 1.0)), 0.0
     elif score(1.0, DISTRACTOR_MAX) > accuracy:
-        noise = _bisect(lambda x: score(x, DISTRACTOR_MAX), accuracy, 1.0, 8.0)
+        noise = bisect(lambda x: score(x, DISTRACTOR_MAX), (1.0, 8.0))
         distractor = DISTRACTOR_MAX
     else:
-        distractor = _bisect(lambda x: score(1.0, x), accuracy, 0.0, DISTRACTOR_MAX)
+        distractor = bisect(lambda x: score(1.0, x), (0.0, DISTRACTOR_MAX))
         noise = 1.0
     weighed = parts[0], noise * parts[1], distractor * parts[2]
     return weighed, score(noise, distractor)
-
-
-def _bisect(score: Callable[[float], float], target: float, low: float, high: float) -> float:
-    """Find where a falling score meets the target."""
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if score(middle) > target else (low, middle)
-    return (low + high) / 2

@@ -17,10 +17,12 @@ from torch.nn.functional import cross_entropy, mse_loss, normalize
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
-from headgraft.models.progress import Report
+from headgraft.models.learners.training import train_steps
+from headgraft.models.progress import Report, within
 from headgraft.models.synthesis.vmf import choose_kappa, sample
 from headgraft.models.task import Task
 
+STAGE = "learning virtual features"
 LEARNING = 0.8  # of the time
 AT_ONCE = 20_000  # draws in memory
 NUMBERS_MAX = 500_000_000  # of one matrix of the head's answers: 2 GB
@@ -48,7 +50,7 @@ class VirtualFeaturesConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class LearnedDirections:
     """Unit directions (S, D), the kappa they share, and the loss of every step."""
 
     directions_SD: Tensor  # noqa: N815 - shape suffix
@@ -68,15 +70,9 @@ def virtual_features(
     On the device and in the dtype of `start_SD`, which need not be unit.
     InjectionError naming a class of which no draw was kept.
     """
-
-    def learning(fraction: float, stage: str, loss: float | None) -> None:
-        progress(LEARNING * fraction, stage, loss)
-
-    def drawing(fraction: float, stage: str, loss: float | None) -> None:
-        progress(LEARNING + (1 - LEARNING) * fraction, stage, loss)
-
-    learned = learn_directions(head, start_SD, config, learning, generator)
-    virtual = draw(head, learned, config, drawing, generator)
+    report = within(progress, 0.0, LEARNING)
+    learned = learn_directions(head, start_SD, config, report, generator)
+    virtual = draw(head, learned, config, within(progress, LEARNING, 1.0), generator)
     _check_counts(virtual.counts(head.class_count), config.count, head.class_names, learned.kappa)
     return virtual
 
@@ -87,7 +83,7 @@ def learn_directions(
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,
-) -> Learned:
+) -> LearnedDirections:
     """Move the start directions until draws around them score as the head says.
 
     black_box: cosines to the directions come near the head's own (the head is only asked);
@@ -99,25 +95,21 @@ def learn_directions(
     adam = torch.optim.Adam([directions_SD], config.learning_rate, weight_decay=config.weight_decay)
     slower = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: (1 + 0.001 * step) ** -0.75)
     loss_of = _black_box if config.mode == "black_box" else _white_box
-    losses: list[float] = []
-    for step in range(config.steps):
-        progress(step / config.steps, "learning virtual features", losses[-1] if losses else None)
+
+    def loss_of_step() -> Tensor:
         chosen_B = torch.randperm(len(query_SD), generator=generator)[: config.classes or None]
         chosen_B = chosen_B.to(query_SD.device)
         drawn_ND = sample(directions_SD[chosen_B], kappa, config.draws, generator).flatten(0, 1)
         labels_N = chosen_B.repeat_interleave(config.draws)
-        loss = loss_of(drawn_ND, labels_N, directions_SD, query_SD, config.temperature)
-        adam.zero_grad()
-        torch.autograd.backward(loss)
-        adam.step()
-        slower.step()
-        losses.append(float(loss.detach()))
-    return Learned(normalize(directions_SD.detach()), kappa, tuple(losses))
+        return loss_of(drawn_ND, labels_N, directions_SD, query_SD, config.temperature)
+
+    losses = train_steps(config.steps, loss_of_step, adam, progress, STAGE, slower)
+    return LearnedDirections(normalize(directions_SD.detach()), kappa, tuple(losses))
 
 
 def draw(
     head: Head,
-    learned: Learned,
+    learned: LearnedDirections,
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,

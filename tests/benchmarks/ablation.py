@@ -17,13 +17,14 @@ from headgraft.models.heads.extend import inject
 from headgraft.models.methods.dfzsl.settings import CONSTANTS, DfzslConstants
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Preferences, candidates_of, solve
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_b32 import each_fold, measure
 from tests.benchmarks.clip_heads import ClipFold
 from tests.benchmarks.constants import constants_as
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.family import cell
+from tests.models.builders import candidates_of
 
 USUAL = CONSTANTS["default"]
 TUNED = "text tuned in embedding space"

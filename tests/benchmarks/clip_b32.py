@@ -27,7 +27,7 @@ from headgraft.models.heads.extend import inject, split
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import AUTO, Preferences, candidates_of, solve
+from headgraft.models.selection.solve import AUTO, Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_heads import (
     ClipFold,
@@ -39,6 +39,7 @@ from tests.benchmarks.clip_heads import (
 from tests.benchmarks.clip_virtual import print_virtual
 from tests.benchmarks.data import bench_folder, read_embeddings
 from tests.benchmarks.family import NO_LIMIT, cell
+from tests.models.builders import candidates_of
 
 TEXT = "clip_vit_b32_text"
 CLIP = "clip"  # the text rows for all classes

@@ -16,7 +16,7 @@ from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import ignore
 from headgraft.models.synthesis.virtual_features import (
-    Learned,
+    LearnedDirections,
     VirtualFeaturesConfig,
     draw,
     learn_directions,
@@ -36,7 +36,7 @@ HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * 13}|"
 class Worth:
     """What a fold's virtual features were learned from, how many a class has, the accuracies."""
 
-    learned: Learned
+    learned: LearnedDirections
     counts_S: Tensor  # noqa: N815 - shape suffix
     head: float
     regression: float

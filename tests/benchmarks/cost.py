@@ -23,8 +23,9 @@ from headgraft.models import catalogue
 from headgraft.models.heads.head import Head
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Preferences, candidates_of, solve
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 
 SIZES = (2000, 5000, 10_000, 20_000)
 PLAIN_SEEN = 10_000

@@ -27,12 +27,13 @@ from headgraft.models.heads.rows import equal_distance
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.selection.estimate import AccuracyInterval
-from headgraft.models.selection.solve import Preferences, Solution, candidates_of, solve
+from headgraft.models.selection.solve import Preferences, Solution, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_heads import clip_task, measured_on, own_accuracy, read_clip_folds
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task
 from tests.benchmarks.texts import encode_texts
+from tests.models.builders import candidates_of
 
 EMBEDDINGS = ("clip_vit_b32_text", "conceptnet+wiki2vec", "minilm:gloss", "minilm:names")
 HINDSIGHT = tuple(0.8 * 1.1**step for step in range(14))

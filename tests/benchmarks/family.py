@@ -19,10 +19,11 @@ from headgraft.models import catalogue
 from headgraft.models.heads.head import Head
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import AUTO, Preferences, candidates_of, solve
+from headgraft.models.selection.solve import AUTO, Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.data import Lite0, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, score
+from tests.models.builders import candidates_of
 
 NO_LIMIT = 36_000.0  # seconds: the budget must not decide what is measured
 

@@ -26,10 +26,11 @@ from headgraft.models.heads.rows import equal_distance
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import AUTO, Preferences, candidates_of, solve
+from headgraft.models.selection.solve import AUTO, Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.data import Lite0, bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.texts import encode_texts
+from tests.models.builders import candidates_of
 
 CALIBRATED_SCALE = 1.4
 

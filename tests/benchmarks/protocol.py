@@ -33,10 +33,11 @@ from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.learners import row_mlp
 from headgraft.models.methods.icis import settings as icis
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import AUTO, Preferences, candidates_of, solve
+from headgraft.models.selection.solve import AUTO, Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks import base_classifier
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
+from tests.models.builders import candidates_of
 
 Tell = Literal["nothing", "accuracy", "pictures"]
 SETS = ("CUB", "AWA2", "SUN")

@@ -11,7 +11,7 @@ from headgraft.models import catalogue
 from headgraft.models.features.labelled import NamedFeatures
 from headgraft.models.heads.extend import inject
 from headgraft.models.progress import Progress
-from headgraft.workers.evaluate.score import Question, answer
+from headgraft.workers.evaluate.score import EvaluationRequest, evaluate_head
 from tests import xlsa17_files
 from tests.benchmarks import base_classifier, protocol
 from tests.benchmarks.base_classifier import Recipe
@@ -141,8 +141,8 @@ def test_the_protocol_should_agree_with_the_command(benchmark: Benchmark, root: 
     save_file({"fc.weight": whole.weight, "fc.bias": whole.bias}, root / "h.safetensors")
     (root / "names").write_text("\n".join(whole.class_names))
 
-    found = answer(
-        Question(root / "h.safetensors", root / "CUB" / "res101.mat", names=root / "names")
+    found = evaluate_head(
+        EvaluationRequest(root / "h.safetensors", root / "CUB" / "res101.mat", names=root / "names")
     )
 
     assert found.scores == score(benchmark, whole)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy.io import loadmat
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -52,7 +54,8 @@ def read_benchmark(folder: Path) -> Benchmark:
     """Read a data set's two files; InjectionError and OSError name what is wrong."""
     splits = xlsa17.read_splits(folder / xlsa17.SPLITS_FILE)
     pictures = xlsa17.read_pictures(folder / PICTURES_FILE, splits)
-    attributes_CA = xlsa17.read_attributes(folder / xlsa17.SPLITS_FILE)
+    stored_AC = loadmat(folder / xlsa17.SPLITS_FILE, variable_names=("att",))["att"]
+    attributes_CA = torch.from_numpy(np.ascontiguousarray(stored_AC.T, dtype=np.float32))
     return Benchmark(folder.name, pictures, splits, normalize(attributes_CA))
 
 

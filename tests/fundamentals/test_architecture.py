@@ -18,7 +18,7 @@ LATE_TORCH = "headgraft.networks"
 # stands beside it. A method's folder is one of its own; no method imports another.
 LEVELS = {
     "models": (
-        "errors progress metrics settings cost",
+        "errors progress metrics settings",
         "heads",
         "features",
         "embeddings",

@@ -11,8 +11,9 @@ from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.conse.offset import choose_offset
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Preferences, Solution, candidates_of, solve
+from headgraft.models.selection.solve import Preferences, Solution, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 
 SMALL: dict[str, dict[str, Any]] = {"icis": {"epochs": 1}}
 SIZES = [

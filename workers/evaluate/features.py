@@ -1,7 +1,4 @@
-"""Reads labelled features from a safetensors or npz file, and lists of class names.
-
-It does not know which head they are for.
-"""
+"""Reads labelled features from a safetensors or npz file, and lists of class names."""
 
 import json
 import zipfile

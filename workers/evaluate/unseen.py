@@ -1,4 +1,4 @@
-"""Finds out which rows of a head are unseen classes; it does not know what is measured on them."""
+"""Finds out which rows of a head are unseen classes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,11 +44,3 @@ def stored_count(path: Path, metadata: Mapping[str, str], class_count: int) -> i
             f"can be 1 to {class_count - 1}"
         )
     return int(text)
-
-
-def unknown(path: Path, class_count: int) -> InjectionError:
-    """Make the error of a head of which nobody says what was injected."""
-    return InjectionError(
-        f"{path} does not say which of its {class_count} classes are unseen: list them with "
-        "--unseen FILE, or give the number of the seen ones, which come first, as --seen-count N"
-    )

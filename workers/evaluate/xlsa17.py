@@ -1,4 +1,4 @@
-"""Reads the two MATLAB files of the xlsa17 benchmark; it does not know what is measured on them.
+"""Reads the two MATLAB files of the xlsa17 benchmark.
 
 res101.mat holds features and labels of every picture, att_splits.mat the class names, the
 attributes and which picture is for what. Both count from 1; everything returned counts from 0.
@@ -66,12 +66,6 @@ def read_splits(path: Path) -> Splits:
         _counted(path, name, arrays[name], None, "pictures") for name in names
     )
     return Splits(_texts(path, arrays["allclasses_names"]), trainval, test_seen, test_unseen)
-
-
-def read_attributes(path: Path) -> Tensor:
-    """Read `att` of att_splits.mat as (C, A), float32, in the order of the class names."""
-    attributes_AC = _load(path, ("att",))["att"]
-    return torch.from_numpy(np.ascontiguousarray(attributes_AC.T, dtype=np.float32))
 
 
 def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from headgraft.workers.process.lease import Keeper
 from headgraft.workers.run.job import EncoderRegistry, run_job
 from headgraft.workers.run.publish import publish
 from headgraft.workers.store import Store, StoreError
-from headgraft.workers.torch_files.convert import Limits
+from headgraft.workers.torch_files.convert import ConversionLimits
 
 STOP_SECONDS = 10.0
 WATCH_SECONDS = 0.05
@@ -55,7 +55,7 @@ class Means:
     device: str
     consumer: str
     lease_seconds: float
-    limits: Limits
+    limits: ConversionLimits
     grace_until: float = float("inf")
 
     def insist(self, call: Callable[[], T]) -> T:

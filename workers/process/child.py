@@ -17,13 +17,13 @@ from headgraft.workers import faults, logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
 from headgraft.workers.jobs.presence import Presence
-from headgraft.workers.ledger.ledger import Claim, Ledger
+from headgraft.workers.ledger.ledger import ClaimedJob, Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
 from headgraft.workers.process.attempt import Attempt, Means, MustExitError
 from headgraft.workers.run.job import EncoderRegistry
 from headgraft.workers.run.publish import versions
 from headgraft.workers.store import Store, StoreError
-from headgraft.workers.torch_files.convert import Limits
+from headgraft.workers.torch_files.convert import ConversionLimits
 
 BLOCK_SECONDS = 1.0
 ANNOUNCE_SECONDS = 4.0
@@ -52,7 +52,7 @@ class Child:
             device=device,
             consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             lease_seconds=settings.lease_seconds,
-            limits=Limits(settings.convert_memory_bytes, settings.convert_seconds),
+            limits=ConversionLimits(settings.convert_memory_bytes, settings.convert_seconds),
         )
 
     def drain(self, *_signal: object) -> None:
@@ -74,7 +74,7 @@ class Child:
             self.gone.set()
             announcer.join()
 
-    def _claim(self) -> Claim | None:
+    def _claim(self) -> ClaimedJob | None:
         try:
             return self.means.ledger.claim(
                 self.means.consumer,
@@ -86,7 +86,7 @@ class Child:
             self.draining.wait(BLOCK_SECONDS)
             return None
 
-    def _attempt(self, claim: Claim) -> None:
+    def _attempt(self, claim: ClaimedJob) -> None:
         token = secrets.token_hex(16)
         means = self.means
         faults.point("before_begin")

@@ -29,7 +29,7 @@ from headgraft.workers.run.attributes import attributes_of
 from headgraft.workers.run.features import read_features
 from headgraft.workers.run.regions import RegionFile
 from headgraft.workers.run.solve import SolvedHead, SolvedRows, solve_job
-from headgraft.workers.torch_files.convert import Limits, converted, defect
+from headgraft.workers.torch_files.convert import ConversionLimits, converted, defect
 
 HEAD_FILE = "head.safetensors"
 REPORT_FILE = "report.json"
@@ -78,7 +78,7 @@ def run_job(
     *,
     registry: EncoderRegistry,
     device: str,
-    limits: Limits,
+    limits: ConversionLimits,
     progress: Progress,
     features: Path | None = None,
 ) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Chooses the offset of new classes in a semantic head, from hidden seen classes.
 
-It looks at no picture. Features are drawn in unknown units, and made so long that the head's mean
-confidence in its answers is the accuracy it is taken to have.
+Features are simulated, not of pictures. Their unit is unknown: they are scaled so that the head's
+mean confidence is the accuracy it is assumed to have.
 """
 
 import torch
@@ -34,11 +34,11 @@ def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: f
     features = simulate_features(weight_SD, ACCURACY)
     scores_NS = features.scores(weight_SD)
     logits_NS = scores_NS * _length(scores_NS, features.head_accuracy) / temperature
-    played = [
-        _play(logits_NS, embeddings_SA, features.labels_N, hidden_S)
+    contests = [
+        _simulate(logits_NS, embeddings_SA, features.labels_N, hidden_S)
         for hidden_S in _groups(head.class_count, unseen)
     ]
-    gap_N, right_N, new_N = (torch.cat(part) for part in zip(*played, strict=True))
+    gap_N, right_N, new_N = (torch.cat(part) for part in zip(*contests, strict=True))
     return _best(gap_N, right_N, new_N)
 
 
@@ -62,7 +62,9 @@ def _length(scores_NS: Tensor, accuracy: float) -> float:
     return float((low * high) ** 0.5)
 
 
-def _play(logits_NS: Tensor, embeddings_SA: Tensor, labels_N: Tensor, hidden_S: Tensor) -> Contest:
+def _simulate(
+    logits_NS: Tensor, embeddings_SA: Tensor, labels_N: Tensor, hidden_S: Tensor
+) -> Contest:
     """Hide classes and inject them.
 
     Returns of each feature by how much the best old class leads the best new one, whether the
@@ -73,8 +75,8 @@ def _play(logits_NS: Tensor, embeddings_SA: Tensor, labels_N: Tensor, hidden_S: 
     old = cosine_NS.masked_fill(hidden_S, -torch.inf).max(dim=1)
     new = cosine_NS.masked_fill(~hidden_S, -torch.inf).max(dim=1)
     new_N = hidden_S[labels_N]
-    answer_N = torch.where(new_N, new.indices, old.indices)
-    return old.values - new.values, answer_N == labels_N, new_N
+    predicted_N = torch.where(new_N, new.indices, old.indices)
+    return old.values - new.values, predicted_N == labels_N, new_N
 
 
 def _best(gap_N: Tensor, right_N: Tensor, new_N: Tensor) -> float:

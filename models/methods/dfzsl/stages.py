@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.learners import cosine_classifier, prompt_tuning
 from headgraft.models.learners.cosine_classifier import offsets
-from headgraft.models.learners.prompt_tuning import Tuned
+from headgraft.models.learners.prompt_tuning import TunedText
+from headgraft.models.method import training_seconds
 from headgraft.models.methods.dfzsl.settings import DfzslConstants, DfzslSettings
 from headgraft.models.progress import Report, within
 from headgraft.models.synthesis import tfvaegan
@@ -31,7 +31,7 @@ class StageResults:
 
     virtual: LabelledFeatures
     unseen: LabelledFeatures
-    tuned: Tuned
+    tuned: TunedText
     rows_CD: Tensor  # noqa: N815 - shape suffix
 
 
@@ -64,7 +64,7 @@ def _tune(
     constants: DfzslConstants,
     progress: Report,
     generator: torch.Generator,
-) -> Tuned:
+) -> TunedText:
     """Tune the text by the virtual features: through the prompt where an encoder is at hand."""
     features_ND, labels_N = virtual.features_NF, virtual.labels_N
     seen = task.head.class_count
@@ -103,12 +103,7 @@ def _make(
     if settings.generator == "tfvaegan":
         report = within(progress, *SHARES[1:])
         return tfvaegan.synthesize_features(
-            virtual,
-            text_CD,
-            unseen,
-            settings.constants.gan,
-            lambda done, loss: report(done, "training generator", loss),
-            generator,
+            virtual, text_CD, unseen, settings.constants.gan, report, generator
         )
     count, S = settings.constants.gan.features_per_class, len(text_CD) - unseen
     made_MD = text_CD[S:].repeat_interleave(count, dim=0)
@@ -137,7 +132,7 @@ def _classify(
         text_CD,
         settings.constants.rows,
         offsets_C,
-        lambda done, loss: report(done, "training rows", loss),
+        report,
         generator,
     )
 
@@ -156,9 +151,9 @@ def expected_seconds(task: Task, settings: DfzslSettings, device: str | torch.de
     (S, D), U = task.head.weight.shape, len(task.unseen_class_names)
     constants = settings.constants
     virtual, classifier = constants.virtual, constants.rows
-    seen, made = S * virtual.count, U * constants.gan.features_per_class
-    asked = virtual.steps * virtual.draws * (virtual.classes or S)
-    multiply_adds, updates = ((2 * S + NUMBER_DRAWN) * asked + S * seen) * D, 0
+    seen, unseen = S * virtual.count, U * constants.gan.features_per_class
+    drawn = virtual.steps * virtual.draws * (virtual.classes or S)
+    multiply_adds, updates = ((2 * S + NUMBER_DRAWN) * drawn + S * seen) * D, 0
     tower = task.text_tower
     tuning = constants.embedding_tuning if tower is None else constants.tuning
     reading = prompt_tuning.MAP_SIZE * 2 * D if tower is None else tower.multiply_adds
@@ -166,6 +161,6 @@ def expected_seconds(task: Task, settings: DfzslSettings, device: str | torch.de
     if settings.generator == "tfvaegan":
         generator = constants.gan.size(seen, D, D)
         multiply_adds, updates = multiply_adds + generator[0], updates + generator[1]
-    steps = classifier.epochs * -(-(seen + made) // classifier.batch_size)
+    steps = classifier.epochs * -(-(seen + unseen) // classifier.batch_size)
     rows = steps * (S + U) * D
     return training_seconds(multiply_adds + rows * classifier.batch_size, updates + rows, device)

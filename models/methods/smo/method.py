@@ -10,22 +10,21 @@ has a row's magnitude.
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
 from headgraft.models.method import Method
 from headgraft.models.methods.smo.simplex import nearest_mix
 from headgraft.models.progress import Progress
+from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 SECONDS_A_NUMBER = 2.5e-7  # of the seen class embeddings, for one new class
 
 
-class SmoSettings(BaseModel):
+class SmoSettings(MethodSettings):
     """The constants of the mix."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rescale: Rescale = Field(
         "none",

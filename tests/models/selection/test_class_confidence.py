@@ -9,8 +9,9 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import build_context
 from headgraft.models.selection.class_confidence import ClassConfidence, class_confidences
 from headgraft.models.selection.leave_out import HeldOutPrediction
-from headgraft.models.selection.solve import Preferences, candidates_of, solve
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 from tests.models.selection.test_solve import secret_task
 
 

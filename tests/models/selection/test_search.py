@@ -13,8 +13,8 @@ from headgraft.models.selection import calibrate, search
 from headgraft.models.selection.calibrate import build_context
 from headgraft.models.selection.estimate import Simulation
 from headgraft.models.selection.search import NO_DIFFERENCE, Search
-from headgraft.models.selection.solve import NO_NUMBER, Preferences, candidates_of, solve
-from tests.models.builders import make_head, make_task
+from headgraft.models.selection.solve import NO_NUMBER, Preferences, solve
+from tests.models.builders import candidates_of, make_head, make_task
 
 
 def make_search() -> Search:
@@ -32,7 +32,9 @@ def test_the_chosen_candidate_should_be_as_good_as_any_but_for_no_difference() -
 def test_every_value_should_be_tried_once() -> None:
     trials = make_search().tune(ridge.METHOD.parse({}), time.perf_counter() + 60, vary=True)
 
-    tried = [(trial.parsed.given["gamma"], trial.parsed.given.get("ridge")) for trial in trials]
+    tried = [
+        (trial.parsed.explicit["gamma"], trial.parsed.explicit.get("ridge")) for trial in trials
+    ]
     assert len(tried) == len(set(tried))
     assert {gamma for gamma, _ in tried} == set(ridge.METHOD.tunable["gamma"])
 
@@ -42,7 +44,7 @@ def test_a_setting_that_is_given_should_not_be_tuned() -> None:
         ridge.METHOD.parse({"gamma": 3.0}), time.perf_counter() + 60, vary=True
     )
 
-    assert {trial.parsed.given["gamma"] for trial in trials} == {3.0}
+    assert {trial.parsed.explicit["gamma"] for trial in trials} == {3.0}
 
 
 def test_without_time_one_candidate_should_be_tried_all_the_same() -> None:
@@ -54,13 +56,13 @@ def test_without_time_a_default_that_is_no_value_to_try_should_stay() -> None:
 
     trials = make_search().tune(method.parse({}), time.perf_counter() - 1, vary=True)
 
-    assert [trial.parsed.given for trial in trials] == [{"gamma": 3.0}]
+    assert [trial.parsed.explicit for trial in trials] == [{"gamma": 3.0}]
 
 
 def test_without_tuning_the_settings_should_stay_as_they_come() -> None:
     trials = make_search().tune(ridge.METHOD.parse({}), time.perf_counter() + 60, vary=False)
 
-    assert [trial.parsed.given for trial in trials] == [{}]
+    assert [trial.parsed.explicit for trial in trials] == [{}]
 
 
 def test_a_trial_without_a_number_should_never_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from headgraft.models.heads.head import Head, Metric
 from headgraft.models.methods import ridge
 from headgraft.models.methods.dfzsl.settings import CONSTANTS
 from headgraft.models.progress import Progress, Stopped
-from headgraft.models.selection.solve import Preferences, Solution, candidates_of, solve
+from headgraft.models.selection.solve import Preferences, Solution, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 
 SMALL_ICIS = {"epochs": 3}
 

@@ -13,7 +13,7 @@ from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress, Stopped, ignore
 from headgraft.models.synthesis.virtual_features import (
-    Learned,
+    LearnedDirections,
     VirtualFeaturesConfig,
     draw,
     learn_directions,
@@ -41,7 +41,7 @@ def near(head: Head, noise: float = 1.0) -> Tensor:
 
 def learn(
     head: Head, config: VirtualFeaturesConfig = FAST, start_SD: Tensor | None = None
-) -> Learned:
+) -> LearnedDirections:
     start_SD = near(head) if start_SD is None else start_SD
     return learn_directions(head, start_SD, config, ignore, generator())
 

@@ -45,16 +45,6 @@ def test_every_picture_should_keep_its_features_its_label_and_its_side(
     assert splits.unseen_names(pictures) == tuple(made.unseen_names)
 
 
-def test_attributes_should_stand_in_the_order_of_the_class_names(tmp_path: Path) -> None:
-    xlsa17_files.write(tmp_path, MADE)
-
-    attributes_CA = xlsa17.read_attributes(tmp_path / "att_splits.mat")
-
-    expected = torch.from_numpy(MADE.arrays["att_splits"]["att"].T).float()
-    assert torch.equal(attributes_CA, expected)
-    assert len(attributes_CA) == len(MADE.class_names)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_labels_and_numbers_of_any_type_should_do(
     tmp_path: Path, made: xlsa17_files.Made, dtype: Any

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from headgraft.models.methods.msdn.hold_out import CHECKED_MAX, HoldOut, hold_out, rehearse
+from headgraft.models.methods.msdn.hold_out import (
+    CHECKED_MAX,
+    HoldOut,
+    hold_out,
+    train_with_hold_out,
+)
 from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.progress import Progress, Stopped, ignore
 from headgraft.models.task import Attributes
@@ -69,7 +74,7 @@ def test_a_rehearsal_should_find_constants_under_which_both_sides_are_recognised
     found_out = hold_out(regions.labels_N, 20, 5, 0.2, seeded())
     assert found_out is not None
 
-    found = rehearse(
+    found = train_with_hold_out(
         found_out, regions, attributes.vectors_AV, normalize(task.class_embeddings_SA),
         MsdnSettings(epochs=40), ignore, seeded(),
     )  # fmt: skip
@@ -94,7 +99,7 @@ def test_it_should_stop_between_two_blocks_of_pictures_that_are_checked() -> Non
             should_stop.set()
 
     with pytest.raises(Stopped):
-        rehearse(
+        train_with_hold_out(
             found_out, task.regions, task.attributes.vectors_AV,
             normalize(task.class_embeddings_SA), MsdnSettings(epochs=2),
             Progress(note, should_stop), seeded(),

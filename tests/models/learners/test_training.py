@@ -1,10 +1,10 @@
-"""FlatLoss: when a training ends without looking at pictures."""
+"""PlateauStopper: when a training ends without looking at pictures."""
 
-from headgraft.models.learners.early_stop import FlatLoss
+from headgraft.models.learners.training import PlateauStopper
 
 
 def epochs_until_stop(losses: list[float]) -> int | None:
-    flat = FlatLoss(2e-3)
+    flat = PlateauStopper(2e-3)
     return next((epoch for epoch, loss in enumerate(losses, 1) if flat.add(loss)), None)
 
 
