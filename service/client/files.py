@@ -16,7 +16,7 @@ from headgraft.retries import Retries
 from headgraft.transport import Answer, Transport
 
 
-class Download:
+class FileDownload:
     """A file on its way from `path` into a new local file, `part`."""
 
     def __init__(self, transport: Transport, retries: Retries, url: str, path: str) -> None:

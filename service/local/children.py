@@ -29,7 +29,7 @@ class Restartable(Protocol):
         """Start it (again)."""
 
 
-class Child:
+class LocalChild:
     """One of our modules as a child process in a session of its own, logging to a file."""
 
     def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
