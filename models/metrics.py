@@ -1,10 +1,12 @@
 """Accuracy of a head on labelled features."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+OFFSETS = 401  # tried between the least and the largest lead
 
 
 class Scorer(Protocol):
@@ -69,6 +71,38 @@ def weighted_mean(u: Tensor, s: Tensor, unseen_weight: float) -> Tensor:
     u, s = u.clamp_min(1e-6), s.clamp_min(1e-6)
     mean: Tensor = (1 + unseen_weight) * u * s / (unseen_weight * s + u)
     return mean
+
+
+class Leads(NamedTuple):
+    """How seen classes stand against unseen ones on N features, before an offset is added.
+
+    `lead_N` is the best seen score less the best unseen one; `right_N` tells whether the best of
+    the feature's own side is its class, `unseen_N` whether that class is unseen.
+    """
+
+    lead_N: Tensor  # noqa: N815 - shape suffix
+    right_N: Tensor  # noqa: N815 - shape suffix
+    unseen_N: Tensor  # noqa: N815 - shape suffix
+
+    @classmethod
+    def of(cls, scores_NC: Tensor, labels_N: Tensor, unseen_C: Tensor) -> "Leads":
+        """Compare scores (N, C); `unseen_C` is a boolean mask over classes."""
+        seen = scores_NC.masked_fill(unseen_C, -torch.inf).max(dim=1)
+        unseen = scores_NC.masked_fill(~unseen_C, -torch.inf).max(dim=1)
+        unseen_N = unseen_C[labels_N]
+        best_N = torch.where(unseen_N, unseen.indices, seen.indices)
+        return cls(seen.values - unseen.values, best_N == labels_N, unseen_N)
+
+    def by_offset(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return offsets (T,) of unseen scores, from least to largest lead, with u and s (T,).
+
+        Both are means over features.
+        """
+        offsets_T = torch.linspace(float(self.lead_N.min()), float(self.lead_N.max()), OFFSETS)
+        unseen_wins_NT = offsets_T > self.lead_N[:, None]
+        u_T = (self.right_N[:, None] & unseen_wins_NT)[self.unseen_N].float().mean(dim=0)
+        s_T = (self.right_N[:, None] & ~unseen_wins_NT)[~self.unseen_N].float().mean(dim=0)
+        return offsets_T, u_T, s_T
 
 
 def _argmax_within(logits_NC: Tensor, is_unseen_N: Tensor, unseen_C: Tensor) -> Tensor:

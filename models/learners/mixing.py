@@ -3,14 +3,26 @@
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
+from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 Rescale = Literal["none", "seen", "release"]
+RESCALE = (
+    "Norms: as mixed (none), the seen rows' mean norm for each (seen), or one factor that makes "
+    "their mean 0.1 (release)."
+)
+
+
+class MixSettings(MethodSettings):
+    """The constants of the mix."""
+
+    rescale: Rescale = Field("none", description=RESCALE)
 
 
 def unit_embeddings(task: Task, device: str | torch.device) -> tuple[Tensor, Tensor]:

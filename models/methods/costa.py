@@ -12,22 +12,16 @@ import torch
 from pydantic import Field
 
 from headgraft.models.heads.head import Head
-from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.learners.mixing import MixSettings, mixed_head, unit_embeddings
 from headgraft.models.method import Method
 from headgraft.models.progress import Progress
-from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 
-class CostaSettings(MethodSettings):
+class CostaSettings(MixSettings):
     """The constants of the average."""
 
     guard: float = Field(1e-4, gt=0, le=1, description="Added to the sum that divides.")
-    rescale: Rescale = Field(
-        "none",
-        description="Norms: as mixed (none), the seen rows' mean norm for each (seen), or one "
-        "factor that makes their mean 0.1 (release).",
-    )
 
 
 def synthesize(

@@ -11,24 +11,25 @@ import torch
 from pydantic import Field
 
 from headgraft.models.heads.head import Head
-from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.learners.mixing import (
+    RESCALE,
+    MixSettings,
+    Rescale,
+    mixed_head,
+    unit_embeddings,
+)
 from headgraft.models.method import Method
 from headgraft.models.progress import Progress
-from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 
-class WavgSettings(MethodSettings):
+class WavgSettings(MixSettings):
     """The constants of the sum."""
 
     sharpness: float = Field(
         5.0, gt=0, le=100, description="How fast a seen class's weight falls with its distance."
     )
-    rescale: Rescale = Field(
-        "seen",
-        description="Norms: as mixed (none), the seen rows' mean norm for each (seen), or one "
-        "factor that makes their mean 0.1 (release).",
-    )
+    rescale: Rescale = Field("seen", description=RESCALE)
 
 
 def synthesize(

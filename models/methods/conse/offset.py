@@ -9,16 +9,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
-from headgraft.models.metrics import weighted_mean
+from headgraft.models.metrics import Leads, weighted_mean
 from headgraft.models.synthesis.simulated_features import simulate_features
 
 ACCURACY = 0.85  # assumed of the head
 CLASSES_MIN = 5
 GROUPS = 3
-STEPS = 401
 BISECTIONS = 40
-
-Contest = tuple[Tensor, Tensor, Tensor]
 
 
 def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: float) -> float:
@@ -34,12 +31,13 @@ def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: f
     features = simulate_features(weight_SD, ACCURACY)
     scores_NS = features.scores(weight_SD)
     logits_NS = scores_NS * _length(scores_NS, features.head_accuracy) / temperature
-    contests = [
+    leads = [
         _simulate(logits_NS, embeddings_SA, features.labels_N, hidden_S)
         for hidden_S in _groups(head.class_count, unseen)
     ]
-    gap_N, right_N, new_N = (torch.cat(part) for part in zip(*contests, strict=True))
-    return _best(gap_N, right_N, new_N)
+    together = Leads(*map(torch.cat, zip(*leads, strict=True)))
+    offsets_T, u_T, s_T = together.by_offset()
+    return float(offsets_T[weighted_mean(u_T, s_T, 1.0).argmax()])
 
 
 def _groups(seen: int, unseen: int) -> list[Tensor]:
@@ -64,24 +62,8 @@ def _length(scores_NS: Tensor, accuracy: float) -> float:
 
 def _simulate(
     logits_NS: Tensor, embeddings_SA: Tensor, labels_N: Tensor, hidden_S: Tensor
-) -> Contest:
-    """Hide classes and inject them.
-
-    Returns of each feature by how much the best old class leads the best new one, whether the
-    best of its own side is right, and whether its class is a hidden one.
-    """
+) -> Leads:
+    """Hide classes and inject them, as the head that `method.synthesize` returns scores them."""
     chance_NS = logits_NS.masked_fill(hidden_S, -torch.inf).softmax(dim=1)
     cosine_NS = normalize(chance_NS @ embeddings_SA) @ embeddings_SA.T
-    old = cosine_NS.masked_fill(hidden_S, -torch.inf).max(dim=1)
-    new = cosine_NS.masked_fill(~hidden_S, -torch.inf).max(dim=1)
-    new_N = hidden_S[labels_N]
-    predicted_N = torch.where(new_N, new.indices, old.indices)
-    return old.values - new.values, predicted_N == labels_N, new_N
-
-
-def _best(gap_N: Tensor, right_N: Tensor, new_N: Tensor) -> float:
-    offsets_T = torch.linspace(float(gap_N.min()), float(gap_N.max()), STEPS)
-    new_wins_NT = offsets_T > gap_N[:, None]
-    u_T = (right_N[:, None] & new_wins_NT)[new_N].float().mean(dim=0)
-    s_T = (right_N[:, None] & ~new_wins_NT)[~new_N].float().mean(dim=0)
-    return float(offsets_T[weighted_mean(u_T, s_T, 1.0).argmax()])
+    return Leads.of(cosine_NS, labels_N, hidden_S)

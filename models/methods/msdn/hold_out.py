@@ -14,13 +14,12 @@ from headgraft.models.features.regions import RegionFeatures
 from headgraft.models.heads.attribute_attention import AttributeMaps, attribute_scores
 from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.methods.msdn.training import TrainingSet, train
-from headgraft.models.metrics import weighted_mean
+from headgraft.models.metrics import Leads, weighted_mean
 from headgraft.models.progress import Report
 
 CLASSES_MIN = 5  # with pictures: of fewer, none is hidden
 CHECKED_MAX = 2000  # pictures scored after each epoch
 BLOCK = 64  # of them at once
-OFFSETS = 401  # tried between the classes' least and largest lead
 NEARLY = 0.02  # as good as the best: so much of H is chance among so few pictures
 ALPHAS = tuple(step / 10 for step in range(11))
 
@@ -148,19 +147,13 @@ def _best(
 def _result(
     scores_MS: Tensor, labels_M: Tensor, hidden_S: Tensor, epoch: int, alpha: float
 ) -> HoldOutResult:
-    old = scores_MS.masked_fill(hidden_S, -torch.inf).max(dim=1)
-    new = scores_MS.masked_fill(~hidden_S, -torch.inf).max(dim=1)
-    new_M = hidden_S[labels_M]
-    lead_M = old.values - new.values
-    right_M = torch.where(new_M, new.indices, old.indices) == labels_M
-    offsets_T = torch.linspace(float(lead_M.min()), float(lead_M.max()), OFFSETS)
-    new_wins_MT = offsets_T > lead_M[:, None]
-    u_T = (right_M[:, None] & new_wins_MT)[new_M].float().mean(dim=0)
-    s_T = (right_M[:, None] & ~new_wins_MT)[~new_M].float().mean(dim=0)
+    leads = Leads.of(scores_MS, labels_M, hidden_S)
+    offsets_T, u_T, s_T = leads.by_offset()
     h_T = weighted_mean(u_T, s_T, 1.0)
     # The middle of those that are nearly best: the best one itself is where one picture flips.
     at = int((h_T >= h_T.max() - NEARLY).nonzero().median())
-    shares = {"T1": right_M[new_M].float().mean(), "u": u_T[at], "s": s_T[at], "H": h_T[at]}
+    T1 = leads.right_N[leads.unseen_N].float().mean()
+    shares = {"T1": T1, "u": u_T[at], "s": s_T[at], "H": h_T[at]}
     accuracy = {name: float(share) for name, share in shares.items()}
     return HoldOutResult(epoch, alpha, float(offsets_T[at]) / 2, accuracy)
 
