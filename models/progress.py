@@ -33,11 +33,11 @@ class Progress:
         self._should_stop = should_stop or threading.Event()
 
     def __call__(self, fraction: float, stage: str, loss: float | None = None) -> None:
-        """Report a fraction in [0, 1] with stage and loss; raises Stopped when told to stop."""
+        """Report a fraction in [0, 1] with stage and loss; raises Stopped once stopped."""
         self.check()
         self._report(fraction, stage, loss)
 
     def check(self) -> None:
-        """Raise Stopped when told to stop; for a wait without progress to report."""
+        """Raise Stopped once stopped; for a wait without progress to report."""
         if self._should_stop.is_set():
             raise Stopped

@@ -30,7 +30,7 @@ class AttributeHead:
 
     Logits are alpha * first net + (1 - alpha) * second, plus `margin` for unseen classes and minus
     it for seen ones. `zero_negatives` takes attributes below 0 for 0, of further classes too.
-    `hold_out` tells how the nets fared on held-out classes and pictures: T1, u, s, H.
+    `hold_out` is the nets' accuracy on held-out classes and pictures: T1, u, s, H.
     """
 
     maps: AttributeMaps
@@ -55,7 +55,7 @@ class AttributeHead:
 
     @property
     def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
-        """What is added to the class scores, float32."""
+        """What is added to the class scores (C,), float32."""
         offsets_C = torch.full((self.class_count,), self.margin)
         offsets_C[: self.seen_count] = -self.margin
         return offsets_C
@@ -103,7 +103,7 @@ class AttributeHead:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the four maps and the class attributes, float32."""
+        """Return the four maps (A, D) and the class attributes (C, A), float32."""
         return {**self.maps.named(), "class_attributes": self.class_attributes_CA}
 
     def metadata(self) -> dict[str, str]:
@@ -148,7 +148,7 @@ def mix_scores(both: tuple[Tensor, Tensor], alpha: float) -> Tensor:
 
 
 def unit_attributes(attributes_CA: Tensor, names: Sequence[str], *, zero_negatives: bool) -> Tensor:
-    """Bring class attributes to unit length in float32; InjectionError naming one that is none."""
+    """Scale class attributes (C, A) to unit length, float32; InjectionError naming a bad class."""
     rows_CA = attributes_CA.float()
     rows_CA = rows_CA.clamp_min(0) if zero_negatives else rows_CA
     bad_C = ~torch.isfinite(rows_CA).all(dim=1) | (rows_CA == 0).all(dim=1)
@@ -160,7 +160,7 @@ def unit_attributes(attributes_CA: Tensor, names: Sequence[str], *, zero_negativ
 
 
 def from_state_dict(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> AttributeHead:
-    """Make the head again; InjectionError for tensors of another kind of head."""
+    """Make a head from a file's tensors and metadata; InjectionError for another kind of head."""
     if metadata.get("kind") != KIND:
         raise InjectionError(
             f"the file holds a head of kind {metadata.get('kind')!r:.80}, not {KIND!r}",

@@ -26,7 +26,7 @@ class AttributeMaps:
     attribute_scores_AD: Tensor  # noqa: N815 - shape suffix
 
     def named(self) -> dict[str, Tensor]:
-        """Return the four by their names in a file, in the order of the fields."""
+        """Return the four (A, D) by their names in a file, in the order of the fields."""
         return {name.removesuffix("_AD"): map_AD for name, map_AD in vars(self).items()}
 
     def stacked(self) -> Tensor:
@@ -35,7 +35,7 @@ class AttributeMaps:
 
 
 def attribute_scores(features_NDR: Tensor, stacked_4AD: Tensor) -> tuple[Tensor, Tensor]:
-    """Score attributes by either net: two (N, A); `stacked_4AD` is `AttributeMaps.stacked`.
+    """Return the attribute scores of both nets, (N, A) each; see `AttributeMaps.stacked`.
 
     The regions' features are brought to unit length first.
     """

@@ -22,7 +22,7 @@ class Program(nn.Module):
         self.register_buffer("offsets_C", head.offsets_C)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Score region features."""
+        """Score region features (N, D, R): (N, C)."""
         tensors = dict(self.named_buffers())
         scores_NK = class_scores(
             features, tensors["stacked_4AD"], tensors["blocks_GKA"], self.alpha

@@ -46,7 +46,7 @@ def split(seen: Head, rows: Head) -> tuple[Head, Head]:
 
 
 def cast_rows(rows: Tensor, like: Tensor, class_names: tuple[str, ...]) -> Tensor:
-    """Cast rows to the dtype and device of `like`; InjectionError naming a class that overflows."""
+    """Cast rows (U, .) to dtype and device of `like`; InjectionError for a class that overflows."""
     cast = rows.to(like.device, like.dtype)
     finite_U = torch.isfinite(cast.reshape(len(cast), -1)).all(dim=1)
     if not finite_U.all():

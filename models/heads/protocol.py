@@ -18,7 +18,7 @@ class NativeHead(Protocol):
 
     @property
     def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
-        """What is added to the class scores at the end, float32."""
+        """What is added to the class scores (C,) at the end, float32."""
 
     def logits(self, features: Tensor, /) -> Tensor:
         """Score features (N, D), or (N, D, R) with regions: (N, C)."""

@@ -51,7 +51,7 @@ class HeadContext:
         return self.features if enough else None
 
     def groups(self, held_out: HeldOutPrediction, unseen: int) -> list[Tensor]:
-        """Choose the groups of hidden classes that stand for the `unseen` ones.
+        """Choose the groups of hidden classes, numbers (G,), that stand for the `unseen` ones.
 
         Each has a class of which there is a feature: of a large head, most classes have none.
         """
@@ -215,7 +215,7 @@ def choose_shift(
 ) -> tuple[float, Simulation, int]:
     """Return the shift in logits, the simulation under it, and the index of the best scale there.
 
-    Needs the user's features. Shift 0 unless another is clearly better: it is less of a surprise.
+    Needs the user's features. Shift 0 unless another is clearly better.
     """
     unit = _logit_deviation(context)
     shifts = [step * unit for step in STEPS]

@@ -1,4 +1,4 @@
-"""Says in words what an estimate rests on, and what limits the belief in it."""
+"""Says in words what an estimate rests on, and why it may be wrong."""
 
 from headgraft.models.features.labelled import CLASSES_MIN, PICTURES_MIN, CalibrationFeatures
 from headgraft.models.selection.calibrate import HeadContext

@@ -25,7 +25,7 @@ MODEL_DEVIATION = 0.05
 # The simulation sets rows of poor embeddings a little too near. Added to the scale's logarithm, by
 # the expected T1; about half of what half the folds asked for, since other heads ask for less.
 TILT_AT_0, TILT_PER_T1 = 0.25, -0.36
-# Where the curve is flat, the scale nearest to 1 is as good and less of a surprise.
+# Taken off the objective for each unit of the scale's distance from 1, in logarithms.
 FLATNESS = 0.002
 DRAWS = 2000
 OUTSIDE = 0.05  # on each side of the interval
@@ -43,7 +43,7 @@ class AccuracyInterval:
 
 @dataclass(frozen=True)
 class HeadEstimate:
-    """Expected T1, u, s and H of a head, and what limits the belief in them.
+    """Expected T1, u, s and H of a head; `reasons` say what they rest on and why they may be wrong.
 
     `pictures` counts the labelled features they were read off; 0: virtual ones.
     """
@@ -88,8 +88,8 @@ class Simulation:
     def value(self, prefer: Prefer) -> Tensor:
         """Return the objective (T,): a harmonic mean of u and s, weighted by preference."""
         u_T, s_T = self.u_T, self.trade_off.s_GT.mean(dim=0)
-        surprise_T = FLATNESS * torch.tensor(SCALES).log().abs()
-        return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - surprise_T
+        penalty_T = FLATNESS * torch.tensor(SCALES).log().abs()
+        return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - penalty_T
 
     def expected(self, at: int) -> tuple[float, float, float]:
         """Return u, s and H at one of the scales."""

@@ -91,7 +91,7 @@ class CurvePoint:
 class Solution:
     """Unseen rows, calibrated and as the method made them, with all that is known of them.
 
-    `seen` is the head they extend: the task's own, unless the method was told to replace its rows.
+    `seen` is the head they extend: the task's own, unless the method was asked to replace its rows.
     `curve` and `confidences` are empty where nothing could be hidden.
     """
 
@@ -149,7 +149,7 @@ def solve(
     """Make the unseen rows with the one candidate, or with the best of several.
 
     Settings that are given stay; a given `scale` too. InjectionError for what the user caused,
-    Stopped when told to stop.
+    Stopped on cancellation.
     """
     if task.head.class_count < SEEN_MIN:
         by_name = {candidate.name: candidate for candidate in candidates}

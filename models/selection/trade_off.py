@@ -71,7 +71,7 @@ class ScaledRows:
 def make_groups(
     fold_S: Tensor, known_S: Tensor, unseen: int, *, shown_S: Tensor | None = None, seed: int = 0
 ) -> list[Tensor]:
-    """Choose from each fold a group of known hidden classes, as large as the classes to inject.
+    """Choose from each fold groups of known hidden classes, numbers (G,), each as many as injected.
 
     Never across folds: a row that was predicted with the help of a class resembles it, and would
     wrongly attract its features; rows that are injected together do not depend on each other.

@@ -43,7 +43,7 @@ class RowErrors:
         return self.gain_N1 * (self.shape_R * truth_SR)[self.labels_N] + self.rest_NR
 
     def unpredicted(self) -> tuple[float, Tensor, float]:
-        """Find the errors' size; return it with the features and the head's accuracy on them."""
+        """Find the errors' size; return it, the features (N, R) and the head's accuracy on them."""
         nothing_SR = torch.zeros_like(self.rows_SR)
         none_S = torch.zeros(len(self.rows_SR), dtype=torch.bool)
         return self._fit(nothing_SR, none_S, (0.0, SHARE_MAX), BISECTIONS)

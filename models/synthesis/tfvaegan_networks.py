@@ -78,7 +78,7 @@ class Feedback(nn.Module):
         )
 
     def forward(self, hidden_BZ: Tensor) -> Tensor:
-        """Tell from the decoder's hidden layer what to add to the generator's."""
+        """Return what to add to the generator's hidden layer, from the decoder's (B, Z)."""
         return leaky_relu(self.second(leaky_relu(self.first(hidden_BZ), SLOPE)), SLOPE)
 
 

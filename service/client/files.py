@@ -1,7 +1,4 @@
-"""Saves a download to a file; one that breaks off goes on where it stopped.
-
-It does not know what the file is.
-"""
+"""Saves a download to a file; one that breaks off goes on where it stopped."""
 
 import hashlib
 import io

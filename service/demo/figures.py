@@ -1,4 +1,4 @@
-"""The demo's figures, from heads and pooled features; it does not know how they are shown."""
+"""The demo's figures, from heads and pooled features."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Processes that `headgraft up` keeps running; it does not know what they serve."""
+"""Processes that `headgraft up` keeps running."""
 
 import signal
 import subprocess

@@ -1,6 +1,6 @@
 """`headgraft up`: everything on one machine, as children of one process that ends them all.
 
-It knows nothing of what the children do; it imports neither the HTTP server nor a worker.
+It imports neither the HTTP server nor a worker.
 """
 
 import contextlib

@@ -56,7 +56,10 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 
 def names_in(metadata: dict[str, str], path: Path) -> Names:
-    """Return the `class_names` of a safetensors file's metadata, None where there are none."""
+    """Return the `class_names` of a safetensors file's metadata, None where there are none.
+
+    InjectionError for anything but a JSON list of texts.
+    """
     try:
         names = json.loads(metadata.get(CLASS_NAMES, "null"))
     except ValueError:

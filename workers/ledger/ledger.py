@@ -1,6 +1,6 @@
 """The ledger: job records and the queue in Redis, moved together by scripts.
 
-It knows nothing of what a job computes. Every key it uses starts with the prefix (`headgraft:`):
+Every key starts with the prefix (`headgraft:`):
 
   queue            stream, one message per queued or running job; group `workers`   lasting
   workers          sorted set of worker names by the time they last announced       lasting

@@ -1,7 +1,4 @@
-"""One attempt at one job: run it in a thread, watch it, commit its result behind the token.
-
-It knows nothing of how jobs are claimed or how processes are restarted.
-"""
+"""One attempt at one job: run it in a thread, watch it, commit its result behind the token."""
 
 import errno
 import threading

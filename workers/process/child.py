@@ -1,6 +1,6 @@
 """A worker's child process: warm, on one device, one job at a time.
 
-It knows nothing of its siblings; its parent starts it again when it ends.
+Its parent starts it again when it ends.
 """
 
 import os

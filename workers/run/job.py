@@ -86,7 +86,7 @@ def run_job(
 
     All go into `folder`; `features` is the file of `spec.features`. A torch file is converted
     within `limits`, and gone then; the head is a safetensors file. Returns the report. Raises
-    InjectionError for what the user caused, Stopped when told to stop.
+    InjectionError for what the user caused, Stopped on cancellation.
     """
     timer = StageTimer()
     progress(0.0, "load")

@@ -7,7 +7,7 @@ A class is its attributes, so the result is no row but a head of its own kind
 
 Differences from the specification: by default a first training holds out seen classes
 and pictures, which tells how many epochs to train on all of them, the nets' shares and
-the margin between seen and unseen classes; and Adam walks in larger steps. The nets are saved as
+the margin between seen and unseen classes; and Adam takes larger steps. The nets are saved as
 what each attribute looks for, the product of its vector with the maps. The authors' constants are
 the presets `paper` (CUB), `paper_sun` and `paper_awa2`, but for the epoch, which they choose on
 test data: with `paper` all are trained.

@@ -150,7 +150,7 @@ def own_loss(
 
 
 def distillation_loss(first_BC: Tensor, second_BC: Tensor) -> Tensor:
-    """Return the Jensen-Shannon divergence of two nets' softmaxes and their scores' distance.
+    """Return the Jensen-Shannon divergence of scores (B, C) of two nets, and their distance.
 
     The latter is the batch mean of sum_c |e_c|^3 / ||e||, with e the difference of the scores.
     """

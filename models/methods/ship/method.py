@@ -81,7 +81,7 @@ def synthesize(
 
 
 def half_and_half(seen: int, unseen: int) -> Tensor:
-    """Number `seen` then `unseen` features, repeating the fewer, so that there are as many."""
+    """Return indices (P,) into `seen` then `unseen` features, as many of each: the fewer repeat."""
     each = torch.arange(max(seen, unseen))
     return torch.cat([each % seen, seen + each % unseen])
 

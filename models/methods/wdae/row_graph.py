@@ -52,7 +52,7 @@ class Norm(nn.Module):
         self._generator = generator
 
     def forward(self, x_NW: Tensor) -> Tensor:
-        """Normalise by the batch in training, by its running mean otherwise."""
+        """Normalise (N, W) by the batch in training, by its running mean otherwise."""
         x_NW = batch_norm(
             x_NW, self.mean, self.variance, self.weight, self.bias, training=self.training
         )
