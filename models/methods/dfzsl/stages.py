@@ -51,8 +51,7 @@ def run(
         task, text_CD[:seen], constants.virtual, within(progress, 0.0, SHARES[0]), generator
     )
     tuned = _tune(task, virtual, text_CD, constants, within(progress, *SHARES[:2]), generator)
-    made_MD, labels_M = _make(virtual, tuned.text_CD, task, settings, progress, generator)
-    unseen = LabelledFeatures(made_MD, labels_M)
+    unseen = _synthesize_unseen(virtual, tuned.text_CD, task, settings, progress, generator)
     rows_CD = _classify(task, virtual, unseen, tuned.text_CD, settings, progress, generator)
     return StageResults(virtual, unseen, tuned, rows_CD)
 
@@ -90,25 +89,25 @@ def _tune(
     )
 
 
-def _make(
+def _synthesize_unseen(
     virtual: LabelledFeatures,
     text_CD: Tensor,
     task: Task,
     settings: DfzslSettings,
     progress: Report,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Make features of unseen classes (M, D), with labels (M,) that count all classes."""
+) -> LabelledFeatures:
+    """Make features (M, D) of unseen classes; labels count all classes."""
     unseen = len(task.unseen_class_names)
     if settings.generator == "tfvaegan":
         report = within(progress, *SHARES[1:])
-        return tfvaegan.synthesize_features(
+        features = tfvaegan.synthesize_features(
             virtual, text_CD, unseen, settings.constants.gan, report, generator
         )
+        return LabelledFeatures(*features)
     count, S = settings.constants.gan.features_per_class, len(text_CD) - unseen
-    made_MD = text_CD[S:].repeat_interleave(count, dim=0)
-    labels_M = torch.arange(S, len(text_CD), device=text_CD.device)
-    return made_MD, labels_M.repeat_interleave(count)
+    labels_M = torch.arange(S, len(text_CD), device=text_CD.device).repeat_interleave(count)
+    return LabelledFeatures(text_CD[S:].repeat_interleave(count, dim=0), labels_M)
 
 
 def _classify(

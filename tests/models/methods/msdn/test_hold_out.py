@@ -66,7 +66,7 @@ def test_too_few_classes_or_pictures_should_leave_nothing_to_hold_out(
     assert hold_out(labels_N, 10, 3, 0.2, seeded()) is None
 
 
-def test_a_rehearsal_should_find_constants_under_which_both_sides_are_recognised() -> None:
+def test_a_hold_out_should_find_constants_under_which_both_sides_are_recognised() -> None:
     task = plant(Plan(seen=20, unseen=5, each=10, side=4, trace=0.2, noise=0.3), 0).task
     regions, attributes = task.regions, task.attributes
     assert regions is not None
