@@ -1,4 +1,4 @@
-"""The one error a user of these functions can cause; it does not know how it is shown."""
+"""The error that a user of these functions can cause."""
 
 
 class InjectionError(ValueError):

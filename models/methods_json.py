@@ -21,7 +21,7 @@ class NoSettings(BaseModel):
 
 
 def describe() -> dict[str, dict[str, Any]]:
-    """Tell of each method, and of the choice among them, what it does, needs, takes and has set."""
+    """Describe each method, and "auto": what it does, needs, takes, makes and its settings."""
     chosen = {
         "summary": (solve.__doc__ or "").partition("\n")[0],
         "needs": [],

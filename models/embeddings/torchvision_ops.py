@@ -1,7 +1,4 @@
-"""Imports torchvision where its compiled operators do not match torch; text needs none of them.
-
-It does not know who needs torchvision.
-"""
+"""Imports torchvision where its compiled operators do not match torch; text needs none of them."""
 
 import importlib
 import sys

@@ -1,7 +1,4 @@
-"""Reads a head out of a safetensors file, and writes such files: a head extended, or any tensors.
-
-It does not know where the file came from, nor what the other tensors mean.
-"""
+"""Reads a head from a safetensors file; writes such files: a head extended, or any tensors."""
 
 import json
 import re

@@ -1,7 +1,4 @@
-"""A head that compares class embeddings: what a picture seems to mean, and the nearest class.
-
-It does not know what file it came from, nor how its constants were chosen.
-"""
+"""A head that compares class embeddings: what a picture seems to mean, and the nearest class."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +37,7 @@ class SemanticHead:
 
     @property
     def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
-        """What is added to the cosines, float32."""
+        """What is added to the cosines (C,), float32."""
         offsets_C = torch.full((self.class_count,), self.unseen_offset)
         offsets_C[: self.seen.class_count] = 0
         return offsets_C
@@ -74,7 +71,7 @@ class SemanticHead:
 
 
 def from_state_dict(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> SemanticHead:
-    """Make the head again; InjectionError for tensors of another kind of head."""
+    """Make a head from a file's tensors and metadata; InjectionError for another kind of head."""
     if metadata.get("kind") != KIND:
         raise InjectionError(
             f"the file holds a head of kind {metadata.get('kind')!r:.80}, not {KIND!r}",

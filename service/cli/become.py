@@ -1,4 +1,4 @@
-"""Replaces this process by one that may import torch; it does not know what that one does."""
+"""Replaces this process by one that may import torch."""
 
 import os
 import sys

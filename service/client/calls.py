@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from headgraft.arguments import Entry, Wishes
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
-from headgraft.files import Download, UploadFile
+from headgraft.files import FileDownload, UploadFile
 from headgraft.retries import Retries
 from headgraft.service.schemas.formats import FILES, Format
 from headgraft.service.schemas.injections import (
@@ -208,7 +208,7 @@ class Calls:
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         path = f"/v1/injections/{id}/head?format={format}"
         try:
-            found = await Download(self._transport, self._retries, self.url, path).save(part)
+            found = await FileDownload(self._transport, self._retries, self.url, path).save(part)
             if found != artifacts.get(FILES[format]):
                 detail = f"the download hashes to {found}, not {artifacts.get(FILES[format])}"
                 raise HeadgraftError(None, "corrupt_download", f"{detail}: try again")

@@ -1,6 +1,6 @@
 """Follows one injection through its event stream, and by polling where there is none.
 
-It does not know what the events say, but that a terminal status is the last.
+The event with a terminal status is the last.
 """
 
 import json

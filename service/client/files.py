@@ -1,7 +1,4 @@
-"""Saves a download to a file; one that breaks off goes on where it stopped.
-
-It does not know what the file is.
-"""
+"""Saves a download to a file; one that breaks off goes on where it stopped."""
 
 import hashlib
 import io
@@ -16,7 +13,7 @@ from headgraft.retries import Retries
 from headgraft.transport import Answer, Transport
 
 
-class Download:
+class FileDownload:
     """A file on its way from `path` into a new local file, `part`."""
 
     def __init__(self, transport: Transport, retries: Retries, url: str, path: str) -> None:

@@ -1,4 +1,4 @@
-"""How a call reaches a service: awaited, or at once. It knows nothing of what is called.
+"""How a call reaches a service: awaited, or at once.
 
 The calls are written once, as coroutines. Over `BlockingTransport` none of them ever waits for an
 event loop, so that `run` can carry one out where there is none.

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from headgraft import Headgraft, HeadgraftError
 from headgraft.service.demo import screen
-from headgraft.service.demo.figures import Outcome, read_head, read_pictures
+from headgraft.service.demo.figures import DemoOutcome, read_head, read_pictures
 from headgraft.service.demo.injection import DemoError, Entry, Injected, Texts, inject
 from headgraft.service.local.state import StateFolder
 from headgraft.service.local.temporary import temporary_service
@@ -49,7 +49,7 @@ def main(folder: Path = FOLDER) -> int:
     return 0
 
 
-def run(folder: Path, say: Say) -> Outcome:
+def run(folder: Path, say: Say) -> DemoOutcome:
     """Run every stage and leave the heads in `folder`; nothing that it starts outlives it.
 
     `say` is told what is being done. DemoError, HeadgraftError or UpError: what failed, and why.
@@ -63,7 +63,7 @@ def run(folder: Path, say: Say) -> Outcome:
     with service_of_our_own() as url:
         started = time.perf_counter()
         by_name, described = inject_both(url, folder, texts, say)
-    return Outcome(
+    return DemoOutcome(
         folder=folder,
         unseen=tuple(entry["name"] for entry in add),
         full=read_head(folder / "lite0.safetensors"),

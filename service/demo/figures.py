@@ -1,4 +1,4 @@
-"""The demo's figures, from heads and pooled features; it does not know how they are shown."""
+"""The demo's figures, from heads and pooled features."""
 
 import json
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class HeadFile:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class DemoOutcome:
     """What a run of the demo leaves: heads, pictures, and the seconds of each step by part."""
 
     folder: Path
@@ -84,12 +84,12 @@ def ranking(head: HeadFile, features_D: Floats) -> list[Guess]:
     return [Guess(head.class_names[index], float(probabilities_C[index])) for index in order]
 
 
-def sights(outcome: Outcome) -> list[Sight]:
+def sights(outcome: DemoOutcome) -> list[Sight]:
     """Look at every picture; it shows the class that the untouched head of all classes sees."""
     return [_look(outcome, name, x_D) for name, x_D in outcome.pictures.items()]
 
 
-def _look(outcome: Outcome, picture: str, features_D: Floats) -> Sight:
+def _look(outcome: DemoOutcome, picture: str, features_D: Floats) -> Sight:
     shows = ranking(outcome.full, features_D)[0].name
     by_name = ranking(outcome.by_name, features_D)
     described = ranking(outcome.described, features_D)

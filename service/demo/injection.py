@@ -1,4 +1,4 @@
-"""The demo's two injections over HTTP; it does not know what they are good for."""
+"""The demo's two injections over HTTP."""
 
 import time
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Finds what makes a request impossible for a head: names, counts, vectors, attributes.
 
-It reads no file and knows nothing of methods beyond what they need.
+No file is read; of a method, only its needs count.
 """
 
 import math

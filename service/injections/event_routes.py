@@ -1,7 +1,4 @@
-"""The events of an injection: followed as they come, or read page by page.
-
-It does not know what they say.
-"""
+"""The events of an injection: followed as they come, or read page by page."""
 
 from collections.abc import AsyncIterable
 from typing import Annotated

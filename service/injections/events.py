@@ -1,7 +1,7 @@
 """Fans the ledger's wake channel out to the event streams of this process.
 
 One thread reads the channel; each stream then reads the job's own events from the ledger, so that
-a lost wake costs delay, never an event. It does not know what the events say, but for their end.
+a lost wake costs delay, never an event.
 """
 
 import asyncio

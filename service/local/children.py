@@ -1,4 +1,4 @@
-"""Processes that `headgraft up` keeps running; it does not know what they serve."""
+"""Processes that `headgraft up` keeps running."""
 
 import signal
 import subprocess
@@ -29,7 +29,7 @@ class Restartable(Protocol):
         """Start it (again)."""
 
 
-class Child:
+class LocalChild:
     """One of our modules as a child process in a session of its own, logging to a file."""
 
     def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:

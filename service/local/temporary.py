@@ -1,4 +1,4 @@
-"""A service of our own for as long as a block lasts; it knows nothing of what is asked of it."""
+"""A service of our own for as long as a block lasts."""
 
 import signal
 import subprocess

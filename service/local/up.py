@@ -1,6 +1,6 @@
 """`headgraft up`: everything on one machine, as children of one process that ends them all.
 
-It knows nothing of what the children do; it imports neither the HTTP server nor a worker.
+It imports neither the HTTP server nor a worker.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from types import FrameType
 import httpx
 
 from headgraft.service.local import redis_server
-from headgraft.service.local.children import Child, Kept, last_lines
+from headgraft.service.local.children import Kept, LocalChild, last_lines
 from headgraft.service.local.state import StateFolder, StateLock
 
 READY_SECONDS = 60.0
@@ -58,8 +58,8 @@ class Up:
         self._say_loudly = say
         self._signals = 0
         self._redis: redis_server.RedisServer | None = None
-        self._api: Child | None = None
-        self._worker: Child | None = None
+        self._api: LocalChild | None = None
+        self._worker: LocalChild | None = None
         self._kept: list[Kept] = []
 
     def run(self) -> bool:
@@ -138,14 +138,14 @@ class Up:
         }
         return {**defaults, **self._given, **chosen}
 
-    def _keep(self, name: str, module: str, environment: Mapping[str, str]) -> Child:
+    def _keep(self, name: str, module: str, environment: Mapping[str, str]) -> LocalChild:
         log = self._options.state.logs / f"{name.lower()}.log"
-        child = Child(module, environment, log)
+        child = LocalChild(module, environment, log)
         child.restart()
         self._kept.append(Kept(name, child, self._say))
         return child
 
-    def _wait_until_ready(self, api: Child, url: str) -> bool:
+    def _wait_until_ready(self, api: LocalChild, url: str) -> bool:
         """Return True once ready, False when told to stop before."""
         started, is_shown = time.monotonic(), False
         with httpx.Client(base_url=url, trust_env=False) as client:
@@ -209,7 +209,7 @@ def require_torch() -> None:
         )
 
 
-def _require_running(name: str, child: Child | None) -> None:
+def _require_running(name: str, child: LocalChild | None) -> None:
     """Return while the child runs; UpError once the API ended, or a worker for its settings."""
     code = child.poll() if child else None
     if child is None or code is None:

@@ -1,6 +1,6 @@
 """The files that an injection leaves of a head, by the format they are asked for.
 
-Client and service read it; it knows nothing of either.
+Client and service both read it.
 """
 
 from typing import Literal, get_args

@@ -1,7 +1,4 @@
-"""Finds out who sends a request: by a key of the settings, a created one, or none on loopback.
-
-It does not know what the owner may see.
-"""
+"""Finds out who sends a request: by a key of the settings, a created one, or none on loopback."""
 
 import hmac
 import time

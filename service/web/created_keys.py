@@ -1,4 +1,4 @@
-"""The keys that the command line creates, in the ledger's Redis; it does not know HTTP.
+"""The keys that the command line creates, in the ledger's Redis.
 
 Redis holds a key's id, owner, limits and the SHA-256 of its secret, never the key. The secret is
 256 random bits: nobody finds it by guessing, so that a slow hash (bcrypt, argon2), which protects

@@ -21,7 +21,7 @@ ANSWER_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Answer:
+class DeliveryResult:
     """What came back: a status, and why it is no success; None: it is one."""
 
     status: int | None
@@ -48,7 +48,7 @@ async def call(
     delivery: Delivery,
     secrets: Sequence[str],
     timeout_seconds: float,
-) -> Answer:
+) -> DeliveryResult:
     """POST a delivery; whatever goes wrong is in the answer."""
     request = http.build_request(
         "POST",
@@ -61,12 +61,12 @@ async def call(
         async with asyncio.timeout(timeout_seconds):
             return await _exchange(http, request)
     except TimeoutError:
-        return Answer(None, f"no whole answer within {timeout_seconds:g} s")
+        return DeliveryResult(None, f"no whole answer within {timeout_seconds:g} s")
     except httpx.HTTPError as error:
-        return Answer(None, f"the call failed: {error}"[:300])
+        return DeliveryResult(None, f"the call failed: {error}"[:300])
 
 
-async def _exchange(http: httpx.AsyncClient, request: httpx.Request) -> Answer:
+async def _exchange(http: httpx.AsyncClient, request: httpx.Request) -> DeliveryResult:
     reply = await http.send(request, stream=True)
     try:
         count = 0
@@ -77,9 +77,9 @@ async def _exchange(http: httpx.AsyncClient, request: httpx.Request) -> Answer:
     finally:
         await reply.aclose()
     if reply.is_success:
-        return Answer(reply.status_code, None)
+        return DeliveryResult(reply.status_code, None)
     hint = ": redirects are not followed" if reply.is_redirect else ""
-    return Answer(reply.status_code, f"answered {reply.status_code}{hint}")
+    return DeliveryResult(reply.status_code, f"answered {reply.status_code}{hint}")
 
 
 def message(delivery: Delivery) -> bytes:

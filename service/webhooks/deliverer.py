@@ -14,7 +14,7 @@ from anyio import CapacityLimiter, to_thread
 
 from headgraft.service.webhooks import records
 from headgraft.service.webhooks.addresses import AddressError, find_target
-from headgraft.service.webhooks.call import Answer, call, client
+from headgraft.service.webhooks.call import DeliveryResult, call, client
 from headgraft.service.webhooks.policy import WebhookPolicy
 from headgraft.service.webhooks.records import Claimed
 from headgraft.workers.ledger.ledger import Ledger
@@ -79,7 +79,7 @@ class Deliverer:
             # Its lease ends, and it is tried again.
             log.exception("delivery_failed", delivery=claimed.delivery.id)
 
-    async def _attempt(self, http: httpx.AsyncClient, claimed: Claimed) -> Answer:
+    async def _attempt(self, http: httpx.AsyncClient, claimed: Claimed) -> DeliveryResult:
         delivery, webhook = claimed.delivery, claimed.webhook
         start, limit_seconds = time.monotonic(), self._policy.timeout_seconds
         find = partial(find_target, webhook.url, self._policy.allowed)
@@ -89,14 +89,14 @@ class Deliverer:
                     find, limiter=self._limiter, abandon_on_cancel=True
                 )
         except TimeoutError:
-            return Answer(None, f"the name was not resolved within {limit_seconds:g} s")
+            return DeliveryResult(None, f"the name was not resolved within {limit_seconds:g} s")
         except AddressError as error:
-            return Answer(None, str(error))
+            return DeliveryResult(None, str(error))
         left_seconds = limit_seconds - (time.monotonic() - start)
         secrets = webhook.signing(int(time.time() * 1000))
         return await call(http, target, delivery, secrets, left_seconds)
 
-    async def _settle(self, claimed: Claimed, answer: Answer) -> None:
+    async def _settle(self, claimed: Claimed, answer: DeliveryResult) -> None:
         delivery = claimed.delivery
         note = partial(
             records.settle,

@@ -1,7 +1,4 @@
-"""`python -m headgraft.workers.evaluate`: prints the accuracy of a head on labelled features.
-
-It does not know what a picture is, nor which method made the rows.
-"""
+"""`python -m headgraft.workers.evaluate`: prints the accuracy of a head on labelled features."""
 
 import argparse
 import json
@@ -13,8 +10,13 @@ from typing import Any, get_args
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Metric
-from headgraft.workers.evaluate.heads import How
-from headgraft.workers.evaluate.score import Answer, Question, Side, answer
+from headgraft.workers.evaluate.heads import RowOptions
+from headgraft.workers.evaluate.score import (
+    ClassCounts,
+    Evaluation,
+    EvaluationRequest,
+    evaluate_head,
+)
 from headgraft.workers.formats.header import HeaderError
 
 LISTED = 8
@@ -26,8 +28,8 @@ MEANING = {
 }
 
 
-def parse(arguments: Sequence[str]) -> tuple[Question, bool]:
-    """Read the command line: the question, and whether the answer is wanted as JSON."""
+def parse(arguments: Sequence[str]) -> tuple[EvaluationRequest, bool]:
+    """Read the command line: the request, and whether the result is wanted as JSON."""
     parser = argparse.ArgumentParser(prog="python -m headgraft.workers.evaluate")
     parser.add_argument("head", type=Path)
     parser.add_argument("--features", type=Path, required=True)
@@ -41,41 +43,41 @@ def parse(arguments: Sequence[str]) -> tuple[Question, bool]:
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = vars(parser.parse_args(arguments))
     as_json = options.pop("as_json")
-    how = How(**{name: options.pop(name) for name in ("weight", "bias", "metric", "scale")})
-    return Question(**options, how=how), as_json
+    rows = {name: options.pop(name) for name in ("weight", "bias", "metric", "scale")}
+    return EvaluationRequest(**options, row_options=RowOptions(**rows)), as_json
 
 
-def as_text(question: Question, found: Answer) -> str:
-    """Write an answer for people, in per cent."""
-    scores = asdict(found.scores)
+def as_text(request: EvaluationRequest, evaluation: Evaluation) -> str:
+    """Write an evaluation for people, in per cent."""
+    scores = asdict(evaluation.scores)
     lines = [
-        f"{question.head}: {found.tensors.weight}, {found.tensors.feature_size} features; "
-        f"{_counts('seen', found.seen)}, {_counts('unseen', found.unseen)}",
+        f"{request.head}: {evaluation.tensors.weight}, {evaluation.tensors.feature_size} features; "
+        f"{_counts('seen', evaluation.seen)}, {_counts('unseen', evaluation.unseen)}",
         "per-class means in per cent:",
         *(f"  {key:<3}{100 * scores[key]:6.1f}  {text}" for key, text in MEANING.items()),
         f"per picture, base-to-new: base {_percent(scores['base'])}, new "
         f"{_percent(scores['new'])}, harmonic mean {_percent(scores['base_to_new'])}",
-        *_missing("seen", found.seen),
-        *_missing("unseen", found.unseen),
-        *(f"note: {note}" for note in found.notes),
+        *_missing("seen", evaluation.seen),
+        *_missing("unseen", evaluation.unseen),
+        *(f"note: {note}" for note in evaluation.notes),
     ]
     return "\n".join(lines)
 
 
-def as_document(question: Question, found: Answer) -> dict[str, Any]:
-    """Return an answer for programs, in shares of 1."""
+def as_document(request: EvaluationRequest, evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation for programs, in shares of 1."""
     return {
-        "head": str(question.head),
-        "features": str(question.features),
-        **asdict(found.scores),
-        "seen": asdict(found.seen),
-        "unseen": asdict(found.unseen),
-        "tensors": found.tensors.model_dump(),
-        "notes": list(found.notes),
+        "head": str(request.head),
+        "features": str(request.features),
+        **asdict(evaluation.scores),
+        "seen": asdict(evaluation.seen),
+        "unseen": asdict(evaluation.unseen),
+        "tensors": evaluation.tensors.model_dump(),
+        "notes": list(evaluation.notes),
     }
 
 
-def _counts(which: str, side: Side) -> str:
+def _counts(which: str, side: ClassCounts) -> str:
     return f"{side.classes} {which} classes with {side.pictures} pictures"
 
 
@@ -83,7 +85,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def _missing(which: str, side: Side) -> list[str]:
+def _missing(which: str, side: ClassCounts) -> list[str]:
     names = side.without_picture
     if not names:
         return []
@@ -93,16 +95,16 @@ def _missing(which: str, side: Side) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the answer; what the user did wrong is one line on stderr and exit code 1."""
-    question, as_json = parse(arguments)
+    """Print the evaluation; what the user did wrong is one line on stderr and exit code 1."""
+    request, as_json = parse(arguments)
     try:
-        found = answer(question)
+        evaluation = evaluate_head(request)
     except (InjectionError, HeaderError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    document = as_document(question, found)
-    text = json.dumps(document, ensure_ascii=False) if as_json else as_text(question, found)
+    document = as_document(request, evaluation)
+    text = json.dumps(document, ensure_ascii=False) if as_json else as_text(request, evaluation)
     sys.stdout.write(f"{text}\n")
     return 0
 

@@ -1,6 +1,6 @@
 """The ledger: job records and the queue in Redis, moved together by scripts.
 
-It knows nothing of what a job computes. Every key it uses starts with the prefix (`headgraft:`):
+Every key starts with the prefix (`headgraft:`):
 
   queue            stream, one message per queued or running job; group `workers`   lasting
   workers          sorted set of worker names by the time they last announced       lasting
@@ -45,7 +45,7 @@ from headgraft.workers.jobs.events import Event
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 from headgraft.workers.jobs.spec import JobError, Record
-from headgraft.workers.ledger.scripts import PREFIX, Calls, LedgerError
+from headgraft.workers.ledger.scripts import PREFIX, LedgerError, RedisScripts
 
 GROUP = "workers"
 ATTEMPTS_MAX = 3
@@ -59,14 +59,14 @@ Begun = Literal["begun", "lost", "gone", "exhausted", "late"]
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedJob:
     """A message delivered to one consumer: the job is its to begin while the lease lasts."""
 
     message: str
     job: str
 
 
-class Ledger(Calls):
+class Ledger(RedisScripts):
     """Every transition of a job, each one script on the server, each safe to repeat."""
 
     def __init__(
@@ -124,7 +124,9 @@ class Ledger(Calls):
         faults.point("after_create")
         return cast(Created, answer)
 
-    def claim(self, consumer: str, *, lease_seconds: float, block_seconds: float) -> Claim | None:
+    def claim(
+        self, consumer: str, *, lease_seconds: float, block_seconds: float
+    ) -> ClaimedJob | None:
         """Take over a message whose lease ran out, else wait for a new one; None if none came.
 
         `block_seconds` must stay under the client's socket timeout of 5 s.
@@ -146,9 +148,9 @@ class Ledger(Calls):
                 raise
             self.open_queue()
             return None
-        return Claim(taken[0][0], taken[0][1]["job"]) if taken else None
+        return ClaimedJob(taken[0][0], taken[0][1]["job"]) if taken else None
 
-    def begin(self, claim: Claim, consumer: str, token: str) -> Begun:
+    def begin(self, claim: ClaimedJob, consumer: str, token: str) -> Begun:
         """Count an attempt and make `token` the run's; `exhausted` and `late` ended the job."""
         said = (consumer, claim.message, token, ATTEMPTS_MAX)
         return cast(Begun, self.run("begin", self._job_keys(claim.job), *self._ending, *said))

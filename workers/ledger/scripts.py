@@ -50,7 +50,7 @@ def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "red
     )
 
 
-class Calls:
+class RedisScripts:
     """A client with our scripts, each safe to repeat."""
 
     def __init__(self, client: "redis.Redis", prefix: str) -> None:

@@ -1,7 +1,4 @@
-"""One attempt at one job: run it in a thread, watch it, commit its result behind the token.
-
-It knows nothing of how jobs are claimed or how processes are restarted.
-"""
+"""One attempt at one job: run it in a thread, watch it, commit its result behind the token."""
 
 import errno
 import threading
@@ -23,10 +20,10 @@ from headgraft.workers.jobs.spec import JobError, JobSpec, Record
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
 from headgraft.workers.process.lease import Keeper
-from headgraft.workers.run.job import Shelf, run_job
+from headgraft.workers.run.job import EncoderRegistry, run_job
 from headgraft.workers.run.publish import publish
 from headgraft.workers.store import Store, StoreError
-from headgraft.workers.torch_files.convert import Limits
+from headgraft.workers.torch_files.convert import ConversionLimits
 
 STOP_SECONDS = 10.0
 WATCH_SECONDS = 0.05
@@ -51,11 +48,11 @@ class Means:
     ledger: Ledger
     brisk: Ledger
     store: Store
-    shelf: Shelf
+    registry: EncoderRegistry
     device: str
     consumer: str
     lease_seconds: float
-    limits: Limits
+    limits: ConversionLimits
     grace_until: float = float("inf")
 
     def insist(self, call: Callable[[], T]) -> T:
@@ -192,7 +189,7 @@ class Attempt:
                 spec,
                 fetched,
                 output,
-                shelf=self.means.shelf,
+                registry=self.means.registry,
                 device=self.means.device,
                 limits=self.means.limits,
                 progress=progress,
@@ -206,7 +203,7 @@ class Attempt:
         name = spec.class_embeddings.encoder
         if name is None:
             return None
-        return {"name": name, "digest": self.means.shelf.get(name).info.digest}
+        return {"name": name, "digest": self.means.registry.get(name).info.digest}
 
 
 def _late(record: Record) -> JobError:

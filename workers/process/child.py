@@ -1,6 +1,6 @@
 """A worker's child process: warm, on one device, one job at a time.
 
-It knows nothing of its siblings; its parent starts it again when it ends.
+Its parent starts it again when it ends.
 """
 
 import os
@@ -17,13 +17,13 @@ from headgraft.workers import faults, logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
 from headgraft.workers.jobs.presence import Presence
-from headgraft.workers.ledger.ledger import Claim, Ledger
+from headgraft.workers.ledger.ledger import ClaimedJob, Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
 from headgraft.workers.process.attempt import Attempt, Means, MustExitError
-from headgraft.workers.run.job import Shelf
+from headgraft.workers.run.job import EncoderRegistry
 from headgraft.workers.run.publish import versions
 from headgraft.workers.store import Store, StoreError
-from headgraft.workers.torch_files.convert import Limits
+from headgraft.workers.torch_files.convert import ConversionLimits
 
 BLOCK_SECONDS = 1.0
 ANNOUNCE_SECONDS = 4.0
@@ -48,11 +48,11 @@ class Child:
             ledger=ledger,
             brisk=brisk,
             store=Store(settings.store_url),
-            shelf=Shelf(settings.encoders, settings.cache, device),
+            registry=EncoderRegistry(settings.encoders, settings.cache, device),
             device=device,
             consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             lease_seconds=settings.lease_seconds,
-            limits=Limits(settings.convert_memory_bytes, settings.convert_seconds),
+            limits=ConversionLimits(settings.convert_memory_bytes, settings.convert_seconds),
         )
 
     def drain(self, *_signal: object) -> None:
@@ -74,7 +74,7 @@ class Child:
             self.gone.set()
             announcer.join()
 
-    def _claim(self) -> Claim | None:
+    def _claim(self) -> ClaimedJob | None:
         try:
             return self.means.ledger.claim(
                 self.means.consumer,
@@ -86,7 +86,7 @@ class Child:
             self.draining.wait(BLOCK_SECONDS)
             return None
 
-    def _attempt(self, claim: Claim) -> None:
+    def _attempt(self, claim: ClaimedJob) -> None:
         token = secrets.token_hex(16)
         means = self.means
         faults.point("before_begin")
@@ -114,7 +114,7 @@ class Child:
             versions=versions(),
             encoders={
                 name: {"dimension": info.dimension, "digest": info.digest, "kind": info.kind}
-                for name, info in self.means.shelf.installed().items()
+                for name, info in self.means.registry.installed().items()
             },
         )
         while True:
@@ -131,9 +131,9 @@ class Child:
 
     def _warm(self) -> None:
         """Load the encoders before a job asks; a broken one fails the jobs that name it."""
-        for name in self.means.shelf.installed():
+        for name in self.means.registry.installed():
             try:
-                self.means.shelf.get(name)
+                self.means.registry.get(name)
             except Exception:
                 log.exception("encoder_unusable", encoder=name)
 

@@ -1,6 +1,6 @@
 """The thread that keeps a running job ours and carries its progress to Redis.
 
-It does not know what the job does; it only sets the event that every step of it looks at.
+To stop the job, it sets the event that every step looks at.
 """
 
 import threading

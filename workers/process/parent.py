@@ -1,6 +1,6 @@
 """A worker's parent process: one child per device, started again when it ends.
 
-It knows nothing of jobs, and does not import torch.
+It does not import torch.
 """
 
 import os

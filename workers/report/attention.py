@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from headgraft.models.features.regions import Regions, regions_error
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import INVALID, POINTER
+from headgraft.models.features.regions import RegionFeatures
 from headgraft.models.heads.attribute import AttributeHead
 
 PICTURES_MAX = 16
@@ -21,7 +23,7 @@ VISIBLE = 0.02  # of the darkest region
 
 
 def look(
-    head: AttributeHead, regions: Regions, asked: Sequence[int] | None
+    head: AttributeHead, regions: RegionFeatures, asked: Sequence[int] | None
 ) -> list[dict[str, Any]]:
     """Tell of each picture its class, the head's answer, and the attributes that most spoke for it.
 
@@ -68,8 +70,10 @@ def spread(labels_N: Tensor) -> Tensor:
 def _checked(asked: Sequence[int] | None, pictures: int) -> list[int]:
     for number in asked or ():
         if not 0 <= number < pictures:
-            raise regions_error(
-                f"attention_of names picture {number}; pictures are 0 to {pictures - 1}"
+            raise InjectionError(
+                f"attention_of names picture {number}; pictures are 0 to {pictures - 1}",
+                code=INVALID,
+                pointer=POINTER,
             )
     return list(asked or ())
 

@@ -1,13 +1,12 @@
 """Writes an attribute head's files, and the report's part about them.
 
-Such a head is no rows: it reads region features, and comes as files of its own. It knows nothing of
-how the head was made.
+Such a head is no rows: it reads region features, and comes as files of its own.
 """
 
 from pathlib import Path
 from typing import Any
 
-from headgraft.models.features.regions import Regions
+from headgraft.models.features.regions import RegionFeatures
 from headgraft.models.heads.attribute import KIND, AttributeHead
 from headgraft.models.heads.attribute_export import fits_onnx, to_exported, to_onnx
 from headgraft.models.heads.checkpoint import write_tensors
@@ -37,7 +36,7 @@ def write_files(head: AttributeHead, regions: int, folder: Path) -> None:
 
 
 def write(
-    spec: jobs.JobSpec, head: AttributeHead, regions: Regions, folder: Path
+    spec: jobs.JobSpec, head: AttributeHead, regions: RegionFeatures, folder: Path
 ) -> dict[str, Any]:
     """Write its files into `folder`; return what the report says of a head without rows."""
     write_files(head, regions.grid[0] * regions.grid[1], folder)

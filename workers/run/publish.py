@@ -1,7 +1,4 @@
-"""Publishes a run's files under its own prefix, the manifest last.
-
-It knows nothing of jobs: whether the prefix counts is the ledger's to say.
-"""
+"""Publishes a run's files under its own prefix, the manifest last."""
 
 import hashlib
 import importlib.metadata

@@ -1,7 +1,6 @@
 """Writes a semantic head's files, and the report's part about them.
 
-Such a head is no rows: it cannot extend the checkpoint, so it comes as files of its own. It knows
-nothing of how the head was made.
+Such a head is no rows: it cannot extend the checkpoint, so it comes as files of its own.
 """
 
 from pathlib import Path

@@ -62,7 +62,7 @@ class Verdict(BaseModel):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ConversionLimits:
     """What one conversion may take; the seconds are counted from when the process is up."""
 
     memory_bytes: int
@@ -73,7 +73,9 @@ class Limits:
         return min(self.memory_bytes, SIZE_FACTOR * file_bytes + SPARE_BYTES)
 
 
-def convert(source: Path, target: Path, *, limits: Limits, progress: Progress) -> Conversion:
+def convert(
+    source: Path, target: Path, *, limits: ConversionLimits, progress: Progress
+) -> Conversion:
     """Write the tensors of a torch file to a safetensors file.
 
     InjectionError (`invalid_checkpoint`) for whatever is wrong with the file, beyond a limit
@@ -179,7 +181,7 @@ def _verdict(said: bytes, code: int, errors: IO[bytes]) -> Verdict:
 
 
 def converted(
-    spec: JobSpec, source: Path, *, limits: Limits, progress: Progress
+    spec: JobSpec, source: Path, *, limits: ConversionLimits, progress: Progress
 ) -> tuple[JobSpec, Path, Conversion]:
     """Convert a torch file and say in the job where its head is; the old file is gone then.
 

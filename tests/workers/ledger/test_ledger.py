@@ -8,7 +8,7 @@ import pytest
 
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobError, Record
-from headgraft.workers.ledger.ledger import ATTEMPTS_MAX, GROUP, Claim, Ledger
+from headgraft.workers.ledger.ledger import ATTEMPTS_MAX, GROUP, ClaimedJob, Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
 from tests import keyspace
 from tests.processes import eventually
@@ -24,13 +24,13 @@ def create(
     ledger.create(job, owner, spec=spec, summary=summary or {}, timeout_seconds=60)
 
 
-def claim(ledger: Ledger, consumer: str = "w1", lease_seconds: float = 60) -> Claim:
+def claim(ledger: Ledger, consumer: str = "w1", lease_seconds: float = 60) -> ClaimedJob:
     found = ledger.claim(consumer, lease_seconds=lease_seconds, block_seconds=0.05)
     assert found is not None
     return found
 
 
-def begin(ledger: Ledger, consumer: str = "w1", token: str = "t1") -> Claim:
+def begin(ledger: Ledger, consumer: str = "w1", token: str = "t1") -> ClaimedJob:
     found = claim(ledger, consumer)
     assert ledger.begin(found, consumer, token) == "begun"
     return found

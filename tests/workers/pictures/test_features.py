@@ -46,7 +46,7 @@ def test_pooled_features_should_be_written_with_their_labels_and_classes(
     with torch.no_grad():
         picture = imagenet(open_picture(folder / "class 1" / "2.png"))[None]
         expected = network.forward_features(picture).mean(dim=(2, 3))[0]  # type: ignore[operator]
-    torch.testing.assert_close(labelled.features_ND[5], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(labelled.features_NF[5], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_regions_should_be_written_in_half_precision_unless_told(

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.regions import HeldRegions
 from headgraft.workers.report.attention import cells, look, spread
 from tests.models.builders import make_attribute_head, some_regions
+from tests.region_features import RegionsInMemory
 
-REGIONS = HeldRegions(some_regions(12), torch.arange(12) % 6)
+REGIONS = RegionsInMemory(some_regions(12), torch.arange(12) % 6)
 
 
 def test_each_map_should_be_the_heads_attention_laid_out_in_the_grid() -> None:
@@ -53,7 +53,7 @@ def test_a_picture_that_is_not_there_should_be_refused() -> None:
 
 
 def test_a_fine_grid_should_be_shown_coarser() -> None:
-    fine = HeldRegions(torch.randn(2, 6, 56 * 56), torch.tensor([0, 1]))
+    fine = RegionsInMemory(torch.randn(2, 6, 56 * 56), torch.tensor([0, 1]))
 
     weights = look(make_attribute_head(), fine, [0])[0]["attributes"][0]["weights"]
 
