@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -65,6 +66,12 @@ def run(
     return solve(task, candidates, preferences or Preferences(), device="cpu", progress=progress)
 
 
+@cache
+def usual(same_size: bool = False) -> Solution:
+    """Solve the usual task by default, once for all tests that only look at the solution."""
+    return run(secret_task(same_size=same_size))
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("metric", ["linear", "cosine"])
 def test_the_rows_should_fit_the_head(bias: bool, metric: Metric) -> None:
@@ -79,14 +86,14 @@ def test_the_rows_should_fit_the_head(bias: bool, metric: Metric) -> None:
 
 
 def test_the_estimate_should_lie_within_its_interval() -> None:
-    found = run(secret_task()).estimate
+    found = usual().estimate
 
     for figure in (found.T1, found.u, found.s, found.H):
         assert 0 <= figure.low <= figure.value <= figure.high <= 1
 
 
 def test_embeddings_that_tell_more_should_be_expected_to_do_better() -> None:
-    rich, poor = run(secret_task(told=1.0)), run(secret_task(told=0.4))
+    rich, poor = usual(), run(secret_task(told=0.4))
 
     assert rich.estimate.T1.value > poor.estimate.T1.value + 0.1
     assert rich.estimate.H.value > poor.estimate.H.value + 0.1
@@ -120,7 +127,7 @@ def test_a_limit_on_the_loss_of_seen_accuracy_should_be_kept() -> None:
 def test_a_weaker_head_should_be_expected_to_recognise_less() -> None:
     known, assumed = (
         run(secret_task(), preferences=Preferences(seen_accuracy=0.5)),
-        run(secret_task()),
+        usual(),
     )
 
     assert known.estimate.s.value < assumed.estimate.s.value - 0.1
@@ -137,14 +144,14 @@ def test_auto_should_skip_what_the_budget_does_not_allow_and_say_so() -> None:
 
 
 def test_auto_should_try_text_rows_only_where_the_sizes_fit() -> None:
-    fits, not_fits = run(secret_task(same_size=True)), run(secret_task())
+    fits, not_fits = usual(same_size=True), usual()
 
     assert "clip_text" in {line.method for line in fits.tried}
     assert "clip_text" not in {line.method for line in not_fits.tried}
 
 
 def test_auto_should_deliver_the_best_of_what_it_tried() -> None:
-    solution = run(secret_task(same_size=True))
+    solution = usual(same_size=True)
 
     assert solution.method in {line.method for line in solution.tried}
     best = max(line.estimate.H.value for line in solution.tried if line.estimate)
@@ -203,7 +210,7 @@ def test_more_new_classes_than_old_ones_should_be_handled_with_a_reason() -> Non
 
 
 def test_the_curve_should_fall_for_old_classes_and_hold_the_chosen_point() -> None:
-    solution = run(secret_task())
+    solution = usual()
 
     assert solution.calibration is not None
     assert [point.s for point in solution.curve] == sorted(
@@ -213,7 +220,7 @@ def test_the_curve_should_fall_for_old_classes_and_hold_the_chosen_point() -> No
 
 
 def test_the_same_task_should_be_solved_alike_twice() -> None:
-    first, second = run(secret_task()), run(secret_task())
+    first, second = usual(), run(secret_task())
 
     assert torch.equal(first.unseen.weight, second.unseen.weight)
     assert first.estimate == second.estimate
@@ -240,7 +247,7 @@ def test_a_method_that_makes_no_rows_should_be_refused() -> None:
 
 
 def test_only_methods_that_may_be_tried_should_be() -> None:
-    tried = {line.method for line in run(secret_task(same_size=True)).tried}
+    tried = {line.method for line in usual(same_size=True).tried}
 
     assert tried == {method.name for method in catalogue.candidates()}
 
@@ -258,7 +265,7 @@ def test_the_defaults_of_a_method_should_not_matter(monkeypatch: pytest.MonkeyPa
         ridge: float = 3 * start.ridge
         scale: float = 3 * start.scale
 
-    before = run(secret_task())
+    before = usual()
     monkeypatch.setattr(ridge, "METHOD", replace(ridge.METHOD, settings=Moved))
 
     after = run(secret_task())
