@@ -1,17 +1,12 @@
-"""Writes what a network sees in a folder of pictures as a file that `POST /v1/features` takes.
+"""Writes what a network sees in a folder of pictures as a file that `POST /v1/features` takes."""
 
-`python -m headgraft.workers.pictures.features` runs it.
-"""
-
-import argparse
 import json
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -21,8 +16,6 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
-from headgraft.models.errors import InjectionError
-from headgraft.workers.evaluate.features import read_names
 from headgraft.workers.formats.safetensors import LENGTH_BYTES
 from headgraft.workers.pictures.backbone import Backbone
 from headgraft.workers.pictures.folder import (
@@ -151,47 +144,3 @@ def _header(shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype) -> by
     raw = json.dumps(described, ensure_ascii=False).encode()
     raw += b" " * (-len(raw) % 8)
     return len(raw).to_bytes(LENGTH_BYTES, "little") + raw
-
-
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m headgraft.workers.pictures.features")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", required=True, help="a network's name in timm")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--names", type=Path)
-    parser.add_argument("--regions", action="store_true")
-    parser.add_argument("--layer")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--dtype", choices=get_args(Dtype))
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the file and say what is in it; what the user did wrong is one line on stderr."""
-    options = parse(arguments)
-    try:
-        network, transform = timm_network(options.model, options.weights)
-        written = write_features(
-            network,
-            options.folder,
-            options.out,
-            regions=options.regions,
-            layer=options.layer,
-            class_names=read_names(options.names) if options.names else None,
-            transform=transform,
-            batch_size=options.batch_size,
-            dtype=options.dtype,
-            progress=True,
-        )
-    except (InjectionError, OSError) as error:
-        sys.stderr.write(f"headgraft: {error}\n")
-        return 1
-    shape, classes = " x ".join(map(str, written.shape)), len(written.class_names)
-    sys.stdout.write(f"{options.out}: features {shape} of {classes} classes\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
