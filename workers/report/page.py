@@ -33,6 +33,7 @@ PARTS = (
     "map",
     "method",
     "norms",
+    "raw_norms",
     "seen_rows",
     "semantic",
 )
@@ -64,7 +65,6 @@ def render(report: Part) -> str:
         settings=wording.settings_text(report.get("settings") or {}),
         seconds=report.get("seconds") or {},
         bars=bars[:BARS_MAX],
-        norm_lanes=_norm_lanes(report),
     )
 
 
@@ -86,13 +86,6 @@ def write(report: Part, target: Path) -> dict[str, str] | None:
 def style_source() -> str:
     """Return the Content-Security-Policy source that allows the page's style, and nothing else."""
     return "sha256-" + b64encode(sha256(_style().encode()).digest()).decode()
-
-
-def _norm_lanes(report: Part) -> list[tuple[str, list[float]]]:
-    """Return a chart's lanes: each a label and the norms of all new rows."""
-    before = report.get("raw_norms") or []
-    after = list((report.get("norms") or {}).get("unseen", {}).values())
-    return ([("by the method", before)] if before else []) + [("as delivered", after)]
 
 
 def _read(name: str) -> str:
