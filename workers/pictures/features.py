@@ -16,7 +16,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
-from headgraft.workers.formats.safetensors import LENGTH_BYTES
+from headgraft.models.heads.checkpoint import METADATA, NAMES, write_header
 from headgraft.workers.pictures.backbone import Backbone
 from headgraft.workers.pictures.folder import (
     PictureFolder,
@@ -26,7 +26,6 @@ from headgraft.workers.pictures.folder import (
 )
 
 Dtype = Literal["float16", "float32"]
-STORED: dict[Dtype, tuple[str, str]] = {"float16": ("F16", "<f2"), "float32": ("F32", "<f4")}
 Transform = Callable[[Image], Tensor]
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RESIZED, CROPPED = 256, 224
@@ -125,22 +124,23 @@ def _write(
     for features in seen:
         if not shape:
             shape = (len(pictures.paths), *features.shape[1:])
-            file.write(_header(shape, pictures, dtype))
+            write_header(file, _header(shape, pictures, dtype))
         if not torch.isfinite(features.to(getattr(torch, dtype))).all():
             raise picture_error(f"a feature is NaN, or too large for {dtype}")
-        file.write(features.cpu().numpy().astype(STORED[dtype][1]).tobytes())
+        file.write(features.cpu().numpy().astype(_stored(dtype)).tobytes())
     file.write(np.array(pictures.labels, "<i8").tobytes())
     return shape
 
 
-def _header(shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype) -> bytes:
-    name, kind = STORED[dtype]
-    size, count = prod(shape) * np.dtype(kind).itemsize, shape[0]
-    described: dict[str, Any] = {
-        "__metadata__": {"class_names": json.dumps(pictures.class_names, ensure_ascii=False)},
+def _header(shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype) -> dict[str, Any]:
+    name, count = NAMES[getattr(torch, dtype)], shape[0]
+    size = prod(shape) * _stored(dtype).itemsize
+    return {
+        METADATA: {"class_names": json.dumps(pictures.class_names, ensure_ascii=False)},
         "features": {"dtype": name, "shape": shape, "data_offsets": [0, size]},
         "labels": {"dtype": "I64", "shape": [count], "data_offsets": [size, size + 8 * count]},
     }
-    raw = json.dumps(described, ensure_ascii=False).encode()
-    raw += b" " * (-len(raw) % 8)
-    return len(raw).to_bytes(LENGTH_BYTES, "little") + raw
+
+
+def _stored(dtype: Dtype) -> "np.dtype[Any]":
+    return np.dtype(dtype).newbyteorder("<")
