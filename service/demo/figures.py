@@ -1,4 +1,4 @@
-"""The demo's figures, from heads and pooled features; it does not know how they are shown."""
+"""The demo's figures, from heads and pooled features."""
 
 import json
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 Floats = NDArray[np.float32]
 TOP = 5
+METHOD, ENCODER = "ridge", "minilm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ def nearest_rows(extended: HeadFile, full: HeadFile, unseen: tuple[str, ...]) ->
 
 
 def old_rows_unchanged(extended: HeadFile, seen: HeadFile) -> bool:
-    """Tell whether the extended head begins with the old one, bit for bit."""
+    """Return whether the extended head begins with the old one, bit for bit."""
     count = len(seen.class_names)
     return (
         extended.weight_CD[:count].tobytes() == seen.weight_CD.tobytes()
