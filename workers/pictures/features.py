@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -111,9 +112,11 @@ def timm_network(name: str, weights: Path | None) -> tuple[nn.Module, Transform]
 
 
 def _batches(pictures: PictureFolder, transform: Transform, size: int) -> Iterator[Tensor]:
-    for start in range(0, len(pictures.paths), size):
-        chosen = pictures.paths[start : start + size]
-        yield torch.stack([transform(open_picture(path)) for path in chosen])
+    # Threads, since PIL decodes without the interpreter's lock.
+    with ThreadPoolExecutor() as threads:
+        for start in range(0, len(pictures.paths), size):
+            opened = threads.map(open_picture, pictures.paths[start : start + size])
+            yield torch.stack([transform(picture) for picture in opened])
 
 
 def _write(
