@@ -1,4 +1,4 @@
-"""The command line; it reads arguments and prints, and leaves the work to others."""
+"""The command line `headgraft`: its commands and their arguments."""
 
 import importlib.metadata
 import json
@@ -130,7 +130,7 @@ def inject(
     entries += parsing.read_entries(add_file) if add_file else []
     if not entries:
         _fail("no class to add: say --add 'NAME: description', or --add-file FILE")
-    order = cli_inject.Order(
+    arguments = cli_inject.InjectArguments(
         checkpoint=checkpoint,
         add=entries,
         names=parsing.read_entries(names) if names else None,
@@ -143,7 +143,7 @@ def inject(
         target=out,
         may_overwrite=force,
     )
-    _say(cli_inject.carry_out(order, url, _key(), Console(stderr=True)))
+    _say(cli_inject.carry_out(arguments, url, _key(), Console(stderr=True)))
 
 
 def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, Any] | None:

@@ -1,7 +1,4 @@
-"""The calls of the HTTP API, each once; it knows the contract, and nothing of the server behind it.
-
-Whether a call is awaited is the transport's to say.
-"""
+"""The calls of the HTTP API, written once as coroutines for both clients."""
 
 import json
 import uuid
@@ -12,7 +9,7 @@ from typing import Any, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from headgraft.arguments import Entry, Wishes
+from headgraft.arguments import Entry, InjectionOptions
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
 from headgraft.files import Download, UploadFile
@@ -55,13 +52,13 @@ class Calls:
         *,
         head_id: str | None = None,
         on_upload: OnUpload | None = None,
-        **wishes: Unpack[Wishes],
+        **options: Unpack[InjectionOptions],
     ) -> InjectionResource:
         """Add classes to a checkpoint, or to an uploaded head; return the queued injection.
 
         `on_upload` hears (bytes sent, bytes in all).
         """
-        request = _without_none(add=list(add), head_id=head_id, **wishes)
+        request = _without_none(add=list(add), head_id=head_id, **options)
         if checkpoint is None:
             return await self._one(InjectionResource, "POST", "/v1/injections", json=request)
         return await self._send(InjectionResource, "/v1/injections", checkpoint, request, on_upload)

@@ -1,7 +1,4 @@
-"""Exit code 0 while every device of this host's worker has a child that announces itself.
-
-It does not know which of them is busy.
-"""
+"""Exit code 0 while every device of this host's worker has a child that announces itself."""
 
 import socket
 import sys

@@ -1,7 +1,4 @@
-"""The report of a run, as data: what was done, and the proof that old rows are untouched.
-
-It knows nothing of how it is shown.
-"""
+"""The report of a run, as data: what was done, and the proof that old rows are untouched."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Has a torch file converted to safetensors by a process of its own, and judges how that ended.
+"""Converts a torch file to safetensors in a process of its own, and judges how that ended.
 
 It never reads the torch file itself, and does not import torch.
 """
