@@ -80,9 +80,9 @@ class Leads(NamedTuple):
     the feature's own side is its class, `unseen_N` whether that class is unseen.
     """
 
-    lead_N: Tensor  # noqa: N815 - shape suffix
-    right_N: Tensor  # noqa: N815 - shape suffix
-    unseen_N: Tensor  # noqa: N815 - shape suffix
+    lead_N: Tensor
+    right_N: Tensor
+    unseen_N: Tensor
 
     @classmethod
     def of(cls, scores_NC: Tensor, labels_N: Tensor, unseen_C: Tensor) -> "Leads":

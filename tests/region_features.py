@@ -18,8 +18,8 @@ ATTRIBUTES = 6
 class RegionsInMemory:
     """Region features (N, D, R) and labels (N,) in memory."""
 
-    features_NDR: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_NDR: Tensor
+    labels_N: Tensor
 
     @property
     def feature_size(self) -> int:

@@ -1,13 +1,8 @@
-"""Downloads an open_clip model into a folder that needs no network afterwards.
+"""Downloads an open_clip model into a folder that needs no network afterwards."""
 
-`python -m headgraft.models.embeddings.pull MODEL:TAG` installs one.
-"""
-
-import argparse
 import json
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,21 +120,3 @@ def _save_tokenizer(
     # The usual byte-pair tokenizer comes with the package; any other must lie beside the weights.
     if config["text_cfg"].get("hf_tokenizer_name"):
         open_clip.get_tokenizer(architecture).save_pretrained(staged)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Install `MODEL:TAG [--folder FOLDER] [--name SHORT_NAME]`."""
-    parser = argparse.ArgumentParser(prog="python -m headgraft.models.embeddings.pull")
-    parser.add_argument("model", metavar="MODEL:TAG")
-    parser.add_argument("--folder", type=Path, default=Path("encoders"))
-    parser.add_argument("--name")
-    options = parser.parse_args(arguments)
-    try:
-        info = pull(options.model, options.folder, options.name)
-    except InjectionError as error:
-        raise SystemExit(str(error)) from error
-    sys.stdout.write(f"{info.name}: {info.dimension} numbers, sha256 {info.digest}\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

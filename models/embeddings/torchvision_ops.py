@@ -1,4 +1,9 @@
-"""Imports torchvision where its compiled operators do not match torch; text needs none of them."""
+"""Imports torchvision where its compiled operators do not match torch.
+
+The packaged sentence encoder and open_clip import torchvision for pictures, though text needs none
+of its operators. A torch build from another index than torchvision's fails there with "operator
+torchvision::nms does not exist", and then no encoder, and no demo, would start.
+"""
 
 import importlib
 import sys

@@ -23,8 +23,8 @@ CLASSES_MIN, PICTURES_MIN = 20, 60
 class LabelledFeatures:
     """Features (N, F) and the class of each (N,), an integer from 0."""
 
-    features_NF: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_NF: Tensor
+    labels_N: Tensor
 
     def scores(self, weight_CF: Tensor) -> Tensor:
         """Return the products (N, C) of the features with rows."""

@@ -12,7 +12,7 @@ class RegionFeatures(Protocol):
     """
 
     @property
-    def labels_N(self) -> Tensor: ...  # noqa: N802 - shape suffix
+    def labels_N(self) -> Tensor: ...
 
     @property
     def feature_size(self) -> int: ...

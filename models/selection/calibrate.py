@@ -31,7 +31,7 @@ class HeadContext:
     """
 
     head: Head
-    rows_SK: Tensor  # noqa: N815 - shape suffix
+    rows_SK: Tensor
     simulated: SimulatedFeatures
     accuracy: float | None = None
     features: CalibrationFeatures | None = None
@@ -160,7 +160,7 @@ class Centring:
     so do those that were made together with the seen ones.
     """
 
-    point_K: Tensor  # noqa: N815 - shape suffix
+    point_K: Tensor
     length: float | None = None
 
     def directions(self, rows_NK: Tensor) -> Tensor:

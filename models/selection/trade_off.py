@@ -26,12 +26,12 @@ class TradeOff:
     """
 
     T1_GT: Tensor
-    u_GT: Tensor  # noqa: N815 - shape suffix
-    s_GT: Tensor  # noqa: N815 - shape suffix
-    s_before_G: Tensor  # noqa: N815 - shape suffix
-    hits_ST: Tensor  # noqa: N815 - shape suffix
-    own_ST: Tensor  # noqa: N815 - shape suffix
-    kept_ST: Tensor  # noqa: N815 - shape suffix
+    u_GT: Tensor
+    s_GT: Tensor
+    s_before_G: Tensor
+    hits_ST: Tensor
+    own_ST: Tensor
+    kept_ST: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +42,11 @@ class ScaledRows:
     feature adds to a class's logit is not known.
     """
 
-    centre_D: Tensor  # noqa: N815 - shape suffix
-    directions_CD: Tensor  # noqa: N815 - shape suffix
+    centre_D: Tensor
+    directions_CD: Tensor
     unit: bool
     centre_bias: float = 0.0
-    biases_C: Tensor | None = None  # noqa: N815 - shape suffix
+    biases_C: Tensor | None = None
 
     def of(self, group: Tensor) -> "ScaledRows":
         """Return the rows of some classes."""
@@ -172,12 +172,12 @@ def _injected_top(
 class _Table:
     """Gathers what happens to the features while one group after the other is hidden."""
 
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    counts_S: Tensor  # noqa: N815 - shape suffix
-    hits_ST: Tensor  # noqa: N815 - shape suffix
-    own_ST: Tensor  # noqa: N815 - shape suffix
-    kept_ST: Tensor  # noqa: N815 - shape suffix
-    rounds_S: Tensor  # noqa: N815 - shape suffix
+    labels_N: Tensor
+    counts_S: Tensor
+    hits_ST: Tensor
+    own_ST: Tensor
+    kept_ST: Tensor
+    rounds_S: Tensor
     groups: list[tuple[Tensor, Tensor, Tensor, Tensor]]
 
     @classmethod

@@ -48,7 +48,7 @@ class SimulatedFeatures(LabelledFeatures):
     the truth.
     """
 
-    basis_DR: Tensor  # noqa: N815 - shape suffix
+    basis_DR: Tensor
     head_accuracy: float
     wanted_accuracy: float
     errors: RowErrors | None = None

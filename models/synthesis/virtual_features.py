@@ -53,7 +53,7 @@ class VirtualFeaturesConfig:
 class LearnedDirections:
     """Unit directions (S, D), the kappa they share, and the loss of every step."""
 
-    directions_SD: Tensor  # noqa: N815 - shape suffix
+    directions_SD: Tensor
     kappa: float
     losses: tuple[float, ...]
 

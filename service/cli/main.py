@@ -1,4 +1,4 @@
-"""The command line; it reads arguments and prints, and leaves the work to others."""
+"""The command line `headgraft`: its commands and their arguments."""
 
 import importlib.metadata
 import json
@@ -12,20 +12,23 @@ from rich.console import Console
 from rich.table import Table
 
 from headgraft import HeadgraftError, client
+from headgraft.models.errors import InjectionError
 from headgraft.service.cli import doctor, keys, parsing
 from headgraft.service.cli import evaluate as cli_evaluate
 from headgraft.service.cli import features as cli_features
 from headgraft.service.cli import inject as cli_inject
-from headgraft.service.cli.become import become
 from headgraft.service.local import state, up
 from headgraft.service.local.redis_server import ServerError
 from headgraft.service.web.created_keys import KeyringError
 from headgraft.workers.environment import ConfigError
+from headgraft.workers.formats.header import HeaderError
 from headgraft.workers.ledger.scripts import LedgerError
 
 USER_ERRORS = (
     ConfigError,
+    HeaderError,
     HeadgraftError,
+    InjectionError,
     KeyringError,
     LedgerError,
     ServerError,
@@ -78,11 +81,14 @@ def run_worker() -> None:
             "a worker needs HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or a `headgraft up` that "
             f"runs on {home.path}"
         )
-    become(
-        "headgraft.workers.process.parent",
-        HEADGRAFT_REDIS_URL=redis_url,
-        HEADGRAFT_STORE_URL=store_url,
-    )
+    environment = {
+        **os.environ,
+        "HEADGRAFT_REDIS_URL": redis_url,
+        "HEADGRAFT_STORE_URL": store_url,
+        "PYTHONSAFEPATH": "1",
+    }
+    command = [sys.executable, "-m", "headgraft.workers.process.parent"]
+    os.execve(sys.executable, command, environment)  # noqa: S606  # no shell is wanted
 
 
 @app.command()
@@ -124,7 +130,7 @@ def inject(
     entries += parsing.read_entries(add_file) if add_file else []
     if not entries:
         _fail("no class to add: say --add 'NAME: description', or --add-file FILE")
-    order = cli_inject.Order(
+    arguments = cli_inject.InjectArguments(
         checkpoint=checkpoint,
         add=entries,
         names=parsing.read_entries(names) if names else None,
@@ -137,7 +143,7 @@ def inject(
         target=out,
         may_overwrite=force,
     )
-    _say(cli_inject.carry_out(order, url, _key(), Console(stderr=True)))
+    _say(cli_inject.carry_out(arguments, url, _key(), Console(stderr=True)))
 
 
 def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, Any] | None:
@@ -236,10 +242,10 @@ def pull_encoder(
 ) -> None:
     """Download a text encoder; the one command that uses the network."""
     up.require_torch()
-    target = folder or _state(None).encoders
-    target.mkdir(parents=True, exist_ok=True)
-    named = ["--name", name] if name else []
-    become("headgraft.models.embeddings.pull", model, "--folder", str(target), *named)
+    from headgraft.models.embeddings.pull import pull
+
+    encoder = pull(model, folder or _state(None).encoders, name)
+    _say(f"{encoder.name}: {encoder.dimension} numbers, sha256 {encoder.digest}")
 
 
 @app.command()

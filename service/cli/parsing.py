@@ -1,4 +1,4 @@
-"""Reads what a person types or lists: classes and settings."""
+"""Reads classes and settings as a person types or lists them."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a client may say of an injection, as a function's arguments; it sends nothing."""
+"""The options of an injection, as keyword arguments of the client."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 Entry = str | Mapping[str, str]
 
 
-class Wishes(TypedDict, total=False):
-    """What may be said of an injection; what is left out, or None, is left to the service."""
+class InjectionOptions(TypedDict, total=False):
+    """Options of an injection; the service chooses what is left out or None."""
 
     features_id: str | None
     class_names: Sequence[Entry] | None

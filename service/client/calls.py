@@ -1,7 +1,4 @@
-"""The calls of the HTTP API, each once; it knows the contract, and nothing of the server behind it.
-
-Whether a call is awaited is the transport's to say.
-"""
+"""The calls of the HTTP API, written once as coroutines for both clients."""
 
 import json
 import uuid
@@ -12,7 +9,7 @@ from typing import Any, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from headgraft.arguments import Entry, Wishes
+from headgraft.arguments import Entry, InjectionOptions
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
 from headgraft.files import FileDownload, UploadFile
@@ -55,13 +52,13 @@ class Calls:
         *,
         head_id: str | None = None,
         on_upload: OnUpload | None = None,
-        **wishes: Unpack[Wishes],
+        **options: Unpack[InjectionOptions],
     ) -> InjectionResource:
         """Add classes to a checkpoint, or to an uploaded head; return the queued injection.
 
         `on_upload` hears (bytes sent, bytes in all).
         """
-        request = _without_none(add=list(add), head_id=head_id, **wishes)
+        request = _without_none(add=list(add), head_id=head_id, **options)
         if checkpoint is None:
             return await self._one(InjectionResource, "POST", "/v1/injections", json=request)
         return await self._send(InjectionResource, "/v1/injections", checkpoint, request, on_upload)
@@ -88,7 +85,7 @@ class Calls:
                 FeaturesResource, "POST", "/v1/features", files={"features": part}
             )
 
-    async def injection(self, id: str) -> InjectionResource:  # noqa: A002  # the contract's name
+    async def injection(self, id: str) -> InjectionResource:  # the contract's name
         """Return an injection as it is now."""
         return await self._one(InjectionResource, "GET", f"/v1/injections/{id}")
 
@@ -110,7 +107,7 @@ class Calls:
 
     async def events(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,  # the contract's name
         *,
         after: str | None = None,
         limit: int = 100,
@@ -120,7 +117,7 @@ class Calls:
         path = f"/v1/injections/{id}/events/list"
         return (await self._one(EventList, "GET", path, params=asked)).data
 
-    async def head(self, id: str) -> HeadResource:  # noqa: A002  # the contract's name
+    async def head(self, id: str) -> HeadResource:  # the contract's name
         """Return what is known of an uploaded head."""
         return await self._one(HeadResource, "GET", f"/v1/heads/{id}")
 
@@ -138,7 +135,7 @@ class Calls:
 
     async def wait(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,  # the contract's name
         on_progress: OnProgress | None = None,
         timeout_seconds: float | None = None,
     ) -> InjectionResource:
@@ -152,7 +149,7 @@ class Calls:
 
     async def result(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,  # the contract's name
         on_progress: OnProgress | None = None,
         timeout_seconds: float | None = None,
     ) -> InjectionResource:
@@ -165,39 +162,39 @@ class Calls:
             code, why = ended.error.code, ended.error.message
         raise HeadgraftError(None, code, f"{id} {ended.status}: {why} ({code})")
 
-    async def cancel(self, id: str) -> InjectionResource:  # noqa: A002  # the contract's name
+    async def cancel(self, id: str) -> InjectionResource:  # the contract's name
         """Cancel an injection and return it; HeadgraftError `conflict` when it has ended."""
         return await self._one(InjectionResource, "POST", f"/v1/injections/{id}/cancel")
 
-    async def delete(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete(self, id: str) -> None:  # the contract's name
         """Delete an injection that has ended, with its files."""
         await self._ask("DELETE", f"/v1/injections/{id}")
 
-    async def delete_head(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete_head(self, id: str) -> None:  # the contract's name
         """Delete an uploaded head; HeadgraftError `conflict` while a live injection needs it."""
         await self._ask("DELETE", f"/v1/heads/{id}")
 
-    async def delete_features(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete_features(self, id: str) -> None:  # the contract's name
         """Delete uploaded features; HeadgraftError `conflict` while a live injection needs them."""
         await self._ask("DELETE", f"/v1/features/{id}")
 
-    async def report(self, id: str) -> dict[str, Any]:  # noqa: A002  # the contract's name
+    async def report(self, id: str) -> dict[str, Any]:  # the contract's name
         """Return the report of a succeeded injection."""
         path = f"/v1/injections/{id}/report"
         reply = await self._ask("GET", path, params={"format": "json"})
         report: dict[str, Any] = reply.json()
         return report
 
-    async def report_html(self, id: str) -> str:  # noqa: A002  # the contract's name
+    async def report_html(self, id: str) -> str:  # the contract's name
         """Return the report of a succeeded injection as a page that needs nothing else."""
         path = f"/v1/injections/{id}/report"
         return (await self._ask("GET", path, params={"format": "html"})).text
 
     async def download(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,  # the contract's name
         target: Path,
-        format: Format = "safetensors",  # noqa: A002  # the contract's name
+        format: Format = "safetensors",  # the contract's name
     ) -> Path:
         """Save the extended checkpoint as `target`, whole and checked or not at all.
 

@@ -1,7 +1,4 @@
-"""Follows one injection through its event stream, and by polling where there is none.
-
-The event with a terminal status is the last.
-"""
+"""Follows one injection through its event stream, and by polling where there is none."""
 
 import json
 import time
@@ -87,7 +84,7 @@ class Watch:
         await self.transport.sleep(0.1)
 
     async def _hear(self, event: ServerEvent) -> InjectionResource:
-        """Show what an event changes; of a sign of life, the place in the queue is no event."""
+        """Show what an event changes; a keep-alive holds nothing, so read the injection again."""
         if event.id is None or self._shown is None:
             return self._show(await self.read(self.injection))
         self._last_id = event.id

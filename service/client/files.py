@@ -1,4 +1,4 @@
-"""Saves a download to a file; one that breaks off goes on where it stopped."""
+"""Saves a download to a file, and resumes one that broke off."""
 
 import hashlib
 import io
@@ -54,7 +54,7 @@ class FileDownload:
         return None
 
     def _rest(self, file: BinaryIO) -> dict[str, str]:
-        # As it is: a part of what somebody on the way compressed would be a part of nothing.
+        # A byte range of a compressed body could not be resumed.
         headers = {"Accept-Encoding": "identity"}
         if file.tell() and self._tag:
             headers |= {"Range": f"bytes={file.tell()}-", "If-Range": self._tag}

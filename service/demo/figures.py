@@ -10,14 +10,15 @@ from safetensors import safe_open
 
 Floats = NDArray[np.float32]
 TOP = 5
+METHOD, ENCODER = "ridge", "minilm"
 
 
 @dataclass(frozen=True, eq=False)
 class HeadFile:
     """A head as its file holds it: weight (C, D), bias (C,), one name per class."""
 
-    weight_CD: Floats  # noqa: N815 - shape suffix
-    bias_C: Floats  # noqa: N815 - shape suffix
+    weight_CD: Floats
+    bias_C: Floats
     class_names: tuple[str, ...]
 
     def rows(self, names: tuple[str, ...]) -> Floats:
@@ -123,7 +124,7 @@ def nearest_rows(extended: HeadFile, full: HeadFile, unseen: tuple[str, ...]) ->
 
 
 def old_rows_unchanged(extended: HeadFile, seen: HeadFile) -> bool:
-    """Tell whether the extended head begins with the old one, bit for bit."""
+    """Return whether the extended head begins with the old one, bit for bit."""
     count = len(seen.class_names)
     return (
         extended.weight_CD[:count].tobytes() == seen.weight_CD.tobytes()

@@ -1,10 +1,12 @@
-"""What the demo prints, made for 100 columns; it computes no figure itself."""
+"""What the demo prints, made for 100 columns."""
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from headgraft.service.demo.figures import (
+    ENCODER,
+    METHOD,
     TOP,
     DemoOutcome,
     Guess,
@@ -13,7 +15,6 @@ from headgraft.service.demo.figures import (
     old_rows_unchanged,
     sights,
 )
-from headgraft.service.demo.injection import ENCODER, METHOD
 
 NEW = "bold green"
 

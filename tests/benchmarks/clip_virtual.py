@@ -37,7 +37,7 @@ class Worth:
     """What a fold's virtual features were learned from, how many a class has, the accuracies."""
 
     learned: LearnedDirections
-    counts_S: Tensor  # noqa: N815 - shape suffix
+    counts_S: Tensor
     head: float
     regression: float
     seconds: float

@@ -48,8 +48,8 @@ class Case:
     """
 
     task: Task
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_ND: Tensor
+    labels_N: Tensor
     own_accuracy: float
     shown: tuple[Tensor, Tensor]
 
@@ -210,7 +210,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--known-accuracy", action="store_true", help="tell the head's accuracy")
     parser.add_argument("--features", action="store_true", help="calibrate by seen pictures")
     parser.add_argument("--classes", type=int, default=10**6, help="with pictures, at most")
-    parser.add_argument("--scatter", type=Path, help="write a picture of all estimates here")
     return parser.parse_args(arguments)
 
 
@@ -241,24 +240,6 @@ def main(arguments: Sequence[str]) -> None:
         all_of_them[name] = outcomes
         print(f"{name}: {len(outcomes)} folds\n{summary(outcomes)}", flush=True)
     print(f"all\n{summary([one for group in all_of_them.values() for one in group])}")
-    if options.scatter:
-        draw_scatter(all_of_them, options.scatter)
-
-
-def draw_scatter(groups: dict[str, list[Outcome]], path: Path) -> None:
-    """Plot expected against real T1 and H, a colour per class embedding."""
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(9, 4.5), layout="constrained")
-    for axes, name in zip(canvas.subplots(1, 2), ("T1", "H"), strict=True):
-        axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-        for label, outcomes in groups.items():
-            expected = [getattr(one.solution.estimate, name).value for one in outcomes]
-            real = [float(getattr(one.real, name)) for one in outcomes]
-            axes.scatter(expected, real, s=14, label=label)
-        axes.set(xlabel=f"expected {name}", ylabel=f"real {name}", xlim=(0, 1), ylim=(0, 1))
-        axes.legend(frameon=False)
-    canvas.savefig(path)
 
 
 if __name__ == "__main__":

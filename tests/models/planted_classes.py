@@ -14,8 +14,8 @@ from tests.models.planted_clusters import around
 class Planted(LabelledFeatures):
     """Unit features of the seen classes, class embeddings (C, A) and means (C, D) of all."""
 
-    text_CA: Tensor  # noqa: N815 - shape suffix
-    means_CD: Tensor  # noqa: N815 - shape suffix
+    text_CA: Tensor
+    means_CD: Tensor
     unseen: int
 
 

@@ -15,7 +15,7 @@ from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.metrics import Scorer
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header
-from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
+from headgraft.workers.formats.safetensors import read_header
 
 
 @dataclass(frozen=True)
@@ -104,5 +104,4 @@ READERS: dict[str, tuple[Make, str, str]] = {
 
 def _header(path: Path) -> Header:
     with path.open("rb") as file:
-        length = header_length(file.read(LENGTH_BYTES))
-        return parse_header(file.read(length))
+        return read_header(file)[0]

@@ -1,7 +1,4 @@
-"""The thread that keeps a running job ours and carries its progress to Redis.
-
-To stop the job, it sets the event that every step looks at.
-"""
+"""The thread that renews the lease of a running job and sends its progress to Redis."""
 
 import threading
 import time
@@ -17,7 +14,7 @@ RENEWALS_A_LEASE = 4
 log = structlog.get_logger()
 
 
-class Keeper:
+class LeaseRenewer:
     """Renews every lease/4, asks four times a second; on a verdict other than ok, sets `stop`.
 
     Away from Redis for longer than the lease, the verdict is `lost`: somebody else may have the
@@ -41,10 +38,12 @@ class Keeper:
         self._stop = stop
         self._closed = threading.Event()
         self._change: tuple[float, str, float | None] | None = None
-        self._thread = threading.Thread(target=self._keep, name=f"keeper-{job}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._renew_until_closed, name=f"renewer-{job}", daemon=True
+        )
 
     def start(self) -> None:
-        """Begin to keep the job."""
+        """Begin to renew the lease."""
         self._thread.start()
 
     def note(self, fraction: float, stage: str, loss: float | None) -> None:
@@ -52,11 +51,11 @@ class Keeper:
         self._change = (fraction, stage, loss)
 
     def close(self) -> None:
-        """Stop keeping; returns when the thread has ended."""
+        """Stop renewing; returns when the thread has ended."""
         self._closed.set()
         self._thread.join()
 
-    def _keep(self) -> None:
+    def _renew_until_closed(self) -> None:
         answered = renewed = time.monotonic()
         while not self._closed.wait(TICK_SECONDS):
             now = time.monotonic()

@@ -1,7 +1,4 @@
-"""Looks where an attribute head looked on a few pictures, for the report.
-
-It does not know how the report shows it.
-"""
+"""Which regions of a few pictures an attribute head attended to, for the report."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,4 @@
-"""The report of a run, as data: what was done, and the proof that old rows are untouched.
-
-It knows nothing of how it is shown.
-"""
+"""The report of a run, as data: what was done, and the proof that old rows are untouched."""
 
 import hashlib
 import json
@@ -15,7 +12,7 @@ from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
 from headgraft.workers.formats.find_head import HeadTensors
-from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
+from headgraft.workers.formats.safetensors import read_header
 from headgraft.workers.jobs import spec as jobs
 
 NEAREST = 5
@@ -71,9 +68,9 @@ def proof(
 def _digest(path: Path, name: str, rows: int) -> str:
     """Hash the bytes of a tensor's first rows, read from the file itself."""
     with path.open("rb") as file:
-        length = header_length(file.read(LENGTH_BYTES))
-        entry = parse_header(file.read(length)).tensors[name]
-        file.seek(LENGTH_BYTES + length + entry.start)
+        header, data_start = read_header(file)
+        entry = header.tensors[name]
+        file.seek(data_start + entry.start)
         return hashlib.sha256(
             file.read((entry.end - entry.start) // entry.shape[0] * rows)
         ).hexdigest()
@@ -82,11 +79,10 @@ def _digest(path: Path, name: str, rows: int) -> str:
 def _class_sized(tensors: HeadTensors, source: Path) -> list[str]:
     """Name the other tensors with one row per class: they were not grown."""
     with source.open("rb") as file:
-        length = header_length(file.read(LENGTH_BYTES))
-        found = parse_header(file.read(length)).tensors
+        header, _ = read_header(file)
     return [
         entry.name
-        for entry in found.values()
+        for entry in header.tensors.values()
         if entry.shape[:1] == (tensors.class_count,)
         and entry.name not in (tensors.weight, tensors.bias)
     ]

@@ -1,10 +1,7 @@
-"""The report as one page to look at: no script, no request, every stranger's text escaped.
-
-It knows nothing of how the page is served.
-"""
+"""Renders the report as one page: no script, no request, all text of users escaped."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -12,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from headgraft.models.selection.search import NO_DIFFERENCE
-from headgraft.workers.report import attention, plots, wording
-from headgraft.workers.report.svg import Drawing, as_svg, printable
+from headgraft.workers.report import attention, charts, wording
 from headgraft.workers.report.wording import SHOWN_MAX, class_rows
 
 PAGE_FILE = "report.html"
@@ -32,12 +28,15 @@ PARTS = (
     "calibration",
     "class_sized_tensors",
     "converted",
+    "curve",
     "head",
+    "map",
     "method",
+    "norms",
+    "raw_norms",
     "seen_rows",
     "semantic",
 )
-PLOTS = ("accuracy", "trade_off", "map", "norms")
 Part = Mapping[str, Any]
 log = structlog.get_logger()
 
@@ -46,6 +45,11 @@ def render(report: Part) -> str:
     """Return the page of a report as JSON has it; parts that the report lacks are left out."""
     rows = class_rows(report)
     lines = wording.candidates(report)
+    bars = [
+        (f"{line.method} {number}", line.estimate, line.chosen)
+        for number, line in enumerate(lines, start=1)
+        if line.estimate
+    ]
     return _template().render(
         report={**dict.fromkeys(PARTS), **report},
         style=Markup(_style()),  # noqa: S704  # our own file
@@ -60,7 +64,7 @@ def render(report: Part) -> str:
         warned=sum(row.warning is not None for row in rows),
         settings=wording.settings_text(report.get("settings") or {}),
         seconds=report.get("seconds") or {},
-        plots=_plots(report, lines),
+        bars=bars[:BARS_MAX],
     )
 
 
@@ -84,48 +88,26 @@ def style_source() -> str:
     return "sha256-" + b64encode(sha256(_style().encode()).digest()).decode()
 
 
-def _plots(report: Part, lines: Sequence[wording.Candidate]) -> dict[str, Markup | None]:
-    """Draw what the report has figures for."""
-    drawn: dict[str, Markup | None] = dict.fromkeys(PLOTS)
-    bars = [
-        (f"{one.method} {number}", one.estimate, one.chosen)
-        for number, one in enumerate(lines, start=1)
-        if one.estimate
-    ]
-    if bars:
-        described = "Expected accuracy of each candidate, with intervals"
-        drawn["accuracy"] = as_svg(plots.accuracy(bars[:BARS_MAX]), "a", described)
-    if report.get("curve"):
-        described = "Accuracy on old against new classes, the chosen point marked"
-        drawn["trade_off"] = as_svg(plots.trade_off(report["curve"]), "t", described)
-    names = list((report.get("norms") or {}).get("unseen") or ())
-    if report.get("map") and len(report["map"]["unseen"]) == len(names):
-        described = "Map of old and new rows"
-        drawn["map"] = as_svg(plots.row_map(report["map"], names), "m", described)
-    if names:
-        drawn["norms"] = as_svg(_norms(report), "n", "Norms of new rows over those of old ones")
-    return drawn
-
-
-def _norms(report: Part) -> Drawing:
-    norms = report["norms"]
-    before = report.get("raw_norms") or []
-    lanes = {"by the method": before} if before else {}
-    lanes["as delivered"] = list(norms["unseen"].values())
-    return plots.norms((norms["seen_min"], norms["seen_mean"], norms["seen_max"]), lanes)
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
 def _style() -> str:
-    return (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return _read("report.css")
 
 
 @cache
 def _template() -> Template:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        loader=FunctionLoader(_read),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["printable"] = printable
+    environment.filters["printable"] = charts.printable
     environment.filters["percent"] = wording.percent
     environment.filters["cells"] = attention.cells
-    return environment.from_string((TEMPLATES / "report.html").read_text(encoding="utf-8"))
+    environment.globals.update(charts.GLOBALS)
+    return environment.get_template("report.html")

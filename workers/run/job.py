@@ -23,7 +23,7 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
-from headgraft.workers.report import data
+from headgraft.workers.report import data, page
 from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
 from headgraft.workers.run.features import read_features
@@ -117,9 +117,6 @@ def run_job(
     (folder / REPORT_FILE).write_text(data.as_json(document), encoding="utf-8")
     progress(1.0, "draw")
     with timer.time("draw"):
-        # It brings matplotlib, which would make every start of a worker a third of a second longer.
-        from headgraft.workers.report import page
-
         document["page"] = page.write(document, folder / page.PAGE_FILE)
     return document
 

@@ -11,7 +11,7 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import INVALID, POINTER
 from headgraft.models.features.regions import grid_of
 from headgraft.workers.formats.header import HeaderError, TensorEntry
-from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
+from headgraft.workers.formats.safetensors import read_header
 
 # By dtype of a safetensors header.
 Numbers = np.dtype[np.generic]
@@ -45,15 +45,10 @@ class RegionFile:
 
     def _open(self, path: Path) -> None:
         with path.open("rb") as file:
-            length = header_length(file.read(LENGTH_BYTES))
-            tensors = parse_header(file.read(length)).tensors
+            header, start = read_header(file)
             self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._touched = 0
-        start, features, labels = (
-            LENGTH_BYTES + length,
-            tensors["features"],
-            tensors["labels"],
-        )
+        features, labels = header.tensors["features"], header.tensors["labels"]
         self._features = self._array(features, FLOATS[features.dtype], start)
         stored_N = self._array(labels, INTEGERS[labels.dtype], start)
         self.labels_N = torch.from_numpy(stored_N.astype(np.int64))

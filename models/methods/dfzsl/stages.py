@@ -32,7 +32,7 @@ class StageResults:
     virtual: LabelledFeatures
     unseen: LabelledFeatures
     tuned: TunedText
-    rows_CD: Tensor  # noqa: N815 - shape suffix
+    rows_CD: Tensor
 
 
 def run(

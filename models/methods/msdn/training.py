@@ -42,10 +42,10 @@ class TrainingSet:
     """
 
     regions: RegionFeatures
-    numbers_M: Tensor  # noqa: N815 - shape suffix
-    vectors_AV: Tensor  # noqa: N815 - shape suffix
-    class_attributes_CA: Tensor  # noqa: N815 - shape suffix
-    unseen_C: Tensor  # noqa: N815 - shape suffix
+    numbers_M: Tensor
+    vectors_AV: Tensor
+    class_attributes_CA: Tensor
+    unseen_C: Tensor
 
 
 def train(

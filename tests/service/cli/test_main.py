@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from headgraft import Headgraft
-from headgraft.service.cli.inject import Order, describe
+from headgraft.service.cli.inject import InjectArguments, describe
 from headgraft.service.cli.parsing import TypedError, parse_entry, parse_settings, read_entries
 from headgraft.service.local.state import StateFolder
 from headgraft.service.schemas.injections import InjectionResource
@@ -290,14 +290,14 @@ def test_settings_should_be_json_where_they_can() -> None:
 
 
 def test_a_result_should_go_into_a_folder_under_its_own_name(tmp_path: Path) -> None:
-    order = Order(Path("a/net.safetensors"), [{"name": "x"}], target=tmp_path)
-    assert order.choose_target() == tmp_path / "net+1.safetensors"
+    arguments = InjectArguments(Path("a/net.safetensors"), [{"name": "x"}], target=tmp_path)
+    assert arguments.choose_target() == tmp_path / "net+1.safetensors"
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth"])
 def test_the_result_of_a_torch_file_should_be_named_what_it_is(suffix: str) -> None:
-    order = Order(Path(f"net{suffix}"), [{"name": "x"}])
-    assert order.choose_target() == Path("net+1.safetensors")
+    arguments = InjectArguments(Path(f"net{suffix}"), [{"name": "x"}])
+    assert arguments.choose_target() == Path("net+1.safetensors")
 
 
 def test_a_job_should_be_described_by_what_it_waits_for() -> None:

@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from headgraft import Headgraft, HeadgraftError
-from headgraft.arguments import Wishes
+from headgraft.arguments import InjectionOptions
 from headgraft.events import EventReader, ServerEvent
-from headgraft.service.cli.inject import Order, carry_out
+from headgraft.service.cli.inject import InjectArguments, carry_out
 from headgraft.service.cli.parsing import TypedError
 from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import RedisServer
@@ -136,15 +136,16 @@ def test_the_command_should_upload_features_first_and_name_them_in_the_end(
 ) -> None:
     file = features.write(checkpoint.with_name("pictures.safetensors"))
     names = [{"name": name} for name in checkpoints.class_names(20)]
-    order = Order(checkpoint, [{"name": "okapi"}], names, method="ridge", features=file)
+    add = [{"name": "okapi"}]
+    arguments = InjectArguments(checkpoint, add, names, method="ridge", features=file)
 
-    said = carry_out(order, processes.url, KEY, Console(stderr=True))
+    said = carry_out(arguments, processes.url, KEY, Console(stderr=True))
     assert re.search(r"expected, by 100 labelled features: \d+ % of new and \d+ %", said)
 
-    missing = replace(order, features=Path("nowhere"), may_overwrite=True)
+    missing = replace(arguments, features=Path("nowhere"), may_overwrite=True)
     with pytest.raises(TypedError, match="no file of features nowhere"):
         carry_out(missing, processes.url, KEY, Console(stderr=True))
-    wrong = replace(order, features=checkpoint, may_overwrite=True)
+    wrong = replace(arguments, features=checkpoint, may_overwrite=True)
     with pytest.raises(HeadgraftError, match="exactly two tensors"):
         carry_out(wrong, processes.url, KEY, Console(stderr=True))
 
@@ -249,7 +250,8 @@ def test_what_is_installed_should_be_listed(client: Headgraft) -> None:
 
 
 def test_the_client_should_know_every_field_of_a_request() -> None:
-    assert {*Wishes.__annotations__, "add", "head_id"} == set(InjectionRequest.model_fields)
+    options = set(InjectionOptions.__annotations__)
+    assert options | {"add", "head_id"} == set(InjectionRequest.model_fields)
 
 
 def events(lines: list[str]) -> list[ServerEvent]:

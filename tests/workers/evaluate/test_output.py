@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from headgraft.models.metrics import Gzsl
-from headgraft.workers.evaluate.__main__ import as_document, as_text, parse
-from headgraft.workers.evaluate.heads import RowOptions
+from headgraft.workers.evaluate.output import as_document, as_text
 from headgraft.workers.evaluate.score import ClassCounts, Evaluation, EvaluationRequest
 from headgraft.workers.formats.find_head import HeadTensors
 
@@ -15,18 +14,6 @@ TENSORS = HeadTensors(weight="w", bias=None, class_count=14, feature_size=3, dty
 SCORES = Gzsl(T1=0.5, u=0.25, s=0.75, H=0.375, base=1.0, new=0.5, base_to_new=2 / 3)
 REQUEST = EvaluationRequest(Path("h"), Path("p.npz"))
 EVALUATION = Evaluation(SCORES, ClassCounts(10, 30, ()), ClassCounts(4, 9, ()), TENSORS, ())
-
-
-def test_a_command_line_should_be_read_as_it_is_meant() -> None:
-    request, as_json = parse(
-        ["--features=p.npz", "--unseen=u", "--head-metric=cosine", "--head-scale=2", "--", "-h"]
-    )
-
-    assert not as_json
-    options = RowOptions(metric="cosine", scale=2.0)
-    assert request == EvaluationRequest(
-        Path("-h"), Path("p.npz"), unseen=Path("u"), row_options=options
-    )
 
 
 def test_everything_should_be_there_for_programs() -> None:
