@@ -18,7 +18,7 @@ from headgraft.models.heads.head import Head
 class Attributes:
     """What each of A attributes means: a vector (A, V), and its name where it has one."""
 
-    vectors_AV: Tensor  # noqa: N815 - shape suffix
+    vectors_AV: Tensor
     names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -50,8 +50,8 @@ class Task:
     """
 
     head: Head
-    class_embeddings_SA: Tensor  # noqa: N815 - shape suffix
-    unseen_class_embeddings_UA: Tensor  # noqa: N815 - shape suffix
+    class_embeddings_SA: Tensor
+    unseen_class_embeddings_UA: Tensor
     unseen_class_names: tuple[str, ...]
     text_tower: TextTower | None = None
     attributes: Attributes | None = None

@@ -14,9 +14,9 @@ class Batch:
     All are int64 on the device of the labels.
     """
 
-    features_B: Tensor  # noqa: N815 - shape suffix
-    classes_M: Tensor  # noqa: N815 - shape suffix
-    targets_B: Tensor  # noqa: N815 - shape suffix
+    features_B: Tensor
+    classes_M: Tensor
+    targets_B: Tensor
 
 
 def class_batches(

@@ -23,8 +23,8 @@ class Labelled:
     A label counts `class_names` from 0, or the rows of a head where that is None.
     """
 
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_ND: Tensor
+    labels_N: Tensor
     class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -125,8 +125,8 @@ class Pictures:
     `head_accuracy` is the mean over classes of what the head itself recognises.
     """
 
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_ND: Tensor
+    labels_N: Tensor
     head_accuracy: float
 
     def scores(self, weight_CD: Tensor) -> Tensor:

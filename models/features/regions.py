@@ -17,7 +17,7 @@ class Regions(Protocol):
     """
 
     @property
-    def labels_N(self) -> Tensor: ...  # noqa: N802 - shape suffix
+    def labels_N(self) -> Tensor: ...
 
     @property
     def feature_size(self) -> int: ...
@@ -33,8 +33,8 @@ class Regions(Protocol):
 class HeldRegions:
     """Region features (N, D, R) and labels (N,) in memory."""
 
-    features_NDR: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_NDR: Tensor
+    labels_N: Tensor
 
     @property
     def feature_size(self) -> int:

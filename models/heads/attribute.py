@@ -32,7 +32,7 @@ class AttributeHead:
     """
 
     maps: Maps
-    class_attributes_CA: Tensor  # noqa: N815 - shape suffix
+    class_attributes_CA: Tensor
     class_names: tuple[str, ...]
     seen_count: int
     alpha: float
@@ -52,7 +52,7 @@ class AttributeHead:
         return self.maps.region_scores_AD.shape[1]
 
     @property
-    def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
+    def offsets_C(self) -> Tensor:
         """What is added to the class scores, float32."""
         offsets_C = torch.full((self.class_count,), self.margin)
         offsets_C[: self.seen_count] = -self.margin

@@ -20,10 +20,10 @@ class Maps:
     whose attention is a softmax over attributes.
     """
 
-    region_attention_AD: Tensor  # noqa: N815 - shape suffix
-    region_scores_AD: Tensor  # noqa: N815 - shape suffix
-    attribute_attention_AD: Tensor  # noqa: N815 - shape suffix
-    attribute_scores_AD: Tensor  # noqa: N815 - shape suffix
+    region_attention_AD: Tensor
+    region_scores_AD: Tensor
+    attribute_attention_AD: Tensor
+    attribute_scores_AD: Tensor
 
     def stacked(self) -> Tensor:
         """Return all four, (4A, D), in the order of the fields."""

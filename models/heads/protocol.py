@@ -17,7 +17,7 @@ class NativeHead(Protocol):
         """C."""
 
     @property
-    def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
+    def offsets_C(self) -> Tensor:
         """What is added to the class scores at the end, float32."""
 
     def logits(self, features: Tensor, /) -> Tensor:

@@ -28,7 +28,7 @@ class SemanticHead:
     """
 
     seen: Head
-    class_embeddings_CA: Tensor  # noqa: N815 - shape suffix
+    class_embeddings_CA: Tensor
     class_names: tuple[str, ...]
     temperature: float = 1.0
     unseen_offset: float = 0.0
@@ -39,7 +39,7 @@ class SemanticHead:
         return len(self.class_names)
 
     @property
-    def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
+    def offsets_C(self) -> Tensor:
         """What is added to the cosines, float32."""
         offsets_C = torch.full((self.class_count,), self.unseen_offset)
         offsets_C[: self.seen.class_count] = 0

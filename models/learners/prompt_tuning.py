@@ -59,8 +59,8 @@ class PromptTuningConfig:
 class Tuned:
     """Unit text features (C, D) of all classes, and the image residual r (D,)."""
 
-    text_CD: Tensor  # noqa: N815 - shape suffix
-    residual_D: Tensor  # noqa: N815 - shape suffix
+    text_CD: Tensor
+    residual_D: Tensor
 
 
 class Side(Protocol):

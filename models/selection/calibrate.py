@@ -35,7 +35,7 @@ class Ground:
     """
 
     head: Head
-    rows_SK: Tensor  # noqa: N815 - shape suffix
+    rows_SK: Tensor
     features: VirtualFeatures
     accuracy: float | None = None
     pictures: Pictures | None = None
@@ -156,7 +156,7 @@ class Origin:
     so do those that were made together with the seen ones.
     """
 
-    point_K: Tensor  # noqa: N815 - shape suffix
+    point_K: Tensor
     length: float | None = None
 
     def directions(self, rows_NK: Tensor) -> Tensor:

@@ -61,14 +61,14 @@ class Simulated:
     """The play of one injection: on virtual features, or on real ones, counted by `pictures_S`."""
 
     played: TradeOff
-    pictures_S: Tensor | None = None  # noqa: N815 - shape suffix
+    pictures_S: Tensor | None = None
 
     @property
     def pictures(self) -> int:
         """The number of real pictures this was played on."""
         return 0 if self.pictures_S is None else int(self.pictures_S.sum())
 
-    def T1(self, at: int) -> Tensor:  # noqa: N802 - the measure's name
+    def T1(self, at: int) -> Tensor:
         """Return T1 (G,) at one of the scales."""
         return self.played.T1_GT[:, at]
 
@@ -81,7 +81,7 @@ class Simulated:
         return self.played.s_GT[:, at]
 
     @property
-    def u_T(self) -> Tensor:  # noqa: N802 - shape suffix
+    def u_T(self) -> Tensor:
         """Return u (T,) at all scales."""
         return self.played.u_GT.mean(dim=0)
 
@@ -110,7 +110,7 @@ class Simulated:
         return float((self.value(prefer) if seen_loss is None else self.u_T)[at])
 
     @property
-    def _loss_T(self) -> Tensor:  # noqa: N802 - shape suffix
+    def _loss_T(self) -> Tensor:
         loss_T: Tensor = (self.played.s_before_G[:, None] - self.played.s_GT).mean(dim=0)
         return loss_T
 

@@ -30,7 +30,7 @@ class Replaced:
     """
 
     head: Head
-    texts_SA: Tensor  # noqa: N815 - shape suffix
+    texts_SA: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +41,9 @@ class LeftOut:
     those of the first fit, for hidden classes the predicted ones.
     """
 
-    rows_SK: Tensor  # noqa: N815 - shape suffix
-    known_S: Tensor  # noqa: N815 - shape suffix
-    fold_S: Tensor  # noqa: N815 - shape suffix
+    rows_SK: Tensor
+    known_S: Tensor
+    fold_S: Tensor
     fits: int
     replaced: Replaced | None = None
 

@@ -21,7 +21,7 @@ class Features(Protocol):
     """Features (N, .) with labels (N,) among the seen classes."""
 
     @property
-    def labels_N(self) -> Tensor:  # noqa: N802 - shape suffix
+    def labels_N(self) -> Tensor:
         """The class of each feature."""
 
     def scores(self, weight_CD: Tensor) -> Tensor:
@@ -39,15 +39,15 @@ class TradeOff:
     """
 
     T1_GT: Tensor
-    u_GT: Tensor  # noqa: N815 - shape suffix
-    s_GT: Tensor  # noqa: N815 - shape suffix
-    s_before_G: Tensor  # noqa: N815 - shape suffix
-    hits_ST: Tensor  # noqa: N815 - shape suffix
-    own_ST: Tensor  # noqa: N815 - shape suffix
-    kept_ST: Tensor  # noqa: N815 - shape suffix
+    u_GT: Tensor
+    s_GT: Tensor
+    s_before_G: Tensor
+    hits_ST: Tensor
+    own_ST: Tensor
+    kept_ST: Tensor
 
     @property
-    def H_GT(self) -> Tensor:  # noqa: N802 - shape suffix
+    def H_GT(self) -> Tensor:
         """The harmonic mean of u and s."""
         return weighted_mean(self.u_GT, self.s_GT, 1.0)
 
@@ -60,11 +60,11 @@ class Rays:
     they are left out: what their mean feature is worth to a class is not known.
     """
 
-    origin_D: Tensor  # noqa: N815 - shape suffix
-    directions_CD: Tensor  # noqa: N815 - shape suffix
+    origin_D: Tensor
+    directions_CD: Tensor
     unit: bool
     origin_bias: float = 0.0
-    biases_C: Tensor | None = None  # noqa: N815 - shape suffix
+    biases_C: Tensor | None = None
 
     def of(self, group: Tensor) -> "Rays":
         """Return the rays of some classes."""
@@ -186,12 +186,12 @@ def _injected_top(features: Features, origin_N: Tensor | None, rays: Rays) -> tu
 class _Table:
     """Gathers what happens to the features while one group after the other is hidden."""
 
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    counts_S: Tensor  # noqa: N815 - shape suffix
-    hits_ST: Tensor  # noqa: N815 - shape suffix
-    own_ST: Tensor  # noqa: N815 - shape suffix
-    kept_ST: Tensor  # noqa: N815 - shape suffix
-    rounds_S: Tensor  # noqa: N815 - shape suffix
+    labels_N: Tensor
+    counts_S: Tensor
+    hits_ST: Tensor
+    own_ST: Tensor
+    kept_ST: Tensor
+    rounds_S: Tensor
     groups: list[tuple[Tensor, Tensor, Tensor, Tensor]]
 
     @classmethod

@@ -27,12 +27,12 @@ class RowErrors:
     `share` is the size of the errors that was found with no row predicted.
     """
 
-    rows_SR: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    gain_N1: Tensor  # noqa: N815 - shape suffix
-    shape_R: Tensor  # noqa: N815 - shape suffix
-    rest_NR: Tensor  # noqa: N815 - shape suffix
-    lots_SR: Tensor  # noqa: N815 - shape suffix
+    rows_SR: Tensor
+    labels_N: Tensor
+    gain_N1: Tensor
+    shape_R: Tensor
+    rest_NR: Tensor
+    lots_SR: Tensor
     accuracy: float
     share: float = 0.0
 

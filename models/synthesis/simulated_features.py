@@ -48,9 +48,9 @@ class VirtualFeatures:
     the truth.
     """
 
-    coordinates_NR: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    basis_DR: Tensor  # noqa: N815 - shape suffix
+    coordinates_NR: Tensor
+    labels_N: Tensor
+    basis_DR: Tensor
     head_accuracy: float
     wanted_accuracy: float
     errors: RowErrors | None = None

@@ -50,7 +50,7 @@ class VirtualFeaturesConfig:
 class Learned:
     """Unit directions (S, D), the kappa they share, and the loss of every step."""
 
-    directions_SD: Tensor  # noqa: N815 - shape suffix
+    directions_SD: Tensor
     kappa: float
     losses: tuple[float, ...]
 
@@ -59,9 +59,9 @@ class Learned:
 class Virtual:
     """Unit features (N, D) with labels (N,), class by class; `kept_S` of `drawn` each."""
 
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    kept_S: Tensor  # noqa: N815 - shape suffix
+    features_ND: Tensor
+    labels_N: Tensor
+    kept_S: Tensor
     drawn: int
 
 
@@ -210,11 +210,11 @@ class SeenFeatures(Protocol):
     """Features (N, D), finite, and their labels (N,), which count the seen classes from 0."""
 
     @property
-    def features_ND(self) -> Tensor:  # noqa: N802 - shape suffix
+    def features_ND(self) -> Tensor:
         """The features."""
 
     @property
-    def labels_N(self) -> Tensor:  # noqa: N802 - shape suffix
+    def labels_N(self) -> Tensor:
         """The labels."""
 
 

@@ -85,7 +85,7 @@ class Calls:
                 FeaturesResource, "POST", "/v1/features", files={"features": part}
             )
 
-    async def injection(self, id: str) -> InjectionResource:  # noqa: A002  # the contract's name
+    async def injection(self, id: str) -> InjectionResource:
         """Return an injection as it is now."""
         return await self._one(InjectionResource, "GET", f"/v1/injections/{id}")
 
@@ -107,7 +107,7 @@ class Calls:
 
     async def events(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,
         *,
         after: str | None = None,
         limit: int = 100,
@@ -117,7 +117,7 @@ class Calls:
         path = f"/v1/injections/{id}/events/list"
         return (await self._one(EventList, "GET", path, params=asked)).data
 
-    async def head(self, id: str) -> HeadResource:  # noqa: A002  # the contract's name
+    async def head(self, id: str) -> HeadResource:
         """Return what is known of an uploaded head."""
         return await self._one(HeadResource, "GET", f"/v1/heads/{id}")
 
@@ -135,7 +135,7 @@ class Calls:
 
     async def wait(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,
         on_progress: OnProgress | None = None,
         timeout_seconds: float | None = None,
     ) -> InjectionResource:
@@ -149,7 +149,7 @@ class Calls:
 
     async def result(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,
         on_progress: OnProgress | None = None,
         timeout_seconds: float | None = None,
     ) -> InjectionResource:
@@ -162,39 +162,39 @@ class Calls:
             code, why = ended.error.code, ended.error.message
         raise HeadgraftError(None, code, f"{id} {ended.status}: {why} ({code})")
 
-    async def cancel(self, id: str) -> InjectionResource:  # noqa: A002  # the contract's name
+    async def cancel(self, id: str) -> InjectionResource:
         """Cancel an injection and return it; HeadgraftError `conflict` when it has ended."""
         return await self._one(InjectionResource, "POST", f"/v1/injections/{id}/cancel")
 
-    async def delete(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete(self, id: str) -> None:
         """Delete an injection that has ended, with its files."""
         await self._ask("DELETE", f"/v1/injections/{id}")
 
-    async def delete_head(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete_head(self, id: str) -> None:
         """Delete an uploaded head; HeadgraftError `conflict` while a live injection needs it."""
         await self._ask("DELETE", f"/v1/heads/{id}")
 
-    async def delete_features(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete_features(self, id: str) -> None:
         """Delete uploaded features; HeadgraftError `conflict` while a live injection needs them."""
         await self._ask("DELETE", f"/v1/features/{id}")
 
-    async def report(self, id: str) -> dict[str, Any]:  # noqa: A002  # the contract's name
+    async def report(self, id: str) -> dict[str, Any]:
         """Return the report of a succeeded injection."""
         path = f"/v1/injections/{id}/report"
         reply = await self._ask("GET", path, params={"format": "json"})
         report: dict[str, Any] = reply.json()
         return report
 
-    async def report_html(self, id: str) -> str:  # noqa: A002  # the contract's name
+    async def report_html(self, id: str) -> str:
         """Return the report of a succeeded injection as a page that needs nothing else."""
         path = f"/v1/injections/{id}/report"
         return (await self._ask("GET", path, params={"format": "html"})).text
 
     async def download(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,
         target: Path,
-        format: Format = "safetensors",  # noqa: A002  # the contract's name
+        format: Format = "safetensors",
     ) -> Path:
         """Save the extended checkpoint as `target`, whole and checked or not at all.
 

@@ -17,8 +17,8 @@ METHOD, ENCODER = "ridge", "minilm"
 class HeadFile:
     """A head as its file holds it: weight (C, D), bias (C,), one name per class."""
 
-    weight_CD: Floats  # noqa: N815 - shape suffix
-    bias_C: Floats  # noqa: N815 - shape suffix
+    weight_CD: Floats
+    bias_C: Floats
     class_names: tuple[str, ...]
 
     def rows(self, names: tuple[str, ...]) -> Floats:

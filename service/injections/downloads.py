@@ -43,7 +43,7 @@ async def download_head(
     context: InContext,
     record: Own,
     conditions: Conditions,
-    format: Annotated[  # noqa: A002  # the contract's name
+    format: Annotated[
         Format,
         Query(
             description="`safetensors`: the file as uploaded, its head grown. The head alone: "
@@ -79,7 +79,7 @@ async def read_report(
     context: InContext,
     record: Own,
     conditions: Conditions,
-    format: Annotated[  # noqa: A002  # the contract's name
+    format: Annotated[
         download_formats.ReportFormat | None, Query(description="Goes before what Accept prefers.")
     ] = None,
 ) -> Response:

@@ -38,7 +38,7 @@ WAIT = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;.*)?", re.IGNORECASE)
 
 
 def own_injection(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,
     context: InInjectionContext,
     owner: Owner,
 ) -> Record:

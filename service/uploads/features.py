@@ -70,7 +70,7 @@ def list_features(
     "/{id}", operation_id="getFeatures", summary="Read one upload", responses=errors(404, 422)
 )
 def get_features(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,
     context: InContext,
     owner: Owner,
 ) -> FeaturesResource:
@@ -86,7 +86,7 @@ def get_features(
     responses=errors(404, 409, 422),
 )
 def delete_features(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,
     context: InContext,
     owner: Owner,
 ) -> None:

@@ -59,7 +59,7 @@ def list_heads(
 
 @router.get("/{id}", operation_id="getHead", summary="Read one head", responses=errors(404, 422))
 def get_head(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,
     context: InContext,
     owner: Owner,
 ) -> HeadResource:
@@ -75,7 +75,7 @@ def get_head(
     responses=errors(404, 409, 422),
 )
 def delete_head(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,
     context: InContext,
     owner: Owner,
 ) -> None:

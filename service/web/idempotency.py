@@ -96,7 +96,7 @@ class Claim:
         """Return what the ledger needs to make something under this key."""
         return Reservation(self._entry, self._nonce, fingerprint) if self._entry else UNRESERVED
 
-    async def note(self, id: str, answer: BaseModel) -> None:  # noqa: A002  # as the API calls it
+    async def note(self, id: str, answer: BaseModel) -> None:
         """Write down what was answered; where that fails, a repeat hears how things are then."""
         if not self._entry:
             return

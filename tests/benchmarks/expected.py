@@ -47,8 +47,8 @@ class Case:
     """
 
     task: Task
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_ND: Tensor
+    labels_N: Tensor
     own_accuracy: float
     shown: tuple[Tensor, Tensor]
 

@@ -25,7 +25,7 @@ class Benchmark:
     name: str
     pictures: Labelled
     splits: xlsa17.Splits
-    attributes_CA: Tensor  # noqa: N815 - shape suffix
+    attributes_CA: Tensor
 
     @property
     def seen_names(self) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from tests.models.planted_clusters import around
 class Planted:
     """Unit features of the seen classes, class embeddings (C, A) and means (C, D) of all."""
 
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    text_CA: Tensor  # noqa: N815 - shape suffix
-    means_CD: Tensor  # noqa: N815 - shape suffix
+    features_ND: Tensor
+    labels_N: Tensor
+    text_CA: Tensor
+    means_CD: Tensor
     unseen: int
 
 

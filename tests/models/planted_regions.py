@@ -44,8 +44,8 @@ class Planted:
 
     task: Task
     test: HeldRegions
-    shown_NAR: Tensor  # noqa: N815 - shape suffix
-    unseen_C: Tensor  # noqa: N815 - shape suffix
+    shown_NAR: Tensor
+    unseen_C: Tensor
 
     def averaged(self) -> "Planted":
         """Return the same task on features averaged over all regions."""

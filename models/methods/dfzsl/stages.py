@@ -30,9 +30,9 @@ class Stages:
 
     virtual: Virtual
     tuned: Tuned
-    made_MD: Tensor  # noqa: N815 - shape suffix
-    labels_M: Tensor  # noqa: N815 - shape suffix
-    rows_CD: Tensor  # noqa: N815 - shape suffix
+    made_MD: Tensor
+    labels_M: Tensor
+    rows_CD: Tensor
 
 
 def run(

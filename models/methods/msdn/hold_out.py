@@ -42,9 +42,9 @@ class Finding:
 class HoldOut:
     """Hidden classes (S,) as a mask, numbers of pictures to learn from, and to check with."""
 
-    hidden_S: Tensor  # noqa: N815 - shape suffix
-    learned_M: Tensor  # noqa: N815 - shape suffix
-    checked_M: Tensor  # noqa: N815 - shape suffix
+    hidden_S: Tensor
+    learned_M: Tensor
+    checked_M: Tensor
 
 
 def hold_out(

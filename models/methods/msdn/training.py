@@ -40,10 +40,10 @@ class Lesson:
     """
 
     regions: Regions
-    numbers_M: Tensor  # noqa: N815 - shape suffix
-    vectors_AV: Tensor  # noqa: N815 - shape suffix
-    class_attributes_CA: Tensor  # noqa: N815 - shape suffix
-    unseen_C: Tensor  # noqa: N815 - shape suffix
+    numbers_M: Tensor
+    vectors_AV: Tensor
+    class_attributes_CA: Tensor
+    unseen_C: Tensor
 
 
 def train(
