@@ -110,7 +110,6 @@ def _fetch_weights(
         raise InjectionError(
             f"the weights of {architecture}:{tag} could not be downloaded ({error}); "
             "this command needs the network",
-            code="download_failed",
         ) from error
     save_file(
         {name: value.contiguous() for name, value in network.state_dict().items()},

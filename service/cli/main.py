@@ -4,14 +4,16 @@ import importlib.metadata
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from headgraft import HeadgraftError, client
+from headgraft.arguments import Scalar
 from headgraft.service.cli import doctor, keys, parsing
 from headgraft.service.cli import evaluate as cli_evaluate
 from headgraft.service.cli import features as cli_features
@@ -140,7 +142,7 @@ def inject(
     _say(cli_inject.carry_out(order, url, _key(), Console(stderr=True)))
 
 
-def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, Any] | None:
+def _calibration(prefer: str | None, max_seen_loss: float | None) -> Mapping[str, Scalar] | None:
     given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
     return {name: value for name, value in given.items() if value is not None} or None
 
@@ -197,7 +199,8 @@ def report(
     """Print the report of an injection as JSON, or save it as a page to look at."""
     with _client(url) as service:
         if page is None:
-            _say(json.dumps(service.report(injection), indent=1))
+            document = service.report(injection).model_dump(mode="json", exclude_unset=True)
+            _say(json.dumps(document, indent=1))
             return
         text = service.report_html(injection)
     with page.open("x", encoding="utf-8") as file:

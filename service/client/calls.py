@@ -12,7 +12,7 @@ from typing import Any, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from headgraft.arguments import Entry, Wishes
+from headgraft.arguments import Entry, Scalar, Wishes
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
 from headgraft.files import Download, UploadFile
@@ -30,6 +30,7 @@ from headgraft.service.schemas.injections import (
 )
 from headgraft.service.schemas.uploads import FeaturesList, FeaturesResource, HeadList, HeadResource
 from headgraft.transport import Transport
+from headgraft.workers.jobs.report import Report
 
 OnUpload = Callable[[int, int], None]
 OnProgress = Callable[[InjectionResource], None]
@@ -71,7 +72,7 @@ class Calls:
         checkpoint: Path,
         *,
         class_names: Sequence[Entry] | None = None,
-        head: Mapping[str, Any] | None = None,
+        head: Mapping[str, Scalar] | None = None,
         on_upload: OnUpload | None = None,
     ) -> HeadResource:
         """Upload a checkpoint once, to inject into by `head_id`."""
@@ -181,12 +182,10 @@ class Calls:
         """Delete uploaded features; HeadgraftError `conflict` while a live injection needs them."""
         await self._ask("DELETE", f"/v1/features/{id}")
 
-    async def report(self, id: str) -> dict[str, Any]:  # noqa: A002  # the contract's name
+    async def report(self, id: str) -> Report:  # noqa: A002  # the contract's name
         """Return the report of a succeeded injection."""
         path = f"/v1/injections/{id}/report"
-        reply = await self._ask("GET", path, params={"format": "json"})
-        report: dict[str, Any] = reply.json()
-        return report
+        return await self._one(Report, "GET", path, params={"format": "json"})
 
     async def report_html(self, id: str) -> str:  # noqa: A002  # the contract's name
         """Return the report of a succeeded injection as a page that needs nothing else."""
@@ -230,7 +229,7 @@ class Calls:
         kind: type[Resource],
         path: str,
         checkpoint: Path,
-        request: Mapping[str, Any],
+        request: Mapping[str, object],
         on_upload: OnUpload | None,
     ) -> Resource:
         with UploadFile(checkpoint, on_upload) as file:
@@ -280,5 +279,6 @@ def _ignore(_injection: InjectionResource) -> None:
     """Hear nothing."""
 
 
-def _without_none(**members: Any) -> dict[str, Any]:
+# A request's members, of whatever type each has: they leave as JSON, or as a query.
+def _without_none(**members: object) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}

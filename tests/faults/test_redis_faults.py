@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from tests.documents import statuses
 from tests.faults.conftest import Bench
 from tests.processes import eventually
 
@@ -105,8 +106,7 @@ def check(
     record = bench.ended(job)
     assert record.status == "succeeded"
     assert len(bench.results(job)) == 1
-    statuses = [event.data.get("status") for event in bench.ledger.events(job)]
-    assert statuses.count("succeeded") == 1
+    assert statuses(bench.ledger.events(job)).count("succeeded") == 1
     eventually(lambda: poller.answers[-1:] == [200], 60, "the API has its ledger back")
     assert set(poller.answers) <= {200, 503}
     assert 503 in poller.answers

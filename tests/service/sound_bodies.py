@@ -26,7 +26,7 @@ NAMES = ["a seen class", "another seen class", "a third seen class"]
 SIZE = 4
 # Without a worker that has time for it, a job ends by its deadline: nobody waits for long.
 DEADLINE_SECONDS = 2
-PLAIN_METHODS = [name for name, about in read_methods().items() if not about["needs"]]
+PLAIN_METHODS = [name for name, about in read_methods().items() if not about.needs]
 Document = dict[str, Any]
 
 

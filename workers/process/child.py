@@ -16,7 +16,7 @@ import structlog
 from headgraft.workers import faults, logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
-from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from headgraft.workers.ledger.ledger import Claim, Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
 from headgraft.workers.process.attempt import Attempt, Means, MustExitError
@@ -113,7 +113,7 @@ class Child:
             device=self.means.device,
             versions=versions(),
             encoders={
-                name: {"dimension": info.dimension, "digest": info.digest, "kind": info.kind}
+                name: EncoderPresence(dimension=info.dimension, digest=info.digest, kind=info.kind)
                 for name, info in self.means.shelf.installed().items()
             },
         )

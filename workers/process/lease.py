@@ -8,6 +8,7 @@ import time
 
 import structlog
 
+from headgraft.workers.jobs.events import Step
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
 
@@ -40,7 +41,7 @@ class Keeper:
         self._lease_seconds = lease_seconds
         self._stop = stop
         self._closed = threading.Event()
-        self._change: tuple[float, str, float | None] | None = None
+        self._step: Step | None = None
         self._thread = threading.Thread(target=self._keep, name=f"keeper-{job}", daemon=True)
 
     def start(self) -> None:
@@ -49,7 +50,7 @@ class Keeper:
 
     def note(self, fraction: float, stage: str, loss: float | None) -> None:
         """Take a step's progress; only the latest of each tick travels."""
-        self._change = (fraction, stage, loss)
+        self._step = Step(fraction, stage, loss)
 
     def close(self) -> None:
         """Stop keeping; returns when the thread has ended."""
@@ -73,8 +74,8 @@ class Keeper:
                 return
 
     def _ask(self, due: bool) -> Answer:
-        change, self._change = self._change, None
-        answer = self._ledger.progress(self._job, self._token, change)
+        step, self._step = self._step, None
+        answer = self._ledger.progress(self._job, self._token, step)
         if answer == "ok" and due:
             answer = self._ledger.renew(self._job, self._consumer, self._token)
         return answer

@@ -4,7 +4,6 @@ It does not know how the report shows it.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from headgraft.models.features.regions import Regions, regions_error
 from headgraft.models.heads.attribute import AttributeHead
+from headgraft.workers.jobs.report import AttributeAttention, PictureAttention
 
 PICTURES_MAX = 16
 ATTRIBUTES_SHOWN = 3
@@ -22,7 +22,7 @@ VISIBLE = 0.02  # of the darkest region
 
 def look(
     head: AttributeHead, regions: Regions, asked: Sequence[int] | None
-) -> list[dict[str, Any]]:
+) -> list[PictureAttention]:
     """Tell of each picture its class, the head's answer, and the attributes that most spoke for it.
 
     `weights` are rows of the grid of regions, from the top, and sum to 1; a fine grid's are added
@@ -39,21 +39,21 @@ def look(
     best = parts_PA.topk(min(ATTRIBUTES_SHOWN, parts_PA.shape[1]), dim=1)
     attention_PAR = head.attention(features_PDR)
     return [
-        {
-            "picture": int(number),
-            "class": head.class_names[int(regions.labels_N[number])],
-            "answer": head.class_names[int(answers_P[place])],
-            "attributes": [
-                {
-                    "name": _name(head, attribute),
-                    "score": round(score, DIGITS),
-                    "weights": _grid(attention_PAR[place, attribute], regions.grid),
-                }
+        PictureAttention(
+            picture=int(number),
+            class_name=head.class_names[int(regions.labels_N[number])],
+            answer=head.class_names[int(answers_P[place])],
+            attributes=[
+                AttributeAttention(
+                    name=_name(head, attribute),
+                    score=round(score, DIGITS),
+                    weights=_grid(attention_PAR[place, attribute], regions.grid),
+                )
                 for attribute, score in zip(
                     best.indices[place].tolist(), best.values[place].tolist(), strict=True
                 )
             ],
-        }
+        )
         for place, number in enumerate(numbers_P)
     ]
 

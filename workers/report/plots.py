@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from headgraft.workers.jobs import report
 from headgraft.workers.report.svg import (
     ACCENT,
     BAND,
@@ -31,17 +32,16 @@ LANE = 0.62
 # Left of a point this far right, in per cent, a label has room.
 LABEL_ROOM = 38
 
-Part = Mapping[str, Any]
 Point = Sequence[float]
 
 
-def accuracy(lines: Sequence[tuple[str, Part, bool]]) -> Drawing:
+def accuracy(lines: Sequence[tuple[str, report.Estimate, bool]]) -> Drawing:
     """Show expected H and T1 with intervals: a label, an estimate and whether chosen a line."""
     axes, drawing = _axes(70 + 26 * len(lines), left=92, bottom=42)
     for row, (_name, found, chosen) in enumerate(lines):
         colour = ACCENT if chosen else FAINT
-        _interval(axes, found["T1"], row - 0.17, colour, "o", filled=False)
-        _interval(axes, found["H"], row + 0.17, colour, "D", filled=True)
+        _interval(axes, found.T1, row - 0.17, colour, "o", filled=False)
+        _interval(axes, found.H, row + 0.17, colour, "D", filled=True)
     axes.set_yticks(range(len(lines)), [line[0] for line in lines])
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -52,27 +52,27 @@ def accuracy(lines: Sequence[tuple[str, Part, bool]]) -> Drawing:
 
 
 def _interval(
-    axes: Axes, figure: Part, row: float, colour: str, marker: str, *, filled: bool
+    axes: Axes, figure: report.Figure, row: float, colour: str, marker: str, *, filled: bool
 ) -> None:
-    value, low, high = (100 * figure[part] for part in ("value", "low", "high"))
+    value, low, high = 100 * figure.value, 100 * figure.low, 100 * figure.high
     axes.plot([low, high], [row, row], color=colour, linewidth=1.6, alpha=0.6, zorder=2)
     face = colour if filled else PAPER
     axes.plot([value], [row], marker, color=colour, markerfacecolor=face, markersize=5, zorder=3)
 
 
-def trade_off(curve: Sequence[Part]) -> Drawing:
+def trade_off(curve: Sequence[report.TradeOffPoint]) -> Drawing:
     """Show u against s over the row scales, lines of equal H behind, the chosen point marked."""
     axes, drawing = _axes(300, left=48, bottom=42)
-    points = sorted(curve, key=lambda point: float(point["scale"]))
-    s, u = ([100 * float(point[part]) for point in points] for part in ("s", "u"))
+    points = sorted(curve, key=lambda point: point.scale)
+    s, u = [100 * point.s for point in points], [100 * point.u for point in points]
     for level in range(20, 100, 20):
         _equal_h(axes, level)
     axes.plot(s, u, color=FAINT, linewidth=1.5, marker="o", markersize=3)
-    for point in (point for point in points if point.get("chosen")):
-        x, y = 100 * float(point["s"]), 100 * float(point["u"])
+    for point in (point for point in points if point.chosen):
+        x, y = 100 * point.s, 100 * point.u
         axes.plot([x], [y], "D", color=ACCENT, markersize=9, zorder=4)
         axes.annotate(
-            f"chosen: scale {float(point['scale']):.3g}",
+            f"chosen: scale {point.scale:.3g}",
             (x, y),
             (-10 if x > LABEL_ROOM else 12, -16),
             textcoords="offset points",
@@ -93,10 +93,10 @@ def _equal_h(axes: Axes, level: int) -> None:
     axes.text(103, lowest, f"H {level}", color=FAINT, fontsize=SMALL, va="bottom", ha="right")
 
 
-def row_map(coordinates: Part, names: Sequence[str]) -> Drawing:
+def row_map(coordinates: report.RowMap, names: Sequence[str]) -> Drawing:
     """Show old and new rows on the two axes along which the old ones differ most."""
     axes, drawing = _axes(MAP_HEIGHT, left=10, bottom=10)
-    seen, unseen = thinned(coordinates["seen"]), thinned(coordinates["unseen"])
+    seen, unseen = thinned(coordinates.seen), thinned(coordinates.unseen)
     axes.scatter(*_columns(seen), 12, OLD, alpha=0.5, linewidths=0)
     size = 24 if len(unseen) <= CROWD else 8
     axes.scatter(*_columns(unseen), size, ACCENT, marker="D", linewidths=0, gid="new-rows")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,6 +22,8 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.jobs.manifest import ReportPage
+from headgraft.workers.jobs.report import Converted, Report, WrittenPart
 from headgraft.workers.report import data
 from headgraft.workers.run import attribute_head as attribute
 from headgraft.workers.run import features as labelled
@@ -83,12 +84,13 @@ def run_job(
     limits: Limits,
     progress: Progress,
     features: Path | None = None,
-) -> dict[str, Any]:
+) -> tuple[Report, ReportPage | None]:
     """Inject `spec.add` into the checkpoint `source`; write head, report and its page.
 
     All go into `folder`; `features` is the file of `spec.features`. A torch file is converted
-    within `limits`, and gone then; the head is a safetensors file. Returns the report. Raises
-    InjectionError for what the user caused, Stopped when told to stop.
+    within `limits`, and gone then; the head is a safetensors file. Returns the report, and of its
+    page what the page's server must know. Raises InjectionError for what the user caused, Stopped
+    when told to stop.
     """
     stages = Stages()
     progress(0.0, "load")
@@ -110,20 +112,28 @@ def run_job(
         task = dataclasses.replace(task, regions=regions, pictures=pictures)
     progress(0.0, "synthesize")
     with stages.time("synthesize"):
-        made, told = solve(spec, parsed, task, device=device, progress=progress)
+        made, solved = solve(spec, parsed, task, device=device, progress=progress)
     progress(1.0, "write")
     with stages.time("write"):
-        document = told | _written(spec, task, made, source, folder)
-    document["converted"] = conversion and {"from": spec.head.format, **conversion.model_dump()}
-    document["seconds"] = stages.seconds
-    (folder / REPORT_FILE).write_text(data.as_json(document), encoding="utf-8")
+        written = _written(spec, task, made, source, folder)
+    report = Report(
+        **{name: getattr(solved, name) for name in solved.model_fields_set},
+        **{name: getattr(written, name) for name in written.model_fields_set},
+        converted=Converted(source_format=spec.head.format, **conversion.model_dump())
+        if conversion
+        else None,
+        seconds=stages.seconds,
+    )
+    (folder / REPORT_FILE).write_text(data.as_json(report), encoding="utf-8")
     progress(1.0, "draw")
     with stages.time("draw"):
         # It brings matplotlib, which would make every start of a worker a third of a second longer.
         from headgraft.workers.report import page
 
-        document["page"] = page.write(document, folder / page.PAGE_FILE)
-    return document
+        drawn = page.write(report, folder / page.PAGE_FILE)
+    # What is asked of the run afterwards counts the drawing, too.
+    report.seconds = stages.seconds
+    return report, drawn
 
 
 def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
@@ -164,9 +174,7 @@ def _needs_regions(parsed: AnyParsed | None) -> bool:
     return parsed is not None and "regions" in parsed.method.needs
 
 
-def _written(
-    spec: jobs.JobSpec, task: Task, made: Made, source: Path, folder: Path
-) -> dict[str, Any]:
+def _written(spec: jobs.JobSpec, task: Task, made: Made, source: Path, folder: Path) -> WrittenPart:
     """Write the head's files; return what the report says of them."""
     if isinstance(made, SemanticHead):
         return semantic.write(spec, made, source, folder)
@@ -177,7 +185,7 @@ def _written(
     target, replaced = folder / HEAD_FILE, None if made.seen is task.head else made.seen
     _write(spec, source, target, made.unseen, replaced)
     linear_head.write(inject(made.seen, made.unseen), task.head.class_count, folder)
-    return data.describe(spec, made.seen, made.unseen, source, target)
+    return data.describe_rows(spec, made.seen, made.unseen, source, target)
 
 
 def _write(

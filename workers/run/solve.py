@@ -4,7 +4,7 @@ It knows nothing of files.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,6 +17,15 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection import solve as auto
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.jobs.report import (
+    AppliedCalibration,
+    Estimate,
+    ExpectedClass,
+    RowMap,
+    SolvedPart,
+    TradeOffPoint,
+    TriedMethod,
+)
 
 MAP_CLASSES_MAX = 5000
 
@@ -39,7 +48,7 @@ def solve(
     *,
     device: str,
     progress: Progress,
-) -> tuple[Made, dict[str, Any]]:
+) -> tuple[Made, SolvedPart]:
     """Return what was made and the part of the report that tells how it came about.
 
     `parsed` is the method of the job with its settings; None: the best of all is chosen.
@@ -47,7 +56,7 @@ def solve(
     wish = spec.calibration
     if parsed is not None and (parsed.method.head != "rows" or not wish.enabled):
         made = parsed.synthesize(task, device=device, progress=progress)
-        told = {"method": parsed.name, "settings": parsed.dump}
+        told = SolvedPart(method=parsed.name, settings=parsed.dump)
         return (Rows(*split(task.head, made)) if isinstance(made, Head) else made), told
     wishes = auto.Wish(
         prefer=wish.prefer,
@@ -66,29 +75,33 @@ def solve(
     return Rows(found.seen, found.unseen), _told(found)
 
 
-def _told(found: auto.Solution) -> dict[str, Any]:
+def _told(found: auto.Solution) -> SolvedPart:
     chosen = found.calibration.scale if found.calibration else None
-    return {
-        "method": found.method,
-        "settings": found.settings,
-        "calibration": found.calibration and asdict(found.calibration),
-        "estimate": asdict(found.estimate),
-        "tried": [asdict(one) for one in found.tried],
-        "curve": [{**asdict(point), "chosen": point.scale == chosen} for point in found.curve],
-        "outlook": {one.name: asdict(one) for one in found.outlook},
-        "raw_norms": found.raw.weight.norm(dim=1).tolist(),
-        "map": _map(found.seen, found.unseen),
-    }
+    return SolvedPart(
+        method=found.method,
+        settings=found.settings,
+        calibration=AppliedCalibration.model_validate(found.calibration)
+        if found.calibration
+        else None,
+        estimate=Estimate.model_validate(found.estimate),
+        tried=[TriedMethod.model_validate(one) for one in found.tried],
+        curve=[
+            TradeOffPoint(**asdict(point), chosen=point.scale == chosen) for point in found.curve
+        ],
+        outlook={one.name: ExpectedClass.model_validate(one) for one in found.outlook},
+        raw_norms=found.raw.weight.norm(dim=1).tolist(),
+        map=_map(found.seen, found.unseen),
+    )
 
 
-def _map(seen: Head, unseen: Head) -> dict[str, list[list[float]]]:
+def _map(seen: Head, unseen: Head) -> RowMap:
     """Lay rows out in the plane of the seen rows' two leading directions."""
     rows_CD = torch.cat([seen.weight.float(), unseen.weight])
     centred_CD = rows_CD - seen.weight.float().mean(dim=0)
     basis_D2 = _plane(centred_CD[: seen.class_count])
     points_C2 = (centred_CD @ basis_D2).tolist()
     split = seen.class_count
-    return {"seen": points_C2[:split][:MAP_CLASSES_MAX], "unseen": points_C2[split:]}
+    return RowMap(seen=points_C2[:split][:MAP_CLASSES_MAX], unseen=points_C2[split:])
 
 
 def _plane(centred_SD: Tensor) -> Tensor:

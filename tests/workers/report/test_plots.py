@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 from matplotlib.lines import Line2D
 
+from headgraft.workers.jobs.report import Estimate, RowMap
 from headgraft.workers.report import plots
 from headgraft.workers.report.svg import ACCENT
 from tests.workers.report import reports
+
+
+def estimate(u: float = 0.6, s: float = 0.75) -> Estimate:
+    return Estimate.model_validate(reports.estimate(u, s))
 
 
 def points(line: Line2D) -> list[list[float]]:
@@ -15,7 +20,7 @@ def points(line: Line2D) -> list[list[float]]:
 
 
 def test_the_chosen_candidate_should_be_the_one_in_colour() -> None:
-    lines = [("ridge 1", reports.estimate(), True), ("ridge 2", reports.estimate(0.4), False)]
+    lines = [("ridge 1", estimate(), True), ("ridge 2", estimate(0.4), False)]
     [axes] = plots.accuracy(lines).figure.axes
     coloured = [line for line in axes.lines if line.get_color() == ACCENT]
     assert {round(points(line)[0][1]) for line in coloured} == {0}
@@ -23,23 +28,23 @@ def test_the_chosen_candidate_should_be_the_one_in_colour() -> None:
 
 
 def test_an_interval_should_be_drawn_in_per_cent() -> None:
-    [axes] = plots.accuracy([("ridge 1", reports.estimate(0.6, 0.6), True)]).figure.axes
+    [axes] = plots.accuracy([("ridge 1", estimate(0.6, 0.6), True)]).figure.axes
     ends = [[x for x, _ in points(line)] for line in axes.lines]
     assert pytest.approx([50, 70]) in ends
     assert pytest.approx([60]) in ends
 
 
 def test_the_trade_off_should_run_in_order_of_scale_and_mark_one_point() -> None:
-    curve = reports.report()["curve"]
+    curve = reports.read(reports.report()).curve
     [axes] = plots.trade_off(curve[::-1]).figure.axes
     [line] = [line for line in axes.lines if len(points(line)) == len(curve)]
-    assert [x for x, _ in points(line)] == pytest.approx([100 * point["s"] for point in curve])
+    assert [x for x, _ in points(line)] == pytest.approx([100 * point.s for point in curve])
     [chosen] = [line for line in axes.lines if line.get_color() == ACCENT]
     assert points(chosen)[0][1] == pytest.approx(40)
 
 
 def test_lines_of_equal_h_should_hold_that_h() -> None:
-    [axes] = plots.trade_off(reports.report()["curve"]).figure.axes
+    [axes] = plots.trade_off(reports.read(reports.report()).curve).figure.axes
     for level, line in zip(range(20, 100, 20), axes.lines, strict=False):
         for s, u in points(line):
             assert 2 * u * s / (u + s) == pytest.approx(level)
@@ -47,10 +52,10 @@ def test_lines_of_equal_h_should_hold_that_h() -> None:
 
 def test_labels_of_the_map_should_not_cover_each_other() -> None:
     close = {"seen": [[0.0, 0.0], [1.0, 1.0]], "unseen": [[0.5, 0.5 + n / 1e4] for n in range(9)]}
-    drawing = plots.row_map(close, [f"name {number}" for number in range(9)])
+    drawing = plots.row_map(RowMap.model_validate(close), [f"name {number}" for number in range(9)])
     assert len(drawing.texts) == 1
     apart = {"seen": [[0.0, 0.0]], "unseen": [[0.0, float(number)] for number in range(5)]}
-    assert len(plots.row_map(apart, list("abcde")).texts) == 5
+    assert len(plots.row_map(RowMap.model_validate(apart), list("abcde")).texts) == 5
 
 
 def test_a_map_of_many_rows_should_be_thinned() -> None:
