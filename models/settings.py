@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import JsonValue
 
-def filled(given: Any, key: str, value: object, published: Mapping[str, Any]) -> Any:
+
+def filled(given: Any, key: str, value: object, published: Mapping[str, JsonValue]) -> Any:
     """Return the settings as given, over the published ones where `key` is set to `value`.
 
     What is no mapping comes back as it is, for pydantic to refuse.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
@@ -38,7 +38,7 @@ class MlpSettings(BaseModel):
     """The choices of the training; `faithful` sets what is absent to the authors' value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    AUTHORS: ClassVar[dict[str, Any]] = {"centre": False}
+    AUTHORS: ClassVar[dict[str, JsonValue]] = {"centre": False}
 
     faithful: bool = Field(False, description="Use the authors' value where a setting is absent.")
     centre: bool = Field(True, description="Subtract the seen class embeddings' mean first.")

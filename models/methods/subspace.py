@@ -9,10 +9,10 @@ constant. Embeddings are centred by default. Learning rate, batch and the slope 
 are ours, for speed (chosen on hidden seen classes' rows alone); `faithful` sets the authors'.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, JsonValue
 from torch import Tensor
 
 from headgraft.models.cost import training_seconds
@@ -27,7 +27,7 @@ from headgraft.models.task import Task
 class SubspaceSettings(MlpSettings):
     """The choices of the training."""
 
-    AUTHORS: ClassVar[dict[str, Any]] = {**MlpSettings.AUTHORS, "apply_to": "targets"}
+    AUTHORS: ClassVar[dict[str, JsonValue]] = {**MlpSettings.AUTHORS, "apply_to": "targets"}
 
     weight: float = Field(1e-3, ge=0, le=1000, description="Weight of the pull to the span.")
     apply_to: Literal["predictions", "targets"] = Field(

@@ -7,9 +7,9 @@ the user gave it looks at none. It knows nothing of a method but its settings.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
+from pydantic import JsonValue
 
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
@@ -67,7 +67,7 @@ class Tried:
     """One line of the table of candidates; `skipped` says why there is no estimate."""
 
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     estimate: Estimate | None
     seconds: float
     fits: int
@@ -96,7 +96,7 @@ class Solution:
     unseen: Head
     raw: Head
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     calibration: Calibration | None
     estimate: Estimate
     curve: tuple[CurvePoint, ...]
@@ -107,7 +107,7 @@ class Solution:
 def solve(
     task: Task,
     method: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, JsonValue],
     wish: Wish,
     *,
     device: str | torch.device,
@@ -165,7 +165,7 @@ def _own_accuracy(task: Task, wish: Wish) -> float | None:
     return wish.seen_accuracy
 
 
-def _candidates(task: Task, given: dict[str, Any]) -> list[ParsedRows]:
+def _candidates(task: Task, given: dict[str, JsonValue]) -> list[ParsedRows]:
     """List the methods whose needs the task meets, cheapest first, each with its own settings.
 
     InjectionError for a setting that no candidate has, or a value that one cannot take.

@@ -65,7 +65,9 @@ class Calls:
         request = _without_none(add=list(add), head_id=head_id, **wishes)
         if checkpoint is None:
             return await self._one(InjectionResource, "POST", "/v1/injections", json=request)
-        return await self._send(InjectionResource, "/v1/injections", checkpoint, request, on_upload)
+        document = json.dumps(request).encode()
+        path = "/v1/injections"
+        return await self._send(InjectionResource, path, checkpoint, document, on_upload)
 
     async def upload_head(
         self,
@@ -76,8 +78,8 @@ class Calls:
         on_upload: OnUpload | None = None,
     ) -> HeadResource:
         """Upload a checkpoint once, to inject into by `head_id`."""
-        request = _without_none(class_names=class_names, head=head)
-        return await self._send(HeadResource, "/v1/heads", checkpoint, request, on_upload)
+        document = json.dumps(_without_none(class_names=class_names, head=head)).encode()
+        return await self._send(HeadResource, "/v1/heads", checkpoint, document, on_upload)
 
     async def upload_features(
         self, features: Path, *, on_upload: OnUpload | None = None
@@ -229,13 +231,13 @@ class Calls:
         kind: type[Resource],
         path: str,
         checkpoint: Path,
-        request: Mapping[str, object],
+        document: bytes,
         on_upload: OnUpload | None,
     ) -> Resource:
         with UploadFile(checkpoint, on_upload) as file:
             # The request goes first: what is wrong with it is answered before the upload is done.
             files: list[tuple[str, Any]] = [
-                ("request", (None, json.dumps(request).encode(), "application/json")),
+                ("request", (None, document, "application/json")),
                 ("checkpoint", (checkpoint.name, file, "application/octet-stream")),
             ]
             return await self._one(kind, "POST", path, files=files)

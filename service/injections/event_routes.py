@@ -35,7 +35,7 @@ async def follow_injection(
 ) -> AsyncIterable[ServerSentEvent]:
     """Send `status` and `progress` events, from the first or behind Last-Event-ID, to the end."""
     async for event in context.hub.follow(record.id, last_event_id or "-"):
-        yield ServerSentEvent(id=event.id, event=event.data.type, data=event.data)
+        yield ServerSentEvent(id=event.id, event=event.data.type, data=event.data.model_dump())
 
 
 @router.get(

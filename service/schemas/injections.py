@@ -148,7 +148,7 @@ def injection_resource(
     """Show a job."""
     manifest, head = record.manifest, record.summary.head
     if manifest:
-        head = head.model_copy(update=dict(manifest.head))
+        head = head.model_copy(update=vars(manifest.head))
     shown = record.model_dump(
         include={
             "id",
@@ -164,7 +164,7 @@ def injection_resource(
     )
     return InjectionResource(
         **shown,
-        **{**dict(record.summary), "head": head},
+        **{**vars(record.summary), "head": head},
         queue_position=queue_position,
         workers_online=workers_online,
         seconds_left=None if seconds_left is None else round(seconds_left, 1),
@@ -175,7 +175,7 @@ def injection_resource(
         deadline_at=timestamp_or_none(record.deadline_at),
         error=record.error,
         artifacts=[
-            Artifact(name=name, **dict(file))
+            Artifact(name=name, bytes=file.bytes, sha256=file.sha256)
             for name, file in (manifest.files if manifest else {}).items()
         ],
         seconds=manifest.seconds if manifest else None,

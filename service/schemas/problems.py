@@ -5,6 +5,7 @@ from typing import Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgraft.service.schemas.injections import InjectionResource
+from headgraft.workers.jobs.events import is_none
 from headgraft.workers.jobs.spec import FailureCode
 
 # A failed injection's own code is the one of its downloads.
@@ -53,10 +54,6 @@ class ProblemMembers(TypedDict, total=False):
     injections: list[str]
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class ProblemDocument(BaseModel):
     """The body of every error; of the last three members it has those that tell more."""
 
@@ -72,12 +69,12 @@ class ProblemDocument(BaseModel):
     violated_policies: list[str] | None = Field(
         default=None,
         alias="violated-policies",
-        exclude_if=_is_none,
+        exclude_if=is_none,
         description="The limits of the key that were met.",
     )
     injection: InjectionResource | None = Field(
-        default=None, exclude_if=_is_none, description="The one whose state forbids the call."
+        default=None, exclude_if=is_none, description="The one whose state forbids the call."
     )
     injections: list[str] | None = Field(
-        default=None, exclude_if=_is_none, description="The ids of those that need what was named."
+        default=None, exclude_if=is_none, description="The ids of those that need what was named."
     )

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from headgraft.models.settings import filled
 
-PAPER = {"epochs": 60, "preset": "default"}
+PAPER: dict[str, JsonValue] = {"epochs": 60, "preset": "default"}
 
 
 def test_absent_settings_should_be_the_published_ones_when_asked_for() -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Metric
@@ -62,9 +62,9 @@ def as_text(question: Question, found: Answer) -> str:
     return "\n".join(lines)
 
 
-def as_document(question: Question, found: Answer) -> dict[str, Any]:
-    """Return an answer for programs, in shares of 1."""
-    return {
+def as_json(question: Question, found: Answer) -> str:
+    """Write an answer for programs, in shares of 1."""
+    document = {
         "head": str(question.head),
         "features": str(question.features),
         **asdict(found.scores),
@@ -73,6 +73,7 @@ def as_document(question: Question, found: Answer) -> dict[str, Any]:
         "tensors": found.tensors.model_dump(),
         "notes": list(found.notes),
     }
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _counts(which: str, side: Side) -> str:
@@ -94,15 +95,14 @@ def _missing(which: str, side: Side) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the answer; what the user did wrong is one line on stderr and exit code 1."""
-    question, as_json = parse(arguments)
+    question, for_programs = parse(arguments)
     try:
         found = answer(question)
     except (InjectionError, HeaderError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    document = as_document(question, found)
-    text = json.dumps(document, ensure_ascii=False) if as_json else as_text(question, found)
+    text = as_json(question, found) if for_programs else as_text(question, found)
     sys.stdout.write(f"{text}\n")
     return 0
 

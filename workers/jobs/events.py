@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field, TypeAdapter
 from headgraft.workers.jobs.spec import FailureCode, Status
 
 
-def _is_none(value: object) -> bool:
+def is_none(value: object) -> bool:
+    """Tell whether a field is to be left out."""
     return value is None
 
 
@@ -20,7 +21,7 @@ class StatusEvent(BaseModel):
     at: int
     status: Status
     attempt: int
-    code: FailureCode | None = Field(default=None, exclude_if=_is_none)
+    code: FailureCode | None = Field(default=None, exclude_if=is_none)
 
 
 class ProgressEvent(BaseModel):
@@ -31,14 +32,14 @@ class ProgressEvent(BaseModel):
     at: int
     progress: float
     stage: str
-    loss: float | None = Field(default=None, exclude_if=_is_none)
+    loss: float | None = Field(default=None, exclude_if=is_none)
 
 
 EventData = Annotated[StatusEvent | ProgressEvent, Field(discriminator="type")]
 EVENT_DATA: TypeAdapter[StatusEvent | ProgressEvent] = TypeAdapter(EventData)
 
 
-class Step(NamedTuple):
+class StepProgress(NamedTuple):
     """How far a run is, as it tells the ledger: a share of 1, the stage, perhaps a loss."""
 
     progress: float

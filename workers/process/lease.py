@@ -8,7 +8,7 @@ import time
 
 import structlog
 
-from headgraft.workers.jobs.events import Step
+from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
 
@@ -41,7 +41,7 @@ class Keeper:
         self._lease_seconds = lease_seconds
         self._stop = stop
         self._closed = threading.Event()
-        self._step: Step | None = None
+        self._step: StepProgress | None = None
         self._thread = threading.Thread(target=self._keep, name=f"keeper-{job}", daemon=True)
 
     def start(self) -> None:
@@ -50,7 +50,7 @@ class Keeper:
 
     def note(self, fraction: float, stage: str, loss: float | None) -> None:
         """Take a step's progress; only the latest of each tick travels."""
-        self._step = Step(fraction, stage, loss)
+        self._step = StepProgress(fraction, stage, loss)
 
     def close(self) -> None:
         """Stop keeping; returns when the thread has ended."""

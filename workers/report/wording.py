@@ -44,7 +44,7 @@ class Candidate:
     chosen: bool
 
 
-def known(estimate: Estimate | None) -> Estimate | None:
+def known_estimate(estimate: Estimate | None) -> Estimate | None:
     """Return an estimate that says anything: one over all of 0 to 1 does not."""
     if estimate is None:
         return None
@@ -55,7 +55,7 @@ def known(estimate: Estimate | None) -> Estimate | None:
 def headline(report: Report) -> str:
     """Say in a sentence what the customer gets."""
     added, old = _classes(report.unseen_count, "new"), _classes(report.seen_count, "old")
-    estimate = known(report.estimate)
+    estimate = known_estimate(report.estimate)
     if estimate is None:
         return f"The head now has {added} beside {old}; what accuracy to expect is not known."
     return (
@@ -73,7 +73,7 @@ def reasons(report: Report) -> list[str]:
 
 def measures(estimate: Estimate | None) -> list[Measure]:
     """Put the expected accuracies into words; none where nothing is known."""
-    estimate = known(estimate)
+    estimate = known_estimate(estimate)
     if estimate is None:
         return []
     figures = {"u": estimate.u, "s": estimate.s, "H": estimate.H, "T1": estimate.T1}
@@ -90,7 +90,7 @@ def candidates(report: Report) -> list[Candidate]:
         Candidate(
             method=one.method,
             settings=settings_text(one.settings),
-            estimate=known(one.estimate),
+            estimate=known_estimate(one.estimate),
             seconds=one.seconds,
             skipped=one.skipped,
             chosen=number == chosen,

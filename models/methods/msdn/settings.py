@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from headgraft.models.settings import filled
 
 # The release's, which stops at the epoch that is best on test data: here all epochs are walked.
-PAPERS: dict[str, dict[str, Any]] = {
+PAPERS: dict[str, dict[str, JsonValue]] = {
     "paper": {
         "calibration": 0.1, "distillation": 0.001, "epochs": 30, "alpha": 0.9, "margin": 1.0,
     },

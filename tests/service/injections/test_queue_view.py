@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from headgraft.service.injections.queue_view import FRESH_SECONDS, QueueView, usual_seconds
-from headgraft.workers.jobs.events import Step
+from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.ledger import Ledger
@@ -139,7 +139,7 @@ def test_a_running_job_should_be_told_by_its_pace(ledger: Ledger, view: QueueVie
     create(ledger, "inj_1")
     begin(ledger, "inj_1")
     ledger.client.hincrby(ledger.key("job", "inj_1"), "started_at", -30_000)
-    assert ledger.progress("inj_1", TOKEN, Step(0.25, "train", None)) == "ok"
+    assert ledger.progress("inj_1", TOKEN, StepProgress(0.25, "train", None)) == "ok"
     record = read(ledger, "inj_1")
     assert view.look(record).seconds_left(record) == pytest.approx(90, abs=3)
 

@@ -1,12 +1,13 @@
 """evaluate: what is printed, for people and for programs."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from headgraft.models.metrics import Gzsl
-from headgraft.workers.evaluate.__main__ import as_document, as_text, parse
+from headgraft.workers.evaluate.__main__ import as_json, as_text, parse
 from headgraft.workers.evaluate.heads import How
 from headgraft.workers.evaluate.score import Answer, Question, Side
 from headgraft.workers.formats.find_head import HeadTensors
@@ -18,21 +19,21 @@ ANSWER = Answer(SCORES, Side(10, 30, ()), Side(4, 9, ()), TENSORS, ())
 
 
 def test_a_command_line_should_be_read_as_it_is_meant() -> None:
-    question, as_json = parse(
+    question, for_programs = parse(
         ["--features=p.npz", "--unseen=u", "--head-metric=cosine", "--head-scale=2", "--", "-h"]
     )
 
-    assert not as_json
+    assert not for_programs
     how = How(metric="cosine", scale=2.0)
     assert question == Question(Path("-h"), Path("p.npz"), unseen=Path("u"), how=how)
 
 
 def test_everything_should_be_there_for_programs() -> None:
-    document = as_document(QUESTION, ANSWER)
+    document = json.loads(as_json(QUESTION, ANSWER))
 
     assert document["T1"] == 0.5
     assert document["base_to_new"] == pytest.approx(2 / 3)
-    assert document["seen"] == {"classes": 10, "pictures": 30, "without_picture": ()}
+    assert document["seen"] == {"classes": 10, "pictures": 30, "without_picture": []}
     assert document["notes"] == []
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from headgraft.workers.jobs.events import Step
+from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from headgraft.workers.jobs.spec import JobError, Record
 from headgraft.workers.jobs.summary import Summary
@@ -117,7 +117,7 @@ def test_a_replaced_worker_should_be_refused_and_the_rightful_one_heard(ledger: 
     begin(ledger, "w1", "t1")
     assert take_over(ledger, "w2", "t2") == "begun"
     assert ledger.renew("inj_1", "w1", "t1") == "lost"
-    assert ledger.progress("inj_1", "t1", Step(0.5, "fit", None)) == "lost"
+    assert ledger.progress("inj_1", "t1", StepProgress(0.5, "fit", None)) == "lost"
     assert ledger.release("inj_1", "t1") == "lost"
     assert ledger.succeed("inj_1", "t1", manifest("w1/")) == "lost"
     assert ledger.fail("inj_1", "t1", ERROR) == "lost"
@@ -209,10 +209,10 @@ def test_a_job_cancelled_between_claim_and_begin_should_not_begin(ledger: Ledger
 def test_progress_should_reach_record_and_events(ledger: Ledger) -> None:
     create(ledger)
     begin(ledger)
-    assert ledger.progress("inj_1", "t1", Step(0.25, "fit", 0.5)) == "ok"
+    assert ledger.progress("inj_1", "t1", StepProgress(0.25, "fit", 0.5)) == "ok"
     assert ledger.progress("inj_1", "t1", None) == "ok"
     record = read(ledger)
-    assert (record.progress, record.stage, record.loss) == Step(0.25, "fit", 0.5)
+    assert (record.progress, record.stage, record.loss) == StepProgress(0.25, "fit", 0.5)
     seen = ledger.events("inj_1")
     assert [event.data.type for event in seen] == ["status", "status", "progress"]
     assert [event.id for event in ledger.events("inj_1", after=seen[0].id)] == [

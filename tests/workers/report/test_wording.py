@@ -14,9 +14,9 @@ UNKNOWN = Estimate(T1=NOTHING, u=NOTHING, s=NOTHING, H=NOTHING, reasons=["too fe
 
 
 def test_an_estimate_over_everything_should_count_as_unknown() -> None:
-    assert wording.known(Estimate.model_validate(reports.estimate()))
-    assert not wording.known(UNKNOWN)
-    assert not wording.known(None)
+    assert wording.known_estimate(Estimate.model_validate(reports.estimate()))
+    assert not wording.known_estimate(UNKNOWN)
+    assert not wording.known_estimate(None)
     assert wording.measures(UNKNOWN) == []
 
 
