@@ -50,10 +50,12 @@ def _error(description: str) -> JsonSchemaValue:
 
 def _file(description: str, content: JsonSchemaValue) -> Responses:
     """Document a download: whole, in part, unchanged, or not to be had."""
+    # A range of a document is no document.
+    bytes_of = {media_type: {"schema": BINARY} for media_type in content}
     part = f"{description}: the range asked for. Of several ranges the whole file is sent"
     return {
         200: {"description": description, "content": content, "headers": FILE_HEADERS},
-        206: {"description": part, "content": content, "headers": {**FILE_HEADERS, **PART}},
+        206: {"description": part, "content": bytes_of, "headers": {**FILE_HEADERS, **PART}},
         304: {"description": "The file is the one of If-None-Match", "headers": FILE_HEADERS},
         409: _error(
             "Not succeeded: `not_ready`, or the failure's own code; a format that this head has "
