@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from torch import Tensor
 
 from headgraft.models.errors import InjectionError
@@ -76,7 +76,7 @@ class Method(Generic[S, M]):
         """The first line of the module's docstring."""
         return (self.doc or "").strip().partition("\n")[0]
 
-    def parse(self, settings: Mapping[str, Any]) -> "ParsedMethod[S, M]":
+    def parse(self, settings: Mapping[str, JsonValue]) -> "ParsedMethod[S, M]":
         """Check settings; InjectionError names the first bad one and points at it."""
         explicit = dict(settings)
         try:
@@ -102,7 +102,7 @@ class ParsedMethod(Generic[S, M]):
     """A method with its settings: those that the user gave, and all of them as checked data."""
 
     method: Method[S, M]
-    explicit: dict[str, Any]
+    explicit: dict[str, Any]  # checked: each value is of its setting's type
     settings: S
 
     @property
@@ -111,7 +111,7 @@ class ParsedMethod(Generic[S, M]):
         return self.method.name
 
     @property
-    def dump(self) -> dict[str, Any]:
+    def dump(self) -> dict[str, JsonValue]:
         """All settings as a report shows them."""
         return self.settings.model_dump(mode="json")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 
 class MethodSettings(BaseModel):
@@ -15,7 +15,7 @@ class MethodSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    PRESETS: ClassVar[Mapping[tuple[str, object], Mapping[str, Any]]] = MappingProxyType({})
+    PRESETS: ClassVar[Mapping[tuple[str, object], Mapping[str, JsonValue]]] = MappingProxyType({})
 
     @model_validator(mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-INVALID = "invalid_features"
+INVALID: Final = "invalid_features"
 POINTER = "/features_id"
 # Fewer tell less than simulated features do (tests/benchmarks/LOG.md).
 CLASSES_MIN, PICTURES_MIN = 20, 60

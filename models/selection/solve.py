@@ -7,9 +7,9 @@ labelled features that the user gave.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
+from pydantic import JsonValue
 
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
@@ -70,7 +70,7 @@ class CandidateResult:
     """One line of the table of candidates; `skipped` says why there is no estimate."""
 
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     estimate: HeadEstimate | None
     seconds: float
     fits: int
@@ -99,7 +99,7 @@ class Solution:
     unseen: Head
     raw: Head
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     calibration: Calibration | None
     estimate: HeadEstimate
     curve: tuple[CurvePoint, ...]
@@ -107,7 +107,7 @@ class Solution:
     tried: tuple[CandidateResult, ...]
 
 
-def choose_candidates(task: Task, settings: Mapping[str, Any]) -> list[ParsedRows]:
+def choose_candidates(task: Task, settings: Mapping[str, JsonValue]) -> list[ParsedRows]:
     """List the methods whose needs the task meets, cheapest first, each with its own settings.
 
     InjectionError for a setting that no candidate has, or a value that one cannot take.

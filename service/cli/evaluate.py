@@ -1,6 +1,5 @@
 """`headgraft evaluate`: the accuracy of a head, for those who have labelled features after all."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -52,8 +51,5 @@ def evaluate(
         head, features, names, unseen, seen_count, splits, label_names, options
     )
     evaluation = evaluate_head(request)
-    if as_json:
-        text = json.dumps(output.as_document(request, evaluation), ensure_ascii=False)
-    else:
-        text = output.as_text(request, evaluation)
+    text = (output.as_json if as_json else output.as_text)(request, evaluation)
     sys.stdout.write(f"{text}\n")

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from headgraft import Headgraft
+from headgraft.arguments import Scalar
 from headgraft.service.cli.parsing import Entry, TypedError
 from headgraft.service.local.state import locate
 from headgraft.service.local.temporary import temporary_service
 from headgraft.service.schemas.formats import FILES, Format
-from headgraft.service.schemas.injections import Estimate
 from headgraft.service.schemas.injections import InjectionResource as Injection
+from headgraft.workers.jobs.report import Estimate
 
 # The service gives back safetensors, whatever it was sent.
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -35,9 +36,9 @@ class InjectArguments:
     add: list[Entry]
     names: list[Entry] | None = None
     method: str | None = None
-    settings: Mapping[str, Any] | None = None
+    settings: Mapping[str, JsonValue] | None = None
     encoder: str | None = None
-    calibration: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Scalar] | None = None
     features: Path | None = None
     metadata: Mapping[str, str] | None = None
     target: Path | None = None
@@ -180,3 +181,9 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         console=console,
     )
+
+
+def calibration(prefer: str | None, max_seen_loss: float | None) -> Mapping[str, Scalar] | None:
+    """Return the calibration that a request asks for; None where it asks for nothing."""
+    given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
+    return {name: value for name, value in given.items() if value is not None} or None

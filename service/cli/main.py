@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -137,18 +137,13 @@ def inject(
         method=method,
         settings=parsing.parse_settings(setting or []) or None,
         encoder=encoder,
-        calibration=_calibration(prefer, max_seen_loss),
+        calibration=cli_inject.calibration(prefer, max_seen_loss),
         features=features,
         metadata=parsing.parse_metadata(metadata or []) or None,
         target=out,
         may_overwrite=force,
     )
     _say(cli_inject.carry_out(arguments, url, _key(), Console(stderr=True)))
-
-
-def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, Any] | None:
-    given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
-    return {name: value for name, value in given.items() if value is not None} or None
 
 
 app.command("evaluate")(cli_evaluate.evaluate)
@@ -203,7 +198,8 @@ def report(
     """Print the report of an injection as JSON, or save it as a page to look at."""
     with _client(url) as service:
         if page is None:
-            _say(json.dumps(service.report(injection), indent=1))
+            document = service.report(injection).model_dump(mode="json", exclude_unset=True)
+            _say(json.dumps(document, indent=1))
             return
         text = service.report_html(injection)
     with page.open("x", encoding="utf-8") as file:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from headgraft.arguments import Entry, InjectionOptions
+from headgraft.arguments import Entry, InjectionOptions, Scalar
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
 from headgraft.files import FileDownload, UploadFile
@@ -27,6 +27,7 @@ from headgraft.service.schemas.injections import (
 )
 from headgraft.service.schemas.uploads import FeaturesList, FeaturesResource, HeadList, HeadResource
 from headgraft.transport import Transport
+from headgraft.workers.jobs.report import Report
 
 OnUpload = Callable[[int, int], None]
 OnProgress = Callable[[InjectionResource], None]
@@ -61,19 +62,21 @@ class Calls:
         request = _without_none(add=list(add), head_id=head_id, **options)
         if checkpoint is None:
             return await self._one(InjectionResource, "POST", "/v1/injections", json=request)
-        return await self._send(InjectionResource, "/v1/injections", checkpoint, request, on_upload)
+        document = json.dumps(request).encode()
+        path = "/v1/injections"
+        return await self._send(InjectionResource, path, checkpoint, document, on_upload)
 
     async def upload_head(
         self,
         checkpoint: Path,
         *,
         class_names: Sequence[Entry] | None = None,
-        head: Mapping[str, Any] | None = None,
+        head: Mapping[str, Scalar] | None = None,
         on_upload: OnUpload | None = None,
     ) -> HeadResource:
         """Upload a checkpoint once, to inject into by `head_id`."""
-        request = _without_none(class_names=class_names, head=head)
-        return await self._send(HeadResource, "/v1/heads", checkpoint, request, on_upload)
+        document = json.dumps(_without_none(class_names=class_names, head=head)).encode()
+        return await self._send(HeadResource, "/v1/heads", checkpoint, document, on_upload)
 
     async def upload_features(
         self, features: Path, *, on_upload: OnUpload | None = None
@@ -178,12 +181,10 @@ class Calls:
         """Delete uploaded features; HeadgraftError `conflict` while a live injection needs them."""
         await self._ask("DELETE", f"/v1/features/{id}")
 
-    async def report(self, id: str) -> dict[str, Any]:  # the contract's name
+    async def report(self, id: str) -> Report:  # the contract's name
         """Return the report of a succeeded injection."""
         path = f"/v1/injections/{id}/report"
-        reply = await self._ask("GET", path, params={"format": "json"})
-        report: dict[str, Any] = reply.json()
-        return report
+        return await self._one(Report, "GET", path, params={"format": "json"})
 
     async def report_html(self, id: str) -> str:  # the contract's name
         """Return the report of a succeeded injection as a page that needs nothing else."""
@@ -227,13 +228,13 @@ class Calls:
         kind: type[Resource],
         path: str,
         checkpoint: Path,
-        request: Mapping[str, Any],
+        document: bytes,
         on_upload: OnUpload | None,
     ) -> Resource:
         with UploadFile(checkpoint, on_upload) as file:
             # The request goes first: what is wrong with it is answered before the upload is done.
             files: list[tuple[str, Any]] = [
-                ("request", (None, json.dumps(request).encode(), "application/json")),
+                ("request", (None, document, "application/json")),
                 ("checkpoint", (checkpoint.name, file, "application/octet-stream")),
             ]
             return await self._one(kind, "POST", path, files=files)
@@ -277,5 +278,6 @@ def _ignore(_injection: InjectionResource) -> None:
     """Hear nothing."""
 
 
-def _without_none(**members: Any) -> dict[str, Any]:
+# A request's members, of whatever type each has: they leave as JSON, or as a query.
+def _without_none(**members: object) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}

@@ -128,6 +128,7 @@ class Headgraft:
     encoders = _at_once(Calls.encoders)
 
 
+# The arguments of a client of httpx, blocking or not.
 def _options(url: str, key: str | None) -> dict[str, Any]:
     return {
         "base_url": _checked(url.rstrip("/")),

@@ -195,7 +195,7 @@ class _Intake:
         record = repository.find(self._context.ledger, HeadRecord, asked.head_id, self._owner)
         if record is None:
             raise not_found("head", asked.head_id, "/head_id")
-        return StoredHead.model_validate(record.head)
+        return record.head
 
 
 def _kept_features(context: Context, owner: str, asked: InjectionRequest) -> StoredFeatures | None:
@@ -204,7 +204,7 @@ def _kept_features(context: Context, owner: str, asked: InjectionRequest) -> Sto
     record = repository.find(context.ledger, FeaturesRecord, asked.features_id, owner)
     if record is None:
         raise not_found("features", asked.features_id, "/features_id")
-    return StoredFeatures.model_validate(record.features)
+    return record.features
 
 
 def _refuse_both(asked: InjectionRequest) -> None:

@@ -231,7 +231,7 @@ def _cancel(
     shown = show(context, current)
     if answer != "ok":
         detail = f"injection {record.id} has ended already: it is {answer}"
-        raise ProblemError(409, "conflict", detail, extra={"injection": shown.model_dump()})
+        raise ProblemError(409, "conflict", detail, extra={"injection": shown})
     return shown
 
 
@@ -255,8 +255,7 @@ def delete_injection(context: InInjectionContext, record: Own) -> None:
 
 def _is_live(context: InjectionContext, record: Record) -> ProblemError:
     detail = f"injection {record.id} is {record.status}: cancel it first, or wait for its end"
-    shown = show(context, record).model_dump()
-    return ProblemError(409, "conflict", detail, extra={"injection": shown})
+    return ProblemError(409, "conflict", detail, extra={"injection": show(context, record)})
 
 
 def wait_seconds(headers: Iterable[str]) -> int | None:

@@ -107,7 +107,7 @@ async def _take(context: Context, owner: str, request: Request, claim: Claim) ->
             id=name,
             owner=owner,
             created_at=int(time.time() * 1000),
-            features=stored.model_dump(mode="json"),
+            features=stored,
         )
         quota = identity_of(request).limits.quota
         reservation = claim.settling(fingerprint(None, stored.sha256))

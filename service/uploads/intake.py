@@ -61,7 +61,7 @@ async def take_head(context: Context, owner: str, request: Request, claim: Claim
             id=head,
             owner=owner,
             created_at=int(time.time() * 1000),
-            head=stored.model_dump(mode="json"),
+            head=stored,
         )
         quota = identity_of(request).limits.quota
         reservation = claim.settling(submission.fingerprint)

@@ -5,7 +5,7 @@ It knows the keys, and nothing of files or of how uploads are checked.
 
 import json
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from headgraft.service.web.idempotency import in_flight
 from headgraft.service.web.problems import ProblemError, not_found
@@ -27,9 +27,9 @@ def keep(
 
     409 where another request has the reservation.
     """
-    fields: dict[str, Any] = record.model_dump()
-    size = fields[record.BODY].get("bytes", 0)
-    fields[record.BODY] = json.dumps(fields[record.BODY])
+    body = record.head if isinstance(record, HeadRecord) else record.features
+    fields = {**dict(record), record.BODY: body.model_dump_json()}
+    size = body.bytes
     keys = [*_keys(ledger, type(record), record.id, record.owner), *reservation.keys]
     _, bytes_max = quota.said
     said = (record.id, record.created_at, size, bytes_max)
@@ -43,7 +43,7 @@ def keep(
 
 def find(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload | None:
     """Return an owner's upload; None where there is none, or it is another's."""
-    fields: dict[str, Any] = ledger.ask("hgetall", ledger.key(kind.KIND, name))
+    fields: dict[str, str] = ledger.ask("hgetall", ledger.key(kind.KIND, name))
     if not fields or fields["owner"] != owner:
         return None
     return kind.model_validate({**fields, kind.BODY: json.loads(fields[kind.BODY])})
@@ -92,8 +92,8 @@ def _live(ledger: Ledger) -> Iterator[Record]:
 
 
 def _uses(job: Record, body: str, name: str) -> bool:
-    about: dict[str, Any] = job.summary.get(body) or {}
-    return about.get("id") == name
+    used = job.summary.head if body == HeadRecord.BODY else job.summary.features
+    return used is not None and used.id == name
 
 
 def _keys(

@@ -17,6 +17,7 @@ from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
 from headgraft.workers.store import Store
 from tests import checkpoints
+from tests.documents import statuses, summary
 from tests.processes import Processes, eventually
 
 # tests/site/sitecustomize.py adds them to the methods.
@@ -64,15 +65,8 @@ class Bench:
         }
         path = f"{OWNER}/{job}/request.json"
         self.store.write(path, json.dumps(spec).encode())
-        summary = {
-            "method": method,
-            "settings": settings,
-            "class_embeddings": {"kind": "embeddings", "encoder": None},
-            "seen_count": 20,
-            "unseen_count": 3,
-            "head": {"id": None, "sha256": "0", "bytes": head["bytes"], **SHAPE},
-        }
-        self.ledger.create(job, OWNER, spec=path, summary=summary, timeout_seconds=timeout_seconds)
+        about = summary(method=method, settings=settings, head={"bytes": head["bytes"], **SHAPE})
+        self.ledger.create(job, OWNER, spec=path, summary=about, timeout_seconds=timeout_seconds)
         return job
 
     def read(self, job: str) -> Record:
@@ -100,7 +94,7 @@ class Bench:
 
     def starts(self, job: str) -> int:
         """Return how often the job was begun, after its events."""
-        return [event.data.get("status") for event in self.ledger.events(job)].count("running")
+        return statuses(self.ledger.events(job)).count("running")
 
     def fault(self, point: str, action: str) -> tuple[dict[str, str], Path]:
         """Return the environment that breaks a process at a point, and the flag it raises there."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.documents import statuses
 from tests.faults.conftest import Bench
 from tests.processes import eventually
 
@@ -127,8 +128,7 @@ def check(
     record = bench.ended(job)
     assert record.status == "succeeded"
     assert len(bench.results(job)) == 1
-    statuses = [event.data.get("status") for event in bench.ledger.events(job)]
-    assert statuses.count("succeeded") == 1
+    assert statuses(bench.ledger.events(job)).count("succeeded") == 1
     eventually(lambda: poller.answers[-1:] == [200], 60, "the API has its ledger back")
     assert set(poller.answers) <= {200, 503}
     assert poller.without_retry_after == 0

@@ -43,7 +43,7 @@ def test_a_kill_between_two_lines_should_cost_an_attempt_at_most(bench: Bench, p
     assert record.status == "succeeded"
     assert record.attempt == (1 if point == "before_begin" else 2)
     assert record.manifest is not None
-    published = bench.store.read(record.manifest["prefix"] + "manifest.json")
+    published = bench.store.read(record.manifest.prefix + "manifest.json")
     assert b"head.safetensors" in published
     assert bench.ledger.client.xlen(bench.ledger.key("queue")) == 0
     assert bench.starts(job) == record.attempt

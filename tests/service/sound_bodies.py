@@ -25,7 +25,7 @@ REACHABLE_URL = "http://127.0.0.1:9/hook"  # no name can be resolved here; nobod
 SIZE = 4
 # Without a worker that has time for it, a job ends by its deadline: nobody waits for long.
 DEADLINE_SECONDS = 2
-PLAIN_METHODS = [name for name, about in read_methods().items() if not about["needs"]]
+PLAIN_METHODS = [name for name, about in read_methods().items() if not about.needs]
 Document = dict[str, Any]
 
 

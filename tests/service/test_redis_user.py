@@ -17,6 +17,7 @@ from headgraft.workers.jobs.quota import Reservation
 from headgraft.workers.jobs.spec import HeadRecord
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
+from tests.documents import head_record
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create
 
@@ -56,7 +57,7 @@ def test_a_job_should_run_and_go(limited: Ledger, name: str) -> None:
     assert limited.release("inj_1", "t1") == "ok"
     assert limited.cancel("inj_1", reservation) == "ok"
     assert limited.remove("inj_1", "ada")
-    repository.keep(limited, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
+    repository.keep(limited, head_record())
     repository.forget(limited, HeadRecord, "head_1", "ada")
 
 

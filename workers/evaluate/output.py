@@ -1,7 +1,7 @@
 """Writes the accuracy of a head on labelled features for people and for programs."""
 
+import json
 from dataclasses import asdict
-from typing import Any
 
 from headgraft.workers.evaluate.score import ClassCounts, Evaluation, EvaluationRequest
 
@@ -31,9 +31,9 @@ def as_text(request: EvaluationRequest, evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def as_document(request: EvaluationRequest, evaluation: Evaluation) -> dict[str, Any]:
+def as_json(request: EvaluationRequest, evaluation: Evaluation) -> str:
     """Return an evaluation for programs, in shares of 1."""
-    return {
+    document = {
         "head": str(request.head),
         "features": str(request.features),
         **asdict(evaluation.scores),
@@ -42,6 +42,7 @@ def as_document(request: EvaluationRequest, evaluation: Evaluation) -> dict[str,
         "tensors": evaluation.tensors.model_dump(),
         "notes": list(evaluation.notes),
     }
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _counts(which: str, side: ClassCounts) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import NamedFeatures
 
+Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 SPLITS_FILE = "att_splits.mat"
 # What the reader lets through from its own parsing, wherever a file is cut off.
 PARSING = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
@@ -68,13 +69,13 @@ def read_splits(path: Path) -> Splits:
     return Splits(_texts(path, arrays["allclasses_names"]), trainval, test_seen, test_unseen)
 
 
-def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+def _load(path: Path, names: tuple[str, ...]) -> dict[str, Array]:
     with path.open("rb") as file:
         try:
             held = [name for name, *_ in whosmat(file)]
             missing = [name for name in names if name not in held]
             file.seek(0)
-            arrays: dict[str, Any] = {} if missing else loadmat(file, variable_names=names)
+            arrays: dict[str, Array] = {} if missing else loadmat(file, variable_names=names)
         except NotImplementedError:
             raise InjectionError(
                 f"{path} is a MATLAB 7.3 file (HDF5), which is not read here: "

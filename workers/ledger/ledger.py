@@ -23,9 +23,8 @@ Every key starts with the prefix (`headgraft:`):
   job:ID           hash, the record; expires `retention_seconds` after the job ended
   events:ID        stream, what happened to the job; expires with the record
   worker:NAME      string, what a worker announced; expires with its presence
-  answer:DIGEST    hash, what a request with an Idempotency-Key made and was told; expires 60 s
-                   after the last byte of an upload; what was made: with the job's record, or
-                   `retention_seconds` after an upload
+  answer:DIGEST    hash, what a request with an Idempotency-Key made; expires 60 s after the last
+                   byte, once made with the job's record or after `retention_seconds`
   result:DIGEST    string, the job whose result answers an identical request; expires with the job
   seconds:METHOD   list, what the last jobs of a method took; expires `retention_seconds` after
   janitor          string, set while a janitor has cleaned within the hour; expires
@@ -39,20 +38,29 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import redis
+from pydantic import BaseModel
+from pydantic_core import from_json
 
 from headgraft.workers import faults
-from headgraft.workers.jobs.events import Event
+from headgraft.workers.jobs.events import EVENT_DATA, Event, StepProgress
+from headgraft.workers.jobs.manifest import Manifest
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 from headgraft.workers.jobs.spec import JobError, Record
+from headgraft.workers.jobs.summary import Summary
 from headgraft.workers.ledger.scripts import PREFIX, LedgerError, RedisScripts
 
 GROUP = "workers"
 ATTEMPTS_MAX = 3
 PRESENCE_SECONDS = 15.0
 OF_OWNER = ("jobs", "live", "stored")
+# Fields of a record that are JSON; read as such, which is faster than by way of a dict.
+DOCUMENTS: dict[str, type[BaseModel]] = {
+    "summary": Summary,
+    "error": JobError,
+    "manifest": Manifest,
+}
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
 Answer = Literal["ok", "cancelled", "lost"]
 Created = Literal["created", "exists", "taken"]
 Begun = Literal["begun", "lost", "gone", "exhausted", "late"]
@@ -96,14 +104,14 @@ class Ledger(RedisScripts):
         owner: str,
         *,
         spec: str,
-        summary: dict[str, Any],
+        summary: Summary,
         timeout_seconds: int,
         deadline_seconds: int | None = None,
         fields: Mapping[str, str] = NOTHING,
         bytes_stored: int = 0,
         quota: Quota = UNLIMITED,
         reservation: Reservation = UNRESERVED,
-        manifest: dict[str, Any] | None = None,
+        manifest: Manifest | None = None,
     ) -> Created:
         """Create the record and queue the job in one step; a repeat of the id does nothing.
 
@@ -113,8 +121,15 @@ class Ledger(RedisScripts):
         """
         of_owner = (self.key(kind, owner) for kind in OF_OWNER)
         keys = [*self._job_keys(job), self.key("deadlines"), *of_owner, *reservation.keys]
-        said = (job, owner, timeout_seconds, json.dumps(summary), spec, deadline_seconds or "")
-        result = json.dumps(manifest) if manifest else ""
+        said = (
+            job,
+            owner,
+            timeout_seconds,
+            summary.model_dump_json(),
+            spec,
+            deadline_seconds or "",
+        )
+        result = manifest.model_dump_json() if manifest else ""
         further = (part for pair in fields.items() for part in pair)
         settled = (reservation.nonce, reservation.fingerprint, result, *further)
         faults.point("before_create")
@@ -160,18 +175,16 @@ class Ledger(RedisScripts):
         keys = self._job_keys(job)[:2]
         return cast(Answer, self.run("renew", keys, GROUP, consumer, token))
 
-    def progress(
-        self, job: str, token: str, change: tuple[float, str, float | None] | None
-    ) -> Answer:
-        """Note (fraction 0-1, stage, loss); with None only ask whether the run is wanted."""
-        fraction, stage, loss = change or ("", "", None)
+    def progress(self, job: str, token: str, step: StepProgress | None) -> Answer:
+        """Note a step; with None only ask whether the run is wanted."""
+        fraction, stage, loss = step or ("", "", None)
         keys = [self.key("job", job), self.key("events", job)]
         said = (self.key("wake"), token, fraction, stage, "" if loss is None else loss)
         return cast(Answer, self.run("progress", keys, *said))
 
-    def succeed(self, job: str, token: str, manifest: dict[str, Any]) -> Answer:
+    def succeed(self, job: str, token: str, manifest: Manifest) -> Answer:
         """Publish a finished run; refused (`cancelled`, `lost`) unless the token still holds."""
-        return self._finish(job, token, "succeeded", "manifest", json.dumps(manifest))
+        return self._finish(job, token, "succeeded", "manifest", manifest.model_dump_json())
 
     def fail(self, job: str, token: str, error: JobError) -> Answer:
         """End a run as failed; refused unless the token still holds."""
@@ -231,7 +244,7 @@ class Ledger(RedisScripts):
         """Return the job's events behind stream id `after`, oldest first."""
         start = after if after == "-" else f"({after}"
         entries: Any = self.ask("xrange", self.key("events", job), start, "+", count)
-        return [Event(entry, json.loads(fields["data"])) for entry, fields in entries]
+        return [Event(entry, EVENT_DATA.validate_json(fields["data"])) for entry, fields in entries]
 
     def wakes(self) -> Iterator[str | None]:
         """Yield ids of jobs with news, None about once a second; LedgerError when cut off."""
@@ -277,8 +290,11 @@ def _is_of(
 
 
 def _record(fields: dict[str, str]) -> Record:
-    document: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
-    for name in ("summary", "error", "manifest", "metadata"):
-        if name in document:
-            document[name] = json.loads(document[name])
-    return Record.model_validate(document)
+    texts = {name: value for name, value in fields.items() if value != ""}
+    parts = {
+        name: model.model_validate_json(texts.pop(name))
+        for name, model in DOCUMENTS.items()
+        if name in texts
+    }
+    metadata = from_json(texts.pop("metadata", "{}"))
+    return Record.model_validate({**texts, **parts, "metadata": metadata})

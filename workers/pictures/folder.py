@@ -58,4 +58,4 @@ def open_picture(path: Path) -> Image.Image:
 
 def picture_error(message: str) -> InjectionError:
     """Make the error of a picture, or a folder of them, that cannot be used."""
-    return InjectionError(message, code="invalid_pictures")
+    return InjectionError(message)

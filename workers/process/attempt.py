@@ -8,7 +8,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 import torch
@@ -16,6 +16,7 @@ import torch
 from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
 from headgraft.workers import faults
+from headgraft.workers.jobs.manifest import EncoderUsed, Manifest
 from headgraft.workers.jobs.spec import JobError, JobSpec, Record
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
@@ -28,9 +29,6 @@ from headgraft.workers.torch_files.convert import ConversionLimits
 STOP_SECONDS = 10.0
 WATCH_SECONDS = 0.05
 PAUSE_MAX_SECONDS = 2.0
-
-# What the API shows of a run's report without opening it.
-TOLD = ("head", "method", "settings", "estimate", "seconds", "page")
 
 Reason = Literal["cancelled", "lost", "timeout", "drained"]
 T = TypeVar("T")
@@ -73,7 +71,7 @@ class WorkerContext:
 class Outcome:
     """What the run's thread leaves behind: a manifest, or why there is none."""
 
-    manifest: dict[str, Any] | None = None
+    manifest: Manifest | None = None
     error: JobError | None = None
     device_dead: bool = False
 
@@ -176,7 +174,7 @@ class Attempt:
             )
             self.outcome.error = _job_error(error, self.record.id)
 
-    def _produce(self) -> dict[str, Any]:
+    def _produce(self) -> Manifest:
         progress = Progress(self.renewer.note, self.stop)
         spec = JobSpec.model_validate_json(self.context.store.read(self.record.spec))
         with TemporaryDirectory(prefix="headgraft-") as scratch:
@@ -186,7 +184,7 @@ class Attempt:
             features = self.context.store.fetch(given.path, folder) if given else None
             output = folder / "out"
             output.mkdir()
-            report = run_job(
+            report, page = run_job(
                 spec,
                 fetched,
                 output,
@@ -197,14 +195,14 @@ class Attempt:
                 features=features,
             )
             progress(1.0, "publish")
-            told = {part: report.get(part) for part in TOLD} | {"encoder": self._encoder(spec)}
-            return publish(self.context.store, output, self.prefix, told)
+            encoder = self._encoder(spec)
+            return publish(self.context.store, output, self.prefix, report, page, encoder)
 
-    def _encoder(self, spec: JobSpec) -> dict[str, str] | None:
+    def _encoder(self, spec: JobSpec) -> EncoderUsed | None:
         name = spec.class_embeddings.encoder
         if name is None:
             return None
-        return {"name": name, "digest": self.context.registry.get(name).info.digest}
+        return EncoderUsed(name=name, digest=self.context.registry.get(name).info.digest)
 
 
 def _late(record: Record) -> JobError:

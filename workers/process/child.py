@@ -13,7 +13,7 @@ import structlog
 from headgraft.workers import faults, logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
-from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from headgraft.workers.ledger.ledger import ClaimedJob, Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
 from headgraft.workers.process.attempt import Attempt, MustExitError, WorkerContext
@@ -111,7 +111,7 @@ class Child:
             device=self.context.device,
             versions=versions(),
             encoders={
-                name: {"dimension": info.dimension, "digest": info.digest, "kind": info.kind}
+                name: EncoderPresence(dimension=info.dimension, digest=info.digest, kind=info.kind)
                 for name, info in self.context.registry.installed().items()
             },
         )

@@ -5,6 +5,7 @@ import time
 
 import structlog
 
+from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
 
@@ -37,7 +38,7 @@ class LeaseRenewer:
         self._lease_seconds = lease_seconds
         self._stop = stop
         self._closed = threading.Event()
-        self._change: tuple[float, str, float | None] | None = None
+        self._step: StepProgress | None = None
         self._thread = threading.Thread(
             target=self._renew_until_closed, name=f"renewer-{job}", daemon=True
         )
@@ -48,7 +49,7 @@ class LeaseRenewer:
 
     def note(self, fraction: float, stage: str, loss: float | None) -> None:
         """Take a step's progress; only the latest of each tick travels."""
-        self._change = (fraction, stage, loss)
+        self._step = StepProgress(fraction, stage, loss)
 
     def close(self) -> None:
         """Stop renewing; returns when the thread has ended."""
@@ -72,8 +73,8 @@ class LeaseRenewer:
                 return
 
     def _ask(self, due: bool) -> Answer:
-        change, self._change = self._change, None
-        answer = self._ledger.progress(self._job, self._token, change)
+        step, self._step = self._step, None
+        answer = self._ledger.progress(self._job, self._token, step)
         if answer == "ok" and due:
             answer = self._ledger.renew(self._job, self._consumer, self._token)
         return answer

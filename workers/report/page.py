@@ -1,18 +1,18 @@
 """Renders the report as one page: no script, no request, all text of users escaped."""
 
 from base64 import b64encode
-from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import structlog
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from headgraft.models.selection.search import NO_DIFFERENCE
+from headgraft.workers.jobs.manifest import ReportPage
+from headgraft.workers.jobs.report import Report
 from headgraft.workers.report import attention, charts, wording
 from headgraft.workers.report.wording import SHOWN_MAX, class_rows
 
@@ -20,29 +20,11 @@ PAGE_FILE = "report.html"
 TEMPLATES = files("headgraft.workers.report") / "templates"
 NO_DIFFERENCE_POINTS = round(100 * NO_DIFFERENCE)
 BARS_MAX = 12
-# What a report may lack and the page then leaves out.
-PARTS = (
-    "asked",
-    "attention",
-    "attribute",
-    "calibration",
-    "class_sized_tensors",
-    "converted",
-    "curve",
-    "head",
-    "map",
-    "method",
-    "norms",
-    "raw_norms",
-    "seen_rows",
-    "semantic",
-)
-Part = Mapping[str, Any]
 log = structlog.get_logger()
 
 
-def render(report: Part) -> str:
-    """Return the page of a report as JSON has it; parts that the report lacks are left out."""
+def render(report: Report) -> str:
+    """Return the page of a report; parts that the report lacks are left out."""
     rows = class_rows(report)
     lines = wording.candidates(report)
     bars = [
@@ -51,25 +33,24 @@ def render(report: Part) -> str:
         if line.estimate
     ]
     return _template().render(
-        report={**dict.fromkeys(PARTS), **report},
+        report=report,
         style=Markup(_style()),  # noqa: S704  # our own file
         style_source=style_source(),
         headline=wording.headline(report),
-        measures=wording.measures(report.get("estimate")),
+        measures=wording.measures(report.estimate),
         reasons=wording.reasons(report),
         candidates=lines,
         no_difference=NO_DIFFERENCE_POINTS,
         rows=rows[:SHOWN_MAX],
         rows_left=len(rows) - SHOWN_MAX,
         warned=sum(row.warning is not None for row in rows),
-        settings=wording.settings_text(report.get("settings") or {}),
-        seconds=report.get("seconds") or {},
+        settings=wording.settings_text(report.settings),
         bars=bars[:BARS_MAX],
     )
 
 
-def write(report: Part, target: Path) -> dict[str, str] | None:
-    """Write the page; return what its server must know: the policy's source of its one style.
+def write(report: Report, target: Path) -> ReportPage | None:
+    """Write the page; return what its server must know.
 
     The head is what was asked for: a page that cannot be drawn is None and a line in the log.
     """
@@ -79,7 +60,7 @@ def write(report: Part, target: Path) -> dict[str, str] | None:
         log.exception("page_not_drawn")
         return None
     target.write_text(text, encoding="utf-8")
-    return {"style_source": style_source()}
+    return ReportPage(style_source=style_source())
 
 
 @cache

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,6 +22,8 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.jobs.manifest import ReportPage
+from headgraft.workers.jobs.report import Converted, Report, WrittenPart
 from headgraft.workers.report import data, page
 from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
@@ -81,12 +82,13 @@ def run_job(
     limits: ConversionLimits,
     progress: Progress,
     features: Path | None = None,
-) -> dict[str, Any]:
+) -> tuple[Report, ReportPage | None]:
     """Inject `spec.add` into the checkpoint `source`; write head, report and its page.
 
     All go into `folder`; `features` is the file of `spec.features`. A torch file is converted
-    within `limits`, and gone then; the head is a safetensors file. Returns the report. Raises
-    InjectionError for what the user caused, Stopped on cancellation.
+    within `limits`, and gone then; the head is a safetensors file. Returns the report, and of its
+    page what the page's server must know. Raises InjectionError for what the user caused, Stopped
+    on cancellation.
     """
     timer = StageTimer()
     progress(0.0, "load")
@@ -108,17 +110,25 @@ def run_job(
         task = dataclasses.replace(task, regions=regions, features=pooled)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
-        solved, document = solve_job(spec, parsed, task, device=device, progress=progress)
+        solved, how = solve_job(spec, parsed, task, device=device, progress=progress)
     progress(1.0, "write")
     with timer.time("write"):
-        document |= _write(spec, task, solved, source, folder)
-    document["converted"] = conversion and {"from": spec.head.format, **conversion.model_dump()}
-    document["seconds"] = timer.seconds
-    (folder / REPORT_FILE).write_text(data.as_json(document), encoding="utf-8")
+        written = _write(spec, task, solved, source, folder)
+    report = Report(
+        **{name: value for name, value in how if name in how.model_fields_set},
+        **{name: value for name, value in written if name in written.model_fields_set},
+        converted=Converted(source_format=spec.head.format, **conversion.model_dump())
+        if conversion
+        else None,
+        seconds=timer.seconds,
+    )
+    (folder / REPORT_FILE).write_text(data.as_json(report), encoding="utf-8")
     progress(1.0, "draw")
     with timer.time("draw"):
-        document["page"] = page.write(document, folder / page.PAGE_FILE)
-    return document
+        drawn = page.write(report, folder / page.PAGE_FILE)
+    # What is asked of the run afterwards counts the drawing, too.
+    report.seconds = timer.seconds
+    return report, drawn
 
 
 def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
@@ -161,7 +171,7 @@ def _needs_regions(parsed: AnyParsed | None) -> bool:
 
 def _write(
     spec: jobs.JobSpec, task: Task, solved: SolvedHead, source: Path, folder: Path
-) -> dict[str, Any]:
+) -> WrittenPart:
     """Write the head's files; return what the report says of them."""
     if isinstance(solved, SemanticHead):
         return semantic_head.write(spec, solved, source, folder)
@@ -180,4 +190,4 @@ def _write(
         replaced=None if seen is task.head else seen,
     )
     linear_head.write(inject(seen, unseen), task.head.class_count, folder)
-    return data.describe(spec, seen, unseen, source, target)
+    return data.describe_rows(spec, seen, unseen, source, target)

@@ -1,7 +1,7 @@
 """Gets the unseen rows of a job, calibrated or plain, and what the report says of them."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,6 +14,15 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import Preferences, Solution, choose_candidates, solve
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.jobs.report import (
+    AppliedCalibration,
+    Estimate,
+    ExpectedClass,
+    RowMap,
+    SolvedPart,
+    TradeOffPoint,
+    TriedMethod,
+)
 
 MAP_CLASSES_MAX = 5000
 
@@ -36,7 +45,7 @@ def solve_job(
     *,
     device: str,
     progress: Progress,
-) -> tuple[SolvedHead, dict[str, Any]]:
+) -> tuple[SolvedHead, SolvedPart]:
     """Return the job's rows or native head, and the part of the report about how it was made.
 
     `parsed` is the method of the job with its settings; None: the best of all is chosen.
@@ -45,7 +54,7 @@ def solve_job(
     if parsed is not None and (parsed.method.head != "rows" or not preferences.enabled):
         head = parsed.synthesize(task, device=device, progress=progress)
         solved = SolvedRows(*split(task.head, head)) if isinstance(head, Head) else head
-        return solved, {"method": parsed.name, "settings": parsed.dump}
+        return solved, SolvedPart(method=parsed.name, settings=parsed.dump)
     if parsed is None:
         candidates = choose_candidates(task, spec.settings)
     else:
@@ -54,29 +63,32 @@ def solve_job(
     return SolvedRows(solution.seen, solution.unseen), _report(solution)
 
 
-def _report(solution: Solution) -> dict[str, Any]:
-    scale = solution.calibration.scale if solution.calibration else None
-    return {
-        "method": solution.method,
-        "settings": solution.settings,
-        "calibration": solution.calibration and asdict(solution.calibration),
-        "estimate": asdict(solution.estimate),
-        "tried": [asdict(result) for result in solution.tried],
-        "curve": [{**asdict(point), "chosen": point.scale == scale} for point in solution.curve],
-        "outlook": {confidence.name: asdict(confidence) for confidence in solution.confidences},
-        "raw_norms": solution.raw.weight.norm(dim=1).tolist(),
-        "map": _map(solution.seen, solution.unseen),
-    }
+def _report(solution: Solution) -> SolvedPart:
+    calibration = solution.calibration
+    scale = calibration.scale if calibration else None
+    return SolvedPart(
+        method=solution.method,
+        settings=solution.settings,
+        calibration=AppliedCalibration.model_validate(calibration) if calibration else None,
+        estimate=Estimate.model_validate(solution.estimate),
+        tried=[TriedMethod.model_validate(result) for result in solution.tried],
+        curve=[
+            TradeOffPoint(**asdict(point), chosen=point.scale == scale) for point in solution.curve
+        ],
+        outlook={one.name: ExpectedClass.model_validate(one) for one in solution.confidences},
+        raw_norms=solution.raw.weight.norm(dim=1).tolist(),
+        map=_map(solution.seen, solution.unseen),
+    )
 
 
-def _map(seen: Head, unseen: Head) -> dict[str, list[list[float]]]:
+def _map(seen: Head, unseen: Head) -> RowMap:
     """Project rows on the plane of the seen rows' two leading directions."""
     rows_CD = torch.cat([seen.weight.float(), unseen.weight])
     centred_CD = rows_CD - seen.weight.float().mean(dim=0)
     basis_D2 = _plane(centred_CD[: seen.class_count])
     points_C2 = (centred_CD @ basis_D2).tolist()
-    S = seen.class_count
-    return {"seen": points_C2[:S][:MAP_CLASSES_MAX], "unseen": points_C2[S:]}
+    split = seen.class_count
+    return RowMap(seen=points_C2[:split][:MAP_CLASSES_MAX], unseen=points_C2[split:])
 
 
 def _plane(centred_SD: Tensor) -> Tensor:

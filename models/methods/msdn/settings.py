@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from headgraft.models.settings import MethodSettings
 
 # The release's, which stops at the epoch that is best on test data: here all epochs are trained.
-PAPERS: dict[str, dict[str, Any]] = {
+PAPERS: dict[str, dict[str, JsonValue]] = {
     "paper": {
         "calibration": 0.1, "distillation": 0.001, "epochs": 30, "alpha": 0.9, "margin": 1.0,
     },

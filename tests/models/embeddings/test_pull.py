@@ -38,10 +38,9 @@ def test_a_failed_download_should_say_so_and_leave_nothing(
     know(tmp_path, monkeypatch, {"url": "http://127.0.0.1:9/weights.pt"})
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
-    with pytest.raises(InjectionError, match="this command needs the network") as caught:
+    with pytest.raises(InjectionError, match="this command needs the network"):
         pull("Tiny-Test:some", tmp_path / "installed")
 
-    assert caught.value.code == "download_failed"
     assert list((tmp_path / "installed").iterdir()) == []
 
 

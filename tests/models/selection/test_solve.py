@@ -288,7 +288,7 @@ def fast_dfzsl(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_made_for_all_classes_should_be_calibrated_against_each_other(metric: Metric) -> None:
     task = secret_task(metric=metric, same_size=True)
 
-    def solved(**settings: object) -> Solution:
+    def solved(**settings: bool) -> Solution:
         return run(task, "dfzsl", settings=settings)
 
     kept, replaced = solved(), solved(replace_seen=True)

@@ -7,7 +7,7 @@ import pytest
 from headgraft.service.cli.doctor import Finding, examine, examine_redis, examine_store
 from headgraft.service.local import redis_server
 from headgraft.service.local.state import StateFolder
-from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
 from tests import command
@@ -17,7 +17,7 @@ from tests.processes import free_port
 def test_all_there_should_be_found_with_workers_and_encoders(
     ledger: Ledger, redis_url: str
 ) -> None:
-    encoders = {"minilm": {"dimension": 384, "digest": "0"}}
+    encoders = {"minilm": EncoderPresence(dimension=384, digest="0")}
     ledger.announce(Presence(name="w1", device="cuda:0", encoders=encoders))
     server, worker = examine_redis(redis_url)
     assert server.is_ok

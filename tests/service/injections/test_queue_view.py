@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from headgraft.service.injections.queue_view import FRESH_SECONDS, QueueView, usual_seconds
+from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.ledger import Ledger
+from tests.documents import manifest, summary
 from tests.service.injections.test_routes import TOKEN, begin, created
 
 SUMMARY = {"method": "ridge"}
@@ -24,8 +26,8 @@ def view(ledger: Ledger) -> QueueView:
 
 def create(ledger: Ledger, *jobs: str, method: str = "ridge") -> None:
     for job in jobs:
-        summary = {"method": method}
-        ledger.create(job, "ada", spec="spec", summary=summary, timeout_seconds=60)
+        about = summary(method=method)
+        ledger.create(job, "ada", spec="spec", summary=about, timeout_seconds=60)
 
 
 def read(ledger: Ledger, job: str) -> Record:
@@ -137,7 +139,7 @@ def test_a_running_job_should_be_told_by_its_pace(ledger: Ledger, view: QueueVie
     create(ledger, "inj_1")
     begin(ledger, "inj_1")
     ledger.client.hincrby(ledger.key("job", "inj_1"), "started_at", -30_000)
-    assert ledger.progress("inj_1", TOKEN, (0.25, "train", None)) == "ok"
+    assert ledger.progress("inj_1", TOKEN, StepProgress(0.25, "train", None)) == "ok"
     record = read(ledger, "inj_1")
     assert view.look(record).seconds_left(record) == pytest.approx(90, abs=3)
 
@@ -147,7 +149,7 @@ def test_an_ended_job_should_teach_the_next_estimate(api: httpx.Client, ledger: 
         job = created(api)
         begin(ledger, job)
         ledger.client.hincrby(ledger.key("job", job), "started_at", -20_000)
-        assert ledger.succeed(job, TOKEN, {"prefix": "p/", "files": {}}) == "ok"
+        assert ledger.succeed(job, TOKEN, manifest()) == "ok"
     online(ledger, 1)
     time.sleep(FRESH_SECONDS)
     shown: dict[str, Any] = api.get(f"/v1/injections/{created(api)}").json()

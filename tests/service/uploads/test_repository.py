@@ -7,17 +7,14 @@ from headgraft.service.web.problems import ProblemError
 from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
+from tests.documents import features_record, head_record, summary
 from tests.workers.ledger.test_ledger import create
 
 
-def record(name: str, owner: str = "ada", at: int = 5) -> HeadRecord:
-    return HeadRecord(id=name, owner=owner, created_at=at, head={"path": "x"})
-
-
 def test_an_upload_should_be_kept_for_its_owner(ledger: Ledger) -> None:
-    repository.keep(ledger, record("head_1"))
+    repository.keep(ledger, head_record("head_1"))
 
-    assert repository.find(ledger, HeadRecord, "head_1", "ada") == record("head_1")
+    assert repository.find(ledger, HeadRecord, "head_1", "ada") == head_record("head_1")
     assert repository.find(ledger, HeadRecord, "head_1", "grace") is None
     assert repository.find(ledger, HeadRecord, "head_2", "ada") is None
     assert repository.find(ledger, FeaturesRecord, "head_1", "ada") is None
@@ -25,8 +22,8 @@ def test_an_upload_should_be_kept_for_its_owner(ledger: Ledger) -> None:
 
 def test_a_page_should_hold_an_owners_uploads_newest_first(ledger: Ledger) -> None:
     for number in range(5):
-        repository.keep(ledger, record(f"head_{number}", at=number))
-    repository.keep(ledger, record("head_x", "grace"))
+        repository.keep(ledger, head_record(f"head_{number}", at=number))
+    repository.keep(ledger, head_record("head_x", "grace"))
 
     def page(after: str | None, limit: int = 2) -> list[str]:
         found = repository.page(ledger, HeadRecord, "ada", after=after, limit=limit)
@@ -38,11 +35,11 @@ def test_a_page_should_hold_an_owners_uploads_newest_first(ledger: Ledger) -> No
 
 
 def test_only_the_documented_keys_should_last(ledger: Ledger) -> None:
-    repository.keep(ledger, record("head_1"))
-    repository.keep(ledger, FeaturesRecord(id="feat_1", owner="ada", created_at=1, features={}))
+    repository.keep(ledger, head_record("head_1"))
+    repository.keep(ledger, features_record())
 
     names = {name.removeprefix(ledger.prefix) for name in ledger.client.scan_iter("*")}
-    assert names == {"head:head_1", "heads:ada", "feature:feat_1", "features:ada"}
+    assert names == {"head:head_1", "heads:ada", "feature:feat_1", "features:ada", "stored:ada"}
 
     repository.forget(ledger, HeadRecord, "head_1", "ada")
     repository.forget(ledger, FeaturesRecord, "feat_1", "ada")
@@ -50,9 +47,9 @@ def test_only_the_documented_keys_should_last(ledger: Ledger) -> None:
 
 
 def test_what_a_live_job_needs_should_not_be_forgotten(ledger: Ledger) -> None:
-    repository.keep(ledger, record("head_1"))
+    repository.keep(ledger, head_record("head_1"))
     create(ledger, "inj_1")
-    create(ledger, "inj_2", summary={"head": {"id": "head_1"}, "features": None})
+    create(ledger, "inj_2", about=summary(head={"id": "head_1"}))
 
     with pytest.raises(ProblemError, match="inj_2") as caught:
         repository.forget(ledger, HeadRecord, "head_1", "ada")
@@ -67,6 +64,6 @@ def test_a_server_that_is_away_should_be_one_clear_error() -> None:
     away = Ledger(connect("redis://127.0.0.1:1", retries=0))
 
     with pytest.raises(LedgerError, match="does not answer"):
-        repository.keep(away, record("head_1"))
+        repository.keep(away, head_record("head_1"))
     with pytest.raises(LedgerError, match="does not answer"):
         repository.find(away, HeadRecord, "head_1", "ada")

@@ -13,6 +13,7 @@ from headgraft.service.web.idempotency import PATIENCE_SECONDS
 from headgraft.workers.jobs.quota import Reservation
 from headgraft.workers.ledger.ledger import Ledger
 from tests import keyspace, sending
+from tests.documents import summary
 from tests.processes import Processes, eventually
 from tests.service.files import checkpoint, class_names, head_tensors, injection, problem, stored
 from tests.service.files import parts as parts_of
@@ -222,7 +223,7 @@ def create(ledger: Ledger, job: str, nonce: str) -> str:
     """Do what an API process does last, under the key's entry."""
     reservation = Reservation(ledger.key("answer", "1"), nonce, "print")
     return ledger.create(
-        job, "ada", spec="s", summary={}, timeout_seconds=1, reservation=reservation
+        job, "ada", spec="s", summary=summary(), timeout_seconds=1, reservation=reservation
     )
 
 

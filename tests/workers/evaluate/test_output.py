@@ -1,12 +1,13 @@
 """evaluate: what is printed, for people and for programs."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from headgraft.models.metrics import Gzsl
-from headgraft.workers.evaluate.output import as_document, as_text
+from headgraft.workers.evaluate.output import as_json, as_text
 from headgraft.workers.evaluate.score import ClassCounts, Evaluation, EvaluationRequest
 from headgraft.workers.formats.find_head import HeadTensors
 
@@ -17,11 +18,11 @@ EVALUATION = Evaluation(SCORES, ClassCounts(10, 30, ()), ClassCounts(4, 9, ()), 
 
 
 def test_everything_should_be_there_for_programs() -> None:
-    document = as_document(REQUEST, EVALUATION)
+    document = json.loads(as_json(REQUEST, EVALUATION))
 
     assert document["T1"] == 0.5
     assert document["base_to_new"] == pytest.approx(2 / 3)
-    assert document["seen"] == {"classes": 10, "pictures": 30, "without_picture": ()}
+    assert document["seen"] == {"classes": 10, "pictures": 30, "without_picture": []}
     assert document["notes"] == []
 
 

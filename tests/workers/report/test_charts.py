@@ -12,11 +12,18 @@ from headgraft.workers.report import charts, page
 from tests.workers.report import reports
 
 
+def charts_of(report: dict[str, Any]) -> list[str]:
+    """Return the text of each chart of a report's page."""
+    return re.findall(r'<svg class="plot".*?</svg>', page.render(reports.read(report)), re.DOTALL)
+
+
 def drawn(title: str, report: dict[str, Any]) -> ET.Element:
     """Return a page's chart, by its accessible title."""
     [svg] = [
         found
-        for found in re.findall(r'<svg class="plot".*?</svg>', page.render(report), re.DOTALL)
+        for found in re.findall(
+            r'<svg class="plot".*?</svg>', page.render(reports.read(report)), re.DOTALL
+        )
         if f"<title>{title}" in found
     ]
     return ET.fromstring(svg)
@@ -135,7 +142,9 @@ def test_values_of_any_size_should_have_an_axis_of_some_width(values: list[float
 
 
 def test_a_chart_should_have_a_title_and_no_colour_of_its_own() -> None:
-    found = re.findall(r'<svg class="plot".*?</svg>', page.render(reports.report()), re.DOTALL)
+    found = re.findall(
+        r'<svg class="plot".*?</svg>', page.render(reports.read(reports.report())), re.DOTALL
+    )
     assert len(found) == 4
     for svg in found:
         assert re.match(r'<svg [^>]*role="img"><title>\w', svg)

@@ -29,7 +29,7 @@ def run(folder: Path, file: Path | None = None, **fields: Any) -> dict[str, Any]
     asked = {**region_features.request(), **fields}
     asked.pop("class_names")
     source = checkpoints.write(folder / "in.safetensors")
-    return run_job(
+    report, _ = run_job(
         spec(**asked),
         source,
         folder,
@@ -39,6 +39,7 @@ def run(folder: Path, file: Path | None = None, **fields: Any) -> dict[str, Any]
         progress=Progress(),
         features=file or region_features.write(folder / "regions.safetensors"),
     )
+    return report.model_dump(mode="json", exclude_unset=True)
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def test_a_damaged_file_should_be_an_error_of_the_users(tmp_path: Path) -> None:
 
 
 def run(job: jobs.JobSpec, source: Path, file: Path) -> dict[str, Any]:
-    return run_job(
+    report, _ = run_job(
         job,
         source,
         source.parent,
@@ -84,6 +84,7 @@ def run(job: jobs.JobSpec, source: Path, file: Path) -> dict[str, Any]:
         progress=Progress(),
         features=file,
     )
+    return report.model_dump(mode="json", exclude_unset=True)
 
 
 def test_a_job_with_features_should_say_what_its_estimate_rests_on(tmp_path: Path) -> None:

@@ -60,8 +60,9 @@ def run(
     encoders: Path | None = None,
     features: Path | None = None,
 ) -> dict[str, Any]:
+    """Run a job; return its report as JSON has it, and what is known of its page."""
     registry = EncoderRegistry(encoders, source.parent / "cache", "cpu")
-    return run_job(
+    report, drawn = run_job(
         task,
         source,
         source.parent,
@@ -71,6 +72,8 @@ def run(
         progress=progress or Progress(),
         features=features,
     )
+    document = report.model_dump(mode="json", exclude_unset=True)
+    return {**document, "page": drawn and drawn.model_dump()}
 
 
 def test_a_job_should_extend_the_head_and_leave_the_rest(source: Path) -> None:
