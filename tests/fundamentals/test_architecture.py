@@ -168,9 +168,10 @@ def import_problems(root: Path) -> list[str]:
                 problems.append(f"{path} imports {imported}: its name is headgraft.{imported}")
             elif imported in known and known[imported] != path:
                 reason = complaint(room(path), room(known[imported]))
-                is_early = imported in early_imports(root / path, known)
-                is_allowed_late = room(known[imported]) in LATE.get(room(path), ())
-                if reason and (is_early or not is_allowed_late):
+                may_be_late = room(known[imported]) in LATE.get(room(path), ())
+                if reason and not (
+                    may_be_late and imported not in early_imports(root / path, known)
+                ):
                     problems.append(f"{path} imports {imported}: {reason}")
     return problems
 
