@@ -1,19 +1,17 @@
 """From a folder of pictures to a head: `headgraft features`, the API, a real worker."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
 from headgraft import Headgraft
-from tests import checkpoints, pictures, region_features
+from tests import checkpoints, command, pictures, region_features
 from tests.fundamentals import client
 from tests.processes import Processes
 
-HEADGRAFT = str(Path(sys.executable).with_name("headgraft"))
-CLASSES, EACH = 10, 5
+CLASSES, EACH = 10, 2
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +20,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def look(folder: Path, target: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [HEADGRAFT, "features", str(folder), "--model", "resnet18", "--out", str(target)]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=240)
+    fixed = ["--model", "resnet18", "--out", str(target)]
+    return command.headgraft(Path.cwd(), "features", str(folder), *fixed, *arguments)
 
 
-def test_regions_of_fifty_pictures_should_make_a_head_that_looks_at_them(
+def test_regions_of_pictures_should_make_a_head_that_looks_at_them(
     product: Processes, folder: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "regions.safetensors"
@@ -36,7 +34,7 @@ def test_regions_of_fifty_pictures_should_make_a_head_that_looks_at_them(
     said = look(folder, file, "--regions", "--names", str(names))
 
     assert said.returncode == 0, said.stderr
-    assert "features 50 x 512 x 7 x 7 of 10 classes" in said.stdout
+    assert "features 20 x 512 x 7 x 7 of 10 classes" in said.stdout
     with Headgraft(product.url) as ours:
         features = ours.upload_features(file)
     assert (features.count, features.region_shape) == (CLASSES * EACH, [7, 7])
@@ -60,7 +58,7 @@ def test_pooled_features_should_calibrate_rows(
     said = look(folder, file, "--batch-size", "16")
 
     assert said.returncode == 0, said.stderr
-    assert "features 50 x 512 of 10 classes" in said.stdout
+    assert "features 20 x 512 of 10 classes" in said.stdout
     with Headgraft(product.url) as ours:
         features = ours.upload_features(file)
     source = checkpoints.write(tmp_path / "head", checkpoints.tensors(CLASSES, 512))

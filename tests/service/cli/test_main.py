@@ -255,7 +255,7 @@ def test_a_worker_without_torch_should_not_be_needed_to_ask_for_the_version(fold
 
 
 def test_a_model_that_no_one_can_pull_should_be_refused(folder: Path) -> None:
-    ran = start(folder, "encoders", "pull", "no-such-model:tag")
+    ran = run(folder, "encoders", "pull", "no-such-model:tag")
     assert ran.returncode == 1
     assert "no-such-model" in ran.stderr
 
