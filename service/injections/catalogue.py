@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["catalogue"])
 
 
 @router.get("/methods", operation_id="listMethods", summary="List the methods", responses=errors())
-def list_methods(context: InContext) -> MethodList:
+async def list_methods(context: InContext) -> MethodList:
     """Return each method with the JSON schema of its settings."""
     methods = context.methods.items()
     return MethodList(data=[MethodResource(name=name, **about) for name, about in methods])
@@ -26,11 +26,11 @@ def list_methods(context: InContext) -> MethodList:
 @router.get(
     "/encoders", operation_id="listEncoders", summary="List the encoders", responses=errors()
 )
-def list_encoders(context: InContext) -> EncoderList:
+async def list_encoders(context: InContext) -> EncoderList:
     """Return the text encoders that workers online have announced."""
     counts = Counter(
         (name, int(about["dimension"]), str(about["digest"]))
-        for worker in context.ledger.workers()
+        for worker in await context.ledger.workers()
         for name, about in worker.encoders.items()
     )
     return EncoderList(

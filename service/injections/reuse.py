@@ -1,7 +1,7 @@
 """Answers a request by the result of an identical one: the same bytes, under the new job's name.
 
 Identical is what would be computed alike: the same head, classes, class embeddings, features,
-method and settings, by the versions that every worker online has. It decides nothing about queues.
+method and settings, by the versions that every worker online has.
 """
 
 import json
@@ -15,7 +15,7 @@ import structlog
 from headgraft.service.web.idempotency import canonical, digest
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobSpec, Record
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.service_ledger import ServiceLedger
 from headgraft.workers.store import Missing, Store, StoreError
 
 MANIFEST_FILE = "manifest.json"
@@ -46,15 +46,15 @@ def digest_of(owner: str, spec: JobSpec) -> str:
     return digest(owner, canonical(spec.model_dump(mode="json", exclude=ASIDE)))
 
 
-def find(
-    ledger: Ledger, owner: str, result: str, spec: JobSpec, workers: Sequence[Presence]
+async def find(
+    ledger: ServiceLedger, owner: str, result: str, spec: JobSpec, workers: Sequence[Presence]
 ) -> Record | None:
     """Return a job whose result is what the workers online would make again.
 
     Without a worker nobody can say which versions that would be.
     """
-    job = ledger.ask("get", result)
-    record = ledger.get(job) if job else None
+    job = await ledger.command("get", result)
+    record = await ledger.get(job) if job else None
     if record is None or record.owner != owner or record.manifest is None or not workers:
         return None
     manifest = record.manifest

@@ -1,6 +1,6 @@
-"""Calls a webhook once: signs the message, and goes to the address that was checked.
+"""Calls a webhook once: signs the message, and connects to the address that was checked.
 
-Nothing of what the other side says but its status is read on: not a redirect, not a long body.
+Of the response only the status counts: redirects are not followed, a long body is not read on.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ ANSWER_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back: a status, and why it is no success; None: it is one."""
+class DeliveryResult:
+    """Result of one call: the HTTP status and, on failure, the reason."""
 
     status: int | None
     error: str | None
@@ -31,7 +31,7 @@ class Answer:
 def client() -> httpx.AsyncClient:
     """Return the client for all calls: no proxy, no redirect, and no connection used twice.
 
-    A connection goes by its address, so that one name could otherwise speak on another's.
+    Connections are pooled by IP address, so that with keep-alive a host name could use another's.
     """
     return httpx.AsyncClient(
         verify=httpx.create_ssl_context(),
@@ -48,8 +48,8 @@ async def call(
     delivery: Delivery,
     secrets: Sequence[str],
     timeout_seconds: float,
-) -> Answer:
-    """POST a delivery; whatever goes wrong is in the answer."""
+) -> DeliveryResult:
+    """POST a delivery; whatever goes wrong is in the result."""
     request = http.build_request(
         "POST",
         target.url.copy_with(host=target.address),
@@ -61,12 +61,12 @@ async def call(
         async with asyncio.timeout(timeout_seconds):
             return await _exchange(http, request)
     except TimeoutError:
-        return Answer(None, f"no whole answer within {timeout_seconds:g} s")
+        return DeliveryResult(None, f"no whole answer within {timeout_seconds:g} s")
     except httpx.HTTPError as error:
-        return Answer(None, f"the call failed: {error}"[:300])
+        return DeliveryResult(None, f"the call failed: {error}"[:300])
 
 
-async def _exchange(http: httpx.AsyncClient, request: httpx.Request) -> Answer:
+async def _exchange(http: httpx.AsyncClient, request: httpx.Request) -> DeliveryResult:
     reply = await http.send(request, stream=True)
     try:
         count = 0
@@ -77,9 +77,9 @@ async def _exchange(http: httpx.AsyncClient, request: httpx.Request) -> Answer:
     finally:
         await reply.aclose()
     if reply.is_success:
-        return Answer(reply.status_code, None)
+        return DeliveryResult(reply.status_code, None)
     hint = ": redirects are not followed" if reply.is_redirect else ""
-    return Answer(reply.status_code, f"answered {reply.status_code}{hint}")
+    return DeliveryResult(reply.status_code, f"answered {reply.status_code}{hint}")
 
 
 def message(delivery: Delivery) -> bytes:

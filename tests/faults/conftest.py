@@ -13,10 +13,9 @@ import pytest
 from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import RedisServer
 from headgraft.workers.jobs.spec import Record
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import connect
 from headgraft.workers.store import Store
 from tests import checkpoints
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 
 SITE = Path(__file__).parent / "site"
@@ -118,7 +117,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     server = redis_server.start(tmp_path / "redis")
     path = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH")]))
     processes = Processes(tmp_path, server.url, {"PYTHONPATH": path})
-    ledger = Ledger(connect(server.url))
+    ledger = Ledger(server.url)
     ledger.open_queue()
     try:
         yield Bench(tmp_path, server, processes, ledger, Store(f"file://{processes.store_folder}"))

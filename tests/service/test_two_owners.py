@@ -9,8 +9,8 @@ from fastapi.routing import iter_route_contexts
 
 from headgraft.service.app import create_app
 from headgraft.service.config import ServiceSettings
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.web.owned import (

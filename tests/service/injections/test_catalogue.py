@@ -3,7 +3,7 @@
 import httpx
 
 from headgraft.workers.jobs.presence import Presence
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 
 
 def test_every_method_should_be_listed_with_the_schema_of_its_settings(api: httpx.Client) -> None:

@@ -10,8 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.injections.finished import finished

@@ -17,7 +17,14 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from headgraft.service.webhooks.addresses import Target
-from headgraft.service.webhooks.call import ANSWER_BYTES_MAX, Answer, call, client, message, signed
+from headgraft.service.webhooks.call import (
+    ANSWER_BYTES_MAX,
+    DeliveryResult,
+    call,
+    client,
+    message,
+    signed,
+)
 from headgraft.service.webhooks.records import Delivery, fresh_secret
 from tests.service.webhooks.hooks import listening
 
@@ -35,19 +42,19 @@ SECRET = fresh_secret()
 LIMIT_SECONDS = 2.0
 
 
-def post(url: str, limit_seconds: float = LIMIT_SECONDS) -> Answer:
+def post(url: str, limit_seconds: float = LIMIT_SECONDS) -> DeliveryResult:
     """Call 127.0.0.1 under the name in a URL, which no name server knows."""
     return asyncio.run(_post(Target(httpx.URL(url), "127.0.0.1"), limit_seconds))
 
 
-async def _post(target: Target, limit_seconds: float) -> Answer:
+async def _post(target: Target, limit_seconds: float) -> DeliveryResult:
     async with client() as http:
         return await call(http, target, DELIVERY, [SECRET], limit_seconds)
 
 
 @contextmanager
 def saying(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Answer each connection by hand, and return the port."""
+    """DeliveryResult each connection by hand, and return the port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -73,7 +80,7 @@ def saying(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 def test_the_name_should_not_be_looked_up_again() -> None:
     """It cannot be: nobody knows it. Whatever it may lead to by now, the call goes elsewhere."""
     with listening() as listener:
-        assert post(f"http://hooks.invalid:{listener.port}/hook") == Answer(200, None)
+        assert post(f"http://hooks.invalid:{listener.port}/hook") == DeliveryResult(200, None)
     assert listener.heard[0].headers["host"] == f"hooks.invalid:{listener.port}"
     assert listener.heard[0].verified(SECRET)["data"]["id"] == "inj_1"
 
@@ -82,7 +89,7 @@ def test_a_redirect_should_not_be_followed() -> None:
     with listening() as elsewhere, listening([307]) as listener:
         listener.location = elsewhere.url
         answer = post(listener.url)
-    assert answer == Answer(307, "answered 307: redirects are not followed")
+    assert answer == DeliveryResult(307, "answered 307: redirects are not followed")
     assert elsewhere.heard == []
 
 
@@ -105,7 +112,7 @@ def test_an_answer_without_an_end_should_be_cut_off_by_its_length() -> None:
             taken += connection.send(bytes(4096))
 
     with saying(flood) as port:
-        assert post(f"http://127.0.0.1:{port}/", 10) == Answer(200, None)
+        assert post(f"http://127.0.0.1:{port}/", 10) == DeliveryResult(200, None)
     # What lies in the two sockets comes on top of what was read.
     assert ANSWER_BYTES_MAX < taken < ANSWER_BYTES_MAX + 8 * 1024**2
 
@@ -122,7 +129,7 @@ def test_an_answer_in_drops_should_be_cut_off_by_its_time(start: bytes) -> None:
         before = time.monotonic()
         answer = post(f"http://127.0.0.1:{port}/", 0.5)
         assert time.monotonic() - before < 8
-    assert answer == Answer(None, "no whole answer within 0.5 s")
+    assert answer == DeliveryResult(None, "no whole answer within 0.5 s")
 
 
 def test_nobody_listening_and_nonsense_should_be_failures(free_port: int) -> None:

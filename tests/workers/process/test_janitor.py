@@ -8,9 +8,10 @@ import pytest
 
 from headgraft.service.uploads import repository
 from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
-from headgraft.workers.ledger.ledger import GROUP, Ledger
+from headgraft.workers.ledger.scripts import GROUP
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
+from tests.ledger import Ledger
 from tests.workers.ledger.test_ledger import begin, create
 
 DAY_SECONDS = 86_400
@@ -46,8 +47,10 @@ def finished(ledger: Ledger) -> None:
     create(ledger)
     begin(ledger, "w1", "t1")
     ledger.succeed("inj_1", "t1", {"prefix": "ada/inj_1/t1/"})
-    repository.keep(ledger, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
-    repository.keep(ledger, FeaturesRecord(id="feat_1", owner="ada", created_at=1, features={}))
+    ledger.serve(repository.create, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
+    ledger.serve(
+        repository.create, FeaturesRecord(id="feat_1", owner="ada", created_at=1, features={})
+    )
 
 
 def test_only_what_no_record_names_should_go(ledger: Ledger, aged: Store, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
--- Prepended to every script. Times are the server's, in milliseconds.
+-- Prepended to every script, before the locals that its Python class names. Times are the
+-- server's, in milliseconds.
 local function now()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -78,6 +79,21 @@ local function settle(entry, nonce, fingerprint, id, ttl_ms)
   end
 end
 
+-- Delete a record, its idempotency and result entries, its place in its owner's list and quota.
+local function delete_record(index, stored, record, id)
+  local entry, result = unpack(redis.call('HMGET', record, 'entry', 'result'))
+  if entry then
+    redis.call('DEL', entry)
+  end
+  if result and redis.call('GET', result) == id then
+    redis.call('DEL', result)
+  end
+  local removed = redis.call('DEL', record)
+  redis.call('ZREM', index, id)
+  weigh(stored, id, 0)
+  return removed > 0 and 'removed' or 'missing'
+end
+
 -- An identical request is answered by this job's result, as long as it is there.
 local function remember_result(job, id, retention_ms)
   local result = redis.call('HGET', job, 'result')
@@ -109,8 +125,8 @@ local function notify(queue, job, id, retention_ms)
       redis.call('ZREMRANGEBYRANK', sent, 0, -1001)
       -- Longer than any delivery waits for its last attempt.
       redis.call('PEXPIRE', sent, retention_ms + 30 * 86400000)
-      local told = redis.call('HGET', job, 'deliveries')
-      redis.call('HSET', job, 'deliveries', told and told .. ',' .. delivery or delivery)
+      local listed = redis.call('HGET', job, 'deliveries')
+      redis.call('HSET', job, 'deliveries', listed and listed .. ',' .. delivery or delivery)
     end
   end
 end
