@@ -1,7 +1,4 @@
-"""Finds what makes a request impossible for a head: names, counts, vectors, attributes.
-
-It reads no file and knows nothing of methods beyond what they need.
-"""
+"""Finds what makes a request impossible for a head: names, counts, vectors, attributes."""
 
 import math
 from collections import Counter

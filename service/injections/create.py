@@ -45,7 +45,7 @@ Upload = UploadReceiver[InjectionRequest, Checkpoint]
 class CheckedInjection:
     """A request that can run, with the head it extends and the workers it was checked against."""
 
-    asked: InjectionRequest
+    document: InjectionRequest
     located: LocatedHead
     kept_head: StoredHead | None
     features: StoredFeatures | None
@@ -54,14 +54,14 @@ class CheckedInjection:
 
 @dataclass(frozen=True)
 class InjectionJob:
-    """A job to create; `document` is its spec as the worker reads it.
+    """A job to create; `spec_json` is its spec as the worker reads it.
 
     `digest` is equal for requests that have equal results, `fingerprint` for equal requests.
     """
 
     record: Record
     spec: JobSpec
-    document: bytes
+    spec_json: bytes
     digest: str
     fingerprint: str
     bytes_stored: int
@@ -85,7 +85,7 @@ async def create_injection_job(
         await upload.receive_file(context.store, uploads, names)
         checked = early or await _check(context, identity, validator, upload)
         job = await to_thread.run_sync(_build, name, identity, request, upload, checked)
-        await to_thread.run_sync(context.store.write, job.record.spec, job.document)
+        await to_thread.run_sync(context.store.write, job.record.spec, job.spec_json)
         await _queue(context, identity, lock, checked, job, files)
     context.metrics.note_injection()
     return job.record
@@ -95,39 +95,39 @@ async def _check(
     context: Context, identity: Identity, validator: InjectionValidator, upload: Upload
 ) -> CheckedInjection:
     """Return the request with its head and features; a 4xx problem where it cannot run."""
-    asked = upload.document
-    if asked is None:
+    document = upload.document
+    if document is None:
         raise invalid_at("", "the part request is missing: it holds the injection as JSON")
     kept = None
     if upload.reader is None:
-        kept = await _kept_head(context, identity.owner, asked)
+        kept = await _kept_head(context, identity.owner, document)
         located = LocatedHead(kept.tensors, kept.class_names)
-    elif asked.head_id is not None:
+    elif document.head_id is not None:
         raise invalid_at("/head_id", "head_id and a checkpoint part: give one of them")
     else:
-        located = await to_thread.run_sync(locate_head, asked, upload.reader.header)
-    features = await _kept_features(context, identity.owner, asked)
-    await to_thread.run_sync(validator.validate, asked, located, features)
-    return CheckedInjection(asked, located, kept, features, validator.workers)
+        located = await to_thread.run_sync(locate_head, document, upload.reader.header)
+    features = await _kept_features(context, identity.owner, document)
+    await to_thread.run_sync(validator.validate, document, located, features)
+    return CheckedInjection(document, located, kept, features, validator.workers)
 
 
-async def _kept_head(context: Context, owner: str, asked: InjectionRequest) -> StoredHead:
-    if asked.head_id is None:
+async def _kept_head(context: Context, owner: str, document: InjectionRequest) -> StoredHead:
+    if document.head_id is None:
         detail = "no head to extend: send the part checkpoint, or a head_id from POST /v1/heads"
         raise invalid_at("/head_id", detail)
     for field in ("class_names", "head"):
-        if field in asked.model_fields_set:
+        if field in document.model_fields_set:
             raise invalid_at(f"/{field}", f"{field} was said with the head of head_id already")
-    record = await repository.get(context.ledger, HeadRecord, asked.head_id, owner, "/head_id")
+    record = await repository.get(context.ledger, HeadRecord, document.head_id, owner, "/head_id")
     return StoredHead.model_validate(record.head)
 
 
 async def _kept_features(
-    context: Context, owner: str, asked: InjectionRequest
+    context: Context, owner: str, document: InjectionRequest
 ) -> StoredFeatures | None:
-    if asked.features_id is None:
+    if document.features_id is None:
         return None
-    name, pointer = asked.features_id, "/features_id"
+    name, pointer = document.features_id, "/features_id"
     record = await repository.get(context.ledger, FeaturesRecord, name, owner, pointer)
     return StoredFeatures.model_validate(record.features)
 
@@ -136,21 +136,21 @@ def _build(
     name: str, identity: Identity, request: Request, upload: Upload, checked: CheckedInjection
 ) -> InjectionJob:
     """Make spec and record of a checked request; HeaderError where its head is not finite."""
-    asked, owner = checked.asked, identity.owner
-    head = checked.kept_head or stored_head(asked, checked.located, upload.required_file)
-    wanted = asked.model_dump(include=set(JobSpec.model_fields) - {"head", "features"})
+    document, owner = checked.document, identity.owner
+    head = checked.kept_head or stored_head(document, checked.located, upload.required_file)
+    wanted = document.model_dump(include=set(JobSpec.model_fields) - {"head", "features"})
     spec = JobSpec(head=head, features=checked.features, **wanted)
-    document = spec.model_dump_json().encode()
+    spec_json = spec.model_dump_json().encode()
     record = Record(
         id=name,
         owner=owner,
         status="queued",
         attempt=0,
-        timeout_seconds=asked.timeout_seconds,
+        timeout_seconds=document.timeout_seconds,
         spec=f"{owner}/{name}/{REQUEST_FILE}",
-        summary=summarize(asked, head, checked.features),
+        summary=summarize(document, head, checked.features),
         created_at=int(time.time() * 1000),
-        metadata=asked.metadata,
+        metadata=document.metadata,
         # For the worker's log lines.
         request_id=request.state.request_id,
         traceparent=request.state.trace.traceparent,
@@ -158,10 +158,10 @@ def _build(
     return InjectionJob(
         record=record,
         spec=spec,
-        document=document,
+        spec_json=spec_json,
         digest=reuse.digest_of(owner, spec),
         fingerprint=upload.fingerprint,
-        bytes_stored=len(document) + (upload.file.bytes if upload.file else 0),
+        bytes_stored=len(spec_json) + (upload.file.bytes if upload.file else 0),
     )
 
 
@@ -186,7 +186,7 @@ async def _queue(
         created = await context.ledger.create(
             record,
             result=result,
-            deadline_seconds=checked.asked.deadline_seconds,
+            deadline_seconds=checked.document.deadline_seconds,
             bytes_stored=bytes_stored,
             quota=identity.limits.quota,
             reservation=lock.reservation(job.fingerprint),
@@ -202,7 +202,7 @@ async def _copy_result(
     context: Context, checked: CheckedInjection, job: InjectionJob, result: Key
 ) -> reuse.Copy | None:
     """Copy the result of an identical request, where there is one that still holds."""
-    if not checked.asked.reuse:
+    if not checked.document.reuse:
         return None
     owner, workers = job.record.owner, checked.workers
     source = await reuse.find(context.ledger, owner, result, job.spec, workers)

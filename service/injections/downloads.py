@@ -1,7 +1,4 @@
-"""What a finished injection left, to download: the head and the report.
-
-It does not know how the files were made, nor anything of jobs that still run.
-"""
+"""Downloads of a finished injection: the head and the report."""
 
 from base64 import b64encode
 from collections.abc import Mapping

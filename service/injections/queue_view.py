@@ -122,12 +122,16 @@ class QueueView:
 
     async def _take(self) -> QueueSnapshot:
         scripts, at = self._scripts, time.monotonic()
-        (clock, micros), messages = await scripts.pipeline(
-            [("time",), ("xrange", scripts.key("queue"))]
+        (clock, micros), messages, announced = await scripts.pipeline(
+            [
+                ("time",),
+                ("xrange", scripts.key("queue")),
+                ("zrange", scripts.key("workers"), 0, -1, False, True),
+            ]
         )
         now_ms = clock * 1000 + micros // 1000
         silent_ms = now_ms - PRESENCE_SECONDS * 1000
-        online = await scripts.command("zcount", scripts.key("workers"), f"({silent_ms}", "+inf")
+        online = sum(at_ms > silent_ms for _, at_ms in announced)
         jobs = {fields["job"]: _entry(message) for message, fields in messages}
         delivered = await self._delivered() if jobs else (0, 0)
         begun = [job for job, message in jobs.items() if message <= delivered]

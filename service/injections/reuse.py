@@ -15,6 +15,7 @@ import structlog
 from headgraft.service.web.idempotency import canonical, digest
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobSpec, Record
+from headgraft.workers.ledger.scripts import Key
 from headgraft.workers.ledger.service_ledger import ServiceLedger
 from headgraft.workers.store import Missing, Store, StoreError
 
@@ -47,14 +48,13 @@ def digest_of(owner: str, spec: JobSpec) -> str:
 
 
 async def find(
-    ledger: ServiceLedger, owner: str, result: str, spec: JobSpec, workers: Sequence[Presence]
+    ledger: ServiceLedger, owner: str, result: Key, spec: JobSpec, workers: Sequence[Presence]
 ) -> Record | None:
     """Return a job whose result is what the workers online would make again.
 
-    Without a worker nobody can say which versions that would be.
+    None without a worker online: the versions that would be used are not known.
     """
-    job = await ledger.command("get", result)
-    record = await ledger.get(job) if job else None
+    record = await ledger.find_result(result)
     if record is None or record.owner != owner or record.manifest is None or not workers:
         return None
     manifest = record.manifest

@@ -106,14 +106,14 @@ async def _create(
             located = await to_thread.run_sync(locate_head, upload.document, upload.reader.header)
         names = located.tensor_names if located else None
         await upload.receive_file(context.store, folder, names)
-        asked, file = upload.document or HeadRequest(), upload.required_file
+        document, file = upload.document or HeadRequest(), upload.required_file
         if located is None:
-            located = await to_thread.run_sync(locate_head, asked, file.header)
+            located = await to_thread.run_sync(locate_head, document, file.header)
         record = HeadRecord(
             id=name,
             owner=identity.owner,
             created_at=int(time.time() * 1000),
-            head=stored_head(asked, located, file).model_dump(mode="json"),
+            head=stored_head(document, located, file).model_dump(mode="json"),
         )
         reservation = lock.reservation(upload.fingerprint)
         await repository.create(context.ledger, record, identity.limits.quota, reservation)

@@ -17,6 +17,7 @@ from headgraft.service.web.pointers import parse
 from headgraft.service.web.problems import ProblemError, invalid, invalid_at, too_large
 from headgraft.workers.formats.header import Header
 from headgraft.workers.jobs.spec import StoredFeatures
+from headgraft.workers.store import Store
 
 BLOCK_BYTES = 1024 * 1024
 START_BYTES = 8
@@ -81,22 +82,6 @@ FEATURES = UploadKind(
 )
 
 
-class ArtifactSink(Protocol):
-    """Where a file goes while it comes: the artifact store, or nowhere."""
-
-    async def receive(self, path: str, chunks: AsyncIterator[bytes]) -> None:
-        """Take what an iterator yields; if it raises, nothing is kept."""
-
-
-class NullSink:
-    """Discards a file that only has to be checked."""
-
-    async def receive(self, path: str, chunks: AsyncIterator[bytes]) -> None:  # noqa: ARG002
-        """Read to the end."""
-        async for _ in chunks:
-            pass
-
-
 class UploadReceiver(Generic[Document, File]):
     """Receives one upload in two steps, so that it can be refused between them.
 
@@ -140,23 +125,28 @@ class UploadReceiver(Generic[Document, File]):
             raise ProblemError(415, "unsupported_media_type", detail)
 
     async def receive_file(
-        self, sink: ArtifactSink, folder: str, names: Collection[str] | None
+        self, store: Store | None, folder: str, names: Collection[str] | None
     ) -> None:
-        """Stream the file into `folder` of the sink, and read the rest of the body.
+        """Stream the file into `folder` of the store, and read the rest of the body.
 
         `names` are the tensors to look for NaN and Inf in; None means all that could be a head.
-        A file that is refused leaves nothing in the sink.
+        A file that is refused leaves nothing in the store. Without a store it is only checked.
         """
         if self.reader is None:
             return
         path = folder + self.reader.file_name
-        await sink.receive(path, in_blocks(self._checked(self.reader, path, names)))
+        chunks = self._checked(self.reader, path, names)
+        if store:
+            await store.receive(path, in_blocks(chunks))
+        else:
+            async for _ in chunks:
+                pass
         await self._read_parts()
 
     async def discard(self) -> str:
         """Read and check an upload, keeping none of it; return its fingerprint."""
         await self.read_start()
-        await self.receive_file(NullSink(), "", ())
+        await self.receive_file(None, "", ())
         return self.fingerprint
 
     @property

@@ -1,7 +1,4 @@
-"""Turns what pydantic and JSON schema find into JSON pointers and plain sentences.
-
-It does not know what the documents mean.
-"""
+"""Turns what pydantic and JSON schema find into JSON pointers and plain sentences."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Conditional and range requests of RFC 9110 for one file; it does not know what is in the file."""
+"""Conditional and range requests of RFC 9110 for one file."""
 
 import re
 from dataclasses import dataclass

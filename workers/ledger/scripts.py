@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha1
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -64,51 +65,44 @@ class Script(Generic[Answer]):
     @functools.cache
     def source(cls) -> tuple[str, str]:
         """Return the script's whole Lua text and its SHA-1."""
-        keys, arguments = [], list[str]()
-        fields = ""
-        for field in _leaves(cls):
-            if field.type in KEY_TYPES:
-                keys.append(field.name)
-            elif field.type == Mapping[str, str]:
-                fields = f"local {field.name} = {{unpack(ARGV, {len(arguments) + 1})}}\n"
+        keys, arguments, rest = list[str](), list[str](), ""
+        for name, kind, _ in _leaves(cast(Any, cls)):
+            if kind == Mapping[str, str]:
+                rest = f"local {name} = {{unpack(ARGV, {len(arguments) + 1})}}\n"
             else:
-                arguments.append(field.name)
+                (keys if kind in KEY_TYPES else arguments).append(name)
         locals_ = [
             f"local {', '.join(names)} = unpack({array})\n"
             for names, array in ((keys, "KEYS"), (arguments, "ARGV"))
             if names
         ]
-        text = "".join([SHARED, *locals_, fields, cls.LUA])
+        text = "".join([SHARED, *locals_, rest, cls.LUA])
         return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def packed(self) -> tuple[list[Key], list[str | int | float]]:
         """Return KEYS and ARGV."""
         keys, arguments = list[Key](), list[str | int | float]()
-        for field, value in _values(self):
-            if field.type in KEY_TYPES:
+        for _, kind, value_of in _leaves(cast(Any, type(self))):
+            value = value_of(self)
+            if kind in KEY_TYPES:
                 keys += [] if value is None else [value]
-            elif field.type == Mapping[str, str]:
+            elif kind == Mapping[str, str]:
                 arguments += (part for pair in value.items() for part in pair)
             else:
                 arguments.append("" if value is None else value)
         return keys, arguments
 
 
-def _leaves(kind: Any) -> Iterator["dataclasses.Field[Any]"]:
+@functools.cache
+def _leaves(kind: type[Any], path: str = "") -> list[tuple[str, Any, Callable[[Any], Any]]]:
+    """Return name, type and getter of each field; of a field that is a dataclass, of its fields."""
+    leaves = []
     for field in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(field.type):
-            yield from _leaves(field.type)
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+            leaves += _leaves(field.type, f"{path}{field.name}.")
         else:
-            yield field
-
-
-def _values(value: Any) -> Iterator[tuple["dataclasses.Field[Any]", Any]]:
-    for field in dataclasses.fields(value):
-        inner = getattr(value, field.name)
-        if dataclasses.is_dataclass(field.type):
-            yield from _values(inner)
-        else:
-            yield field, inner
+            leaves.append((field.name, field.type, attrgetter(path + field.name)))
+    return leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,8 +226,10 @@ def connect_async(
     Its errors are those of `connect`.
     """
     options = _options(url, AsyncRetry(_backoff(), retries), timeout_seconds)
+    # As long as a call may take: while Redis stalls, all connections are busy.
+    wait_seconds = timeout_seconds * (retries + 1)
     pool = redis_async.BlockingConnectionPool.from_url(
-        url, max_connections=CONNECTIONS_MAX, timeout=timeout_seconds, **options
+        url, max_connections=CONNECTIONS_MAX, timeout=wait_seconds, **options
     )
     return redis_async.Redis.from_pool(pool)
 

@@ -81,7 +81,7 @@ class ServiceLedger(AsyncRedisScripts):
         self,
         job: Record,
         *,
-        result: str = "",
+        result: Key | None = None,
         deadline_seconds: int | None = None,
         bytes_stored: int = 0,
         quota: Quota = UNLIMITED,
@@ -98,7 +98,7 @@ class ServiceLedger(AsyncRedisScripts):
         manifest = document.pop("manifest")
         fields = {
             name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in {**document, "result": result or None}.items()
+            for name, value in {**document, "result": result}.items()
             if value is not None
         }
         script = Create(
@@ -144,6 +144,11 @@ class ServiceLedger(AsyncRedisScripts):
     async def get(self, job: str) -> Record | None:
         """Return the record, or None when there is none (any more)."""
         return read_record(await self.command("hgetall", self.key("job", job)))
+
+    async def find_result(self, result: Key) -> Record | None:
+        """Return the job whose result is kept under this key."""
+        job = await self.command("get", result)
+        return await self.get(job) if job else None
 
     async def records(self, jobs: Collection[str]) -> list[Record]:
         """Return the records of these jobs, in order, without those that are gone."""

@@ -1,4 +1,4 @@
--- End a job at once, whoever is alive; the first of cancel and finish wins.
+-- End a job at once, running or not; the first of cancel and finish wins.
 local status, id, attempt = unpack(redis.call('HMGET', job, 'status', 'id', 'attempt'))
 if not status then
   return 'missing'

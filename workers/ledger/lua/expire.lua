@@ -1,5 +1,5 @@
--- End a job whose deadline has passed, while no worker runs it; who runs one ends it himself, and
--- is waited for a while. Of a job that has ended, or is gone, only the deadline goes.
+-- End a job whose deadline has passed. A worker ends the job that it runs; it has patience_ms for
+-- that. Of a job that has ended, or is gone, only the deadline is deleted.
 local status, deadline_at, attempt =
   unpack(redis.call('HMGET', job, 'status', 'deadline_at', 'attempt'))
 if status and not is_terminal(status) then

@@ -1,4 +1,4 @@
--- Note how an attempt went, if it is still the holder's to say.
+-- Note how an attempt went, if the claim still holds.
 if redis.call('HGET', delivery, 'token') ~= token then
   return 'lost'
 end
