@@ -26,29 +26,18 @@ File = TypeVar("File", bound=Checkpoint | StoredFeatures)
 FileOut = TypeVar("FileOut", covariant=True)
 
 
-class FileReader(Protocol[FileOut]):
-    """Checks a file as it streams by."""
+class _FileReader(Protocol[FileOut]):
+    """What `CheckpointReader`, `TorchReader` and `FeaturesReader` have in common."""
 
     @property
-    def file_name(self) -> str:
-        """The file's name in the store."""
-
+    def file_name(self) -> str: ...
     @property
-    def header(self) -> Header | None:
-        """The header once it has passed; a torch file has none."""
-
+    def header(self) -> Header | None: ...
     @property
-    def size(self) -> int:
-        """The file's size as its header promises it; until then, the bytes that came."""
-
-    def feed(self, chunk: bytes) -> bool:
-        """Take the next bytes; True once, when the file can be checked with the request."""
-
-    def scan(self, names: Collection[str] | None) -> None:
-        """Say which tensors to look for NaN and Inf in; None means all that could be a head."""
-
-    def finish(self, path: str) -> FileOut:
-        """Return the file, which lies at `path`; HeaderError when it was cut short."""
+    def size(self) -> int: ...
+    def feed(self, chunk: bytes) -> bool: ...
+    def scan(self, names: Collection[str] | None) -> None: ...
+    def finish(self, path: str) -> FileOut: ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,7 @@ class UploadKind(Generic[File]):
     parts: tuple[str, ...]
     legal_parts: str
     legal_types: str
-    reader_for: Callable[[bytes], FileReader[File]]
+    reader_for: Callable[[bytes], _FileReader[File]]
 
 
 CHECKPOINT = UploadKind(
@@ -106,7 +95,7 @@ class UploadReceiver(Generic[Document, File]):
         self._came: set[str] = set()
         self._start = bytearray()
         self.document: Document | None = None
-        self.reader: FileReader[File] | None = None
+        self.reader: _FileReader[File] | None = None
         self.file: File | None = None
 
     async def read_start(self) -> None:
@@ -197,14 +186,14 @@ class UploadReceiver(Generic[Document, File]):
         if not is_known:
             self.reader.finish("")
 
-    def _feed(self, reader: FileReader[File], chunk: bytes) -> bool:
+    def _feed(self, reader: _FileReader[File], chunk: bytes) -> bool:
         is_known = reader.feed(chunk)
         if reader.size > self._file_bytes_max:
             raise too_large(self._kind.noun, self._file_bytes_max)
         return is_known
 
     async def _checked(
-        self, reader: FileReader[File], path: str, names: Collection[str] | None
+        self, reader: _FileReader[File], path: str, names: Collection[str] | None
     ) -> AsyncIterator[bytes]:
         reader.scan(names)
         yield bytes(self._start)

@@ -25,7 +25,6 @@ class UploadKeys:
     record: Key
 
 
-@dataclass(frozen=True)
 class CreateUpload(Script[str], name="create_upload"):
     """Create an upload's record, if its owner has room for it."""
 
@@ -39,7 +38,6 @@ class CreateUpload(Script[str], name="create_upload"):
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True)
 class DeleteUpload(Script[str], name="delete_upload"):
     """Delete an upload's record and its entries elsewhere."""
 

@@ -39,7 +39,6 @@ IdempotencyKey = Annotated[
 ]
 
 
-@dataclass(frozen=True)
 class Reserve(Script[Literal["ours", "taken", "made"]], name="reserve"):
     """Reserve a key for one request, or say what became of it."""
 
@@ -48,7 +47,6 @@ class Reserve(Script[Literal["ours", "taken", "made"]], name="reserve"):
     ttl_ms: int = int(RESERVED_SECONDS * 1000)
 
 
-@dataclass(frozen=True)
 class ExtendReservation(Script[str], name="extend_reservation"):
     """Hold a reserved key for longer; with 0, free it."""
 
@@ -57,7 +55,6 @@ class ExtendReservation(Script[str], name="extend_reservation"):
     ttl_ms: int = int(RESERVED_SECONDS * 1000)
 
 
-@dataclass(frozen=True)
 class SaveResponse(Script[str], name="save_response"):
     """Store the response under the key that has created the object `id`."""
 

@@ -66,7 +66,6 @@ class Rate:
         return over_quota(POLICY, detail, retry_after_seconds=self.reset_seconds)
 
 
-@dataclass(frozen=True)
 class CountRequest(Script[str], name="count_request"):
     """Count a request; returns the count, and the milliseconds to the window's end."""
 

@@ -9,7 +9,6 @@ import secrets
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -76,7 +75,6 @@ class Claimed(BaseModel):
     token: str
 
 
-@dataclass(frozen=True)
 class CreateWebhook(Script[Literal["kept", "full", "taken"]], name="create_webhook"):
     """Create a webhook, unless its owner has too many."""
 
@@ -90,7 +88,6 @@ class CreateWebhook(Script[Literal["kept", "full", "taken"]], name="create_webho
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True)
 class DeleteWebhook(Script[str], name="delete_webhook"):
     """Delete a webhook and its deliveries."""
 
@@ -102,7 +99,6 @@ class DeleteWebhook(Script[str], name="delete_webhook"):
     prefix: str
 
 
-@dataclass(frozen=True)
 class RotateWebhook(Script[Literal["rotated", "missing", "taken"]], name="rotate_webhook"):
     """Put a new secret first; the earlier ones sign on for the overlap."""
 
@@ -114,7 +110,6 @@ class RotateWebhook(Script[Literal["rotated", "missing", "taken"]], name="rotate
     reservation: Reservation
 
 
-@dataclass(frozen=True)
 class ClaimDelivery(Script[str], name="claim_delivery"):
     """Claim the delivery that is due the longest."""
 
@@ -124,7 +119,6 @@ class ClaimDelivery(Script[str], name="claim_delivery"):
     lease_ms: int
 
 
-@dataclass(frozen=True)
 class SettleDelivery(Script[Literal["ok", "lost"]], name="settle_delivery"):
     """Note how a claimed delivery went; a pending one is due again after the pause."""
 

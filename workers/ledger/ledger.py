@@ -57,7 +57,6 @@ Answer = Literal["ok", "cancelled", "lost"]
 Begun = Literal["begun", "lost", "gone", "exhausted", "late"]
 
 
-@dataclass(frozen=True)
 class Announce(Script[str], name="announce"):
     """Make a worker online for a time."""
 
@@ -68,7 +67,6 @@ class Announce(Script[str], name="announce"):
     ttl_ms: int
 
 
-@dataclass(frozen=True)
 class Begin(Script[Begun], name="begin"):
     """Begin the run of a claimed job."""
 
@@ -79,7 +77,6 @@ class Begin(Script[Begun], name="begin"):
     attempts_max: int = ATTEMPTS_MAX
 
 
-@dataclass(frozen=True)
 class Renew(Script[Answer], name="renew"):
     """Renew the lease of a run."""
 
@@ -88,7 +85,6 @@ class Renew(Script[Answer], name="renew"):
     token: str
 
 
-@dataclass(frozen=True)
 class Progress(Script[Answer], name="progress"):
     """Note the progress of a run; without a fraction, only ask whether it is still wanted."""
 
@@ -99,7 +95,6 @@ class Progress(Script[Answer], name="progress"):
     loss: float | None
 
 
-@dataclass(frozen=True)
 class Finish(Script[Answer], name="finish"):
     """End a run; `value` is stored under `field`, and `code` is a failure's."""
 
@@ -111,7 +106,6 @@ class Finish(Script[Answer], name="finish"):
     code: str | None = None
 
 
-@dataclass(frozen=True)
 class Release(Script[Answer], name="release"):
     """Put a run back into the queue; `counts`: its attempt stays counted."""
 
@@ -120,7 +114,6 @@ class Release(Script[Answer], name="release"):
     counts: int
 
 
-@dataclass(frozen=True)
 class DeleteJob(Script[Literal["removed", "missing"]], name="delete_job"):
     """Delete all that Redis holds of an ended job."""
 

@@ -1,13 +1,14 @@
 """Commands and Lua scripts of Redis, for a blocking and an asyncio client alike."""
 
+import asyncio
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha1
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform
 
 import redis
 from redis import asyncio as redis_async
@@ -23,6 +24,8 @@ RETENTION_SECONDS = 7 * 86_400.0
 GROUP = "workers"
 # Of one API process; a request waits for a free one rather than open another.
 CONNECTIONS_MAX = 32
+# Three tries of two seconds, and the pauses between them.
+CALL_SECONDS_MAX = 6.5
 FOLDER = Path(__file__).with_name("lua")
 SHARED = (FOLDER / "_shared.lua").read_text()
 Command = tuple[Any, ...]
@@ -48,6 +51,7 @@ class Key(str):
 KEY_TYPES = (Key, Key | None)
 
 
+@dataclass_transform(frozen_default=True)
 class Script(Generic[Answer]):
     """One call of `lua/NAME.lua`; a subclass is a frozen dataclass of what the script takes.
 
@@ -60,6 +64,7 @@ class Script(Generic[Answer]):
 
     def __init_subclass__(cls, name: str) -> None:
         cls.LUA = (FOLDER / f"{name}.lua").read_text()
+        dataclasses.dataclass(frozen=True)(cls)
 
     @classmethod
     @functools.cache
@@ -169,7 +174,7 @@ class AsyncRedisScripts(Keyspace):
     async def run(self, script: Script[Answer]) -> Answer:
         """Run a script; LedgerError where the server does not answer."""
         (text, sha), (keys, arguments) = script.source(), script.packed()
-        with ledger_errors():
+        async with _answered_in_time():
             try:
                 answer: Any = await self.client.evalsha(sha, len(keys), *keys, *arguments)
             except NoScriptError:
@@ -178,16 +183,15 @@ class AsyncRedisScripts(Keyspace):
 
     async def command(self, name: str, *arguments: object) -> Any:
         """Call a command of the server; LedgerError where it does not answer."""
-        with ledger_errors():
+        async with _answered_in_time():
             return await getattr(self.client, name)(*arguments)
 
     async def pipeline(self, commands: Iterable[Command]) -> list[Any]:
         """Call commands in one round trip; LedgerError where the server does not answer."""
-        with ledger_errors():
-            async with self.client.pipeline(transaction=False) as pipe:
-                for name, *arguments in commands:
-                    getattr(pipe, name)(*arguments)
-                return await pipe.execute()
+        async with _answered_in_time(), self.client.pipeline(transaction=False) as pipe:
+            for name, *arguments in commands:
+                getattr(pipe, name)(*arguments)
+            return await pipe.execute()
 
     async def rank_after(self, index: Key, after: str | None) -> int:
         """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""
@@ -204,10 +208,18 @@ def ledger_errors() -> Iterator[None]:
     """Raise LedgerError where Redis does not answer, LedgerFullError where it is full."""
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
+    except (redis.ConnectionError, redis.TimeoutError, TimeoutError) as error:
         raise LedgerError(f"Redis does not answer: {error}") from error
     except redis.OutOfMemoryError as error:
         raise LedgerFullError(f"Redis is full: {error}") from error
+
+
+@asynccontextmanager
+async def _answered_in_time() -> AsyncIterator[None]:
+    """Bound a call as a whole: the wait for a connection, the tries, and a new connection's."""
+    with ledger_errors():
+        async with asyncio.timeout(CALL_SECONDS_MAX):
+            yield
 
 
 def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
@@ -226,10 +238,8 @@ def connect_async(
     Its errors are those of `connect`.
     """
     options = _options(url, AsyncRetry(_backoff(), retries), timeout_seconds)
-    # As long as a call may take: while Redis stalls, all connections are busy.
-    wait_seconds = timeout_seconds * (retries + 1)
     pool = redis_async.BlockingConnectionPool.from_url(
-        url, max_connections=CONNECTIONS_MAX, timeout=wait_seconds, **options
+        url, max_connections=CONNECTIONS_MAX, timeout=None, **options
     )
     return redis_async.Redis.from_pool(pool)
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from headgraft.workers import faults
@@ -22,23 +21,10 @@ from headgraft.workers.ledger.scripts import (
 PAGE = 100
 # A worker ends its own job in this time after the deadline, its thread's last steps included.
 PATIENCE_SECONDS = 30.0
-# What `Create` itself does not write of a record.
-FROM_REQUEST = {
-    "id",
-    "owner",
-    "timeout_seconds",
-    "summary",
-    "spec",
-    "metadata",
-    "request_id",
-    "traceparent",
-    "copied_from",
-}
 
 Created = Literal["created", "exists", "taken"]
 
 
-@dataclass(frozen=True)
 class Create(Script[str], name="create"):
     """Create a job's record and queue it; with a manifest, it has succeeded at once."""
 
@@ -56,7 +42,6 @@ class Create(Script[str], name="create"):
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True)
 class Cancel(Script[str], name="cancel"):
     """End a job at once."""
 
@@ -64,7 +49,6 @@ class Cancel(Script[str], name="cancel"):
     reservation: Reservation
 
 
-@dataclass(frozen=True)
 class Expire(Script[str], name="expire"):
     """End a job whose deadline has passed."""
 
@@ -94,7 +78,8 @@ class ServiceLedger(AsyncRedisScripts):
         where the owner has too much already. A job with a manifest has succeeded at once. `taken`:
         the reservation is another's.
         """
-        document = job.model_dump(mode="json", include=FROM_REQUEST | {"manifest"})
+        # The script sets the time.
+        document = job.model_dump(mode="json", exclude={"created_at"})
         manifest = document.pop("manifest")
         fields = {
             name: value if isinstance(value, str) else json.dumps(value)

@@ -1,7 +1,6 @@
 """Scripts: what a class declares is what its Lua text gets, by the same names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pytest
 
@@ -9,7 +8,6 @@ from headgraft.workers.ledger.quota import Reservation
 from headgraft.workers.ledger.scripts import FOLDER, Key, Script
 
 
-@dataclass(frozen=True)
 class Example(Script[str], name="reserve"):
     """Every kind of field."""
 

@@ -13,8 +13,7 @@ if not has_room(stored, bytes, bytes_max) then
   return no_room(stored)
 end
 local at = now()
-redis.call('HSET', job, 'schema', 1, 'status', 'queued', 'attempt', 0,
-  'created_at', at, 'message', '', 'token', '', 'progress', 0, unpack(fields))
+redis.call('HSET', job, 'schema', 1, 'created_at', at, unpack(fields))
 redis.call('ZADD', index, at, id)
 weigh(stored, id, bytes)
 event(events, channel, id, {type = 'status', status = 'queued', attempt = 0})
