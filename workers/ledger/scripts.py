@@ -170,11 +170,21 @@ class AsyncRedisScripts(Keyspace):
     def __init__(self, client: "redis_async.Redis", **options: Any) -> None:
         super().__init__(**options)
         self.client = client
+        # redis-py's own blocking pool hands one lock from waiter to waiter, which takes a second
+        # when a hundred streams begin at once.
+        self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        """Bound a call as a whole: the wait for a connection, the tries, a new connection's."""
+        with ledger_errors():
+            async with asyncio.timeout(CALL_SECONDS_MAX), self._free:
+                yield
 
     async def run(self, script: Script[Answer]) -> Answer:
         """Run a script; LedgerError where the server does not answer."""
         (text, sha), (keys, arguments) = script.source(), script.packed()
-        async with _answered_in_time():
+        async with self._bounded():
             try:
                 answer: Any = await self.client.evalsha(sha, len(keys), *keys, *arguments)
             except NoScriptError:
@@ -183,12 +193,12 @@ class AsyncRedisScripts(Keyspace):
 
     async def command(self, name: str, *arguments: object) -> Any:
         """Call a command of the server; LedgerError where it does not answer."""
-        async with _answered_in_time():
+        async with self._bounded():
             return await getattr(self.client, name)(*arguments)
 
     async def pipeline(self, commands: Iterable[Command]) -> list[Any]:
         """Call commands in one round trip; LedgerError where the server does not answer."""
-        async with _answered_in_time(), self.client.pipeline(transaction=False) as pipe:
+        async with self._bounded(), self.client.pipeline(transaction=False) as pipe:
             for name, *arguments in commands:
                 getattr(pipe, name)(*arguments)
             return await pipe.execute()
@@ -214,14 +224,6 @@ def ledger_errors() -> Iterator[None]:
         raise LedgerFullError(f"Redis is full: {error}") from error
 
 
-@asynccontextmanager
-async def _answered_in_time() -> AsyncIterator[None]:
-    """Bound a call as a whole: the wait for a connection, the tries, and a new connection's."""
-    with ledger_errors():
-        async with asyncio.timeout(CALL_SECONDS_MAX):
-            yield
-
-
 def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
     """Return a client that repeats a call which fails or is not answered within the time.
 
@@ -238,10 +240,7 @@ def connect_async(
     Its errors are those of `connect`.
     """
     options = _options(url, AsyncRetry(_backoff(), retries), timeout_seconds)
-    pool = redis_async.BlockingConnectionPool.from_url(
-        url, max_connections=CONNECTIONS_MAX, timeout=None, **options
-    )
-    return redis_async.Redis.from_pool(pool)
+    return redis_async.Redis.from_url(url, **options)
 
 
 def _backoff() -> ExponentialWithJitterBackoff:
