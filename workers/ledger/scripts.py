@@ -22,8 +22,9 @@ from headgraft.workers.environment import ConfigError, check_redis_url
 PREFIX = "headgraft:"
 RETENTION_SECONDS = 7 * 86_400.0
 GROUP = "workers"
-# Of one API process; a request waits for a free one rather than open another.
-CONNECTIONS_MAX = 32
+# Of one API process. More are slower: when a hundred requests begin at once, each new connection's
+# handshake takes longer than the wait for one that is open.
+CONNECTIONS_MAX = 8
 # Three tries of two seconds, and the pauses between them.
 CALL_SECONDS_MAX = 6.5
 FOLDER = Path(__file__).with_name("lua")
