@@ -1,7 +1,7 @@
 """Tensors in, tensors out: heads, class embeddings, methods, calibration, metrics.
 
-It knows nothing of jobs, queues or HTTP. A tensor's name carries its shape:
+A tensor's name carries its shape:
 S seen classes, U unseen classes, C = S + U (or a head's own count), D feature size,
 A class-embedding size, K row size (D, or D + 1 with a bias), N samples, B batch, R regions,
-Z hidden code.
+Z hidden code, F feature numbers in any basis.
 """

@@ -12,7 +12,7 @@ from headgraft.models.method import AnyMethod, RowMethod
 def names() -> tuple[str, ...]:
     """List the installed methods, sorted."""
     return tuple(
-        sorted(found.name for found in pkgutil.iter_modules(headgraft.models.methods.__path__))
+        sorted(module.name for module in pkgutil.iter_modules(headgraft.models.methods.__path__))
     )
 
 
@@ -32,12 +32,12 @@ def method(name: str) -> AnyMethod:
 
 def row_method(name: str) -> RowMethod:
     """Import a method that makes rows; InjectionError where it makes a head of its own kind."""
-    found = method(name)
-    if found.head != "rows":
+    chosen = method(name)
+    if chosen.head != "rows":
         raise InjectionError(
             f"method {name!r} makes no rows that could be placed", pointer="/method"
         )
-    return cast(RowMethod, found)
+    return cast(RowMethod, chosen)
 
 
 def candidates() -> tuple[RowMethod, ...]:

@@ -1,4 +1,18 @@
-"""The one error a user of these functions can cause; it does not know how it is shown."""
+"""The error that a user of these functions can cause."""
+
+from typing import Literal
+
+InjectionCode = Literal[
+    "invalid_checkpoint",
+    "invalid_features",
+    "invalid_head",
+    "invalid_request",
+    "invalid_settings",
+    "no_virtual_features",
+    "row_overflow",
+    "unknown_encoder",
+    "unknown_method",
+]
 
 
 class InjectionError(ValueError):
@@ -7,7 +21,9 @@ class InjectionError(ValueError):
     `pointer` is a JSON pointer into the request, e.g. "/settings/hidden_size".
     """
 
-    def __init__(self, message: str, *, code: str = "invalid_request", pointer: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: InjectionCode = "invalid_request", pointer: str = ""
+    ) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: InjectionCode = code
         self.pointer = pointer

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from torch import Tensor
 
 from headgraft.models.errors import InjectionError
@@ -17,6 +17,9 @@ from headgraft.models.task import Task
 
 Kind = Literal["rows", "semantic", "attribute"]
 Need = Literal["attributes", "features", "joint_embeddings", "regions", "text_tower"]
+# Of two CPU cores: multiply-adds a second, and parameters that Adam updates a second.
+MULTIPLY_ADDS, UPDATES = 6e10, 3e8
+GPU_SPEEDUP = 20.0
 S = TypeVar("S", bound=BaseModel)
 S_contra = TypeVar("S_contra", bound=BaseModel, contravariant=True)
 M = TypeVar("M", Head, NativeHead)
@@ -49,11 +52,10 @@ class LeaveOut(Protocol[S_contra]):
 class Method(Generic[S, M]):
     """A method: what it needs and makes, its settings, and the functions that run it.
 
-    `doc` is its module's docstring. `takes` is what it makes use of where it is there. A
-    `candidate` is tried by the choice among methods, which walks the values of `tunable`, the most
-    trusted first. One that trains in steps is `iterative`: its calibration hides classes once, not
-    fold by fold. `expected_seconds` predicts a fit to a task that meets the needs; None: a closed
-    form that costs next to nothing.
+    `doc` is its module's docstring. `takes` is what it uses where a task has it. A `candidate` is
+    tried by "auto", with the values of `tunable`, the most trusted first. One that trains in steps
+    is `iterative`: its calibration hides classes once, not fold by fold. `expected_seconds`
+    predicts a fit to a task that meets the needs; None: a closed form that costs next to nothing.
     """
 
     name: str
@@ -74,10 +76,11 @@ class Method(Generic[S, M]):
         """The first line of the module's docstring."""
         return (self.doc or "").strip().partition("\n")[0]
 
-    def parse(self, given: Mapping[str, Any]) -> "ParsedMethod[S, M]":
+    def parse(self, settings: Mapping[str, JsonValue]) -> "ParsedMethod[S, M]":
         """Check settings; InjectionError names the first bad one and points at it."""
+        explicit = dict(settings)
         try:
-            return ParsedMethod(self, dict(given), self.settings.model_validate(dict(given)))
+            return ParsedMethod(self, explicit, self.settings.model_validate(explicit))
         except ValidationError as error:
             first = error.errors()[0]
             name = "/".join(str(part) for part in first["loc"])
@@ -96,10 +99,10 @@ class Method(Generic[S, M]):
 
 @dataclass(frozen=True)
 class ParsedMethod(Generic[S, M]):
-    """A method with its settings: those that were given, and all of them as checked data."""
+    """A method with its settings: those that the user gave, and all of them as checked data."""
 
     method: Method[S, M]
-    given: dict[str, Any]
+    explicit: dict[str, Any]  # checked: each value is of its setting's type
     settings: S
 
     @property
@@ -108,7 +111,7 @@ class ParsedMethod(Generic[S, M]):
         return self.method.name
 
     @property
-    def dump(self) -> dict[str, Any]:
+    def dump(self) -> dict[str, JsonValue]:
         """All settings as a report shows them."""
         return self.settings.model_dump(mode="json")
 
@@ -120,6 +123,17 @@ class ParsedMethod(Generic[S, M]):
         """Predict the seconds of one fit; 0 for a closed form."""
         expected = self.method.expected_seconds
         return 0.0 if expected is None else expected(task, self.settings, device)
+
+
+def training_seconds(
+    multiply_adds: float, updates: float, device: str | torch.device = "cpu"
+) -> float:
+    """Predict the seconds of a training: forward multiply-adds, and parameters times steps.
+
+    Gradients cost twice the multiply-adds again.
+    """
+    seconds = 3 * multiply_adds / MULTIPLY_ADDS + updates / UPDATES
+    return float(seconds / GPU_SPEEDUP if torch.device(device).type == "cuda" else seconds)
 
 
 RowMethod = Method[Any, Head]

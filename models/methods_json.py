@@ -6,12 +6,23 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import JsonSchemaValue
 
 from headgraft.models import catalogue
 from headgraft.models.selection import solve
+
+
+class MethodEntry(TypedDict):
+    """What the file says of a method; `settings` is the JSON schema of its settings."""
+
+    summary: str
+    needs: list[str]
+    takes: list[str]
+    head: str
+    settings: JsonSchemaValue
 
 
 class NoSettings(BaseModel):
@@ -20,9 +31,9 @@ class NoSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def describe() -> dict[str, dict[str, Any]]:
-    """Tell of each method, and of the choice among them, what it does, needs, takes and has set."""
-    chosen = {
+def describe() -> dict[str, MethodEntry]:
+    """Describe each method, and "auto": what it does, needs, takes, makes and its settings."""
+    chosen: MethodEntry = {
         "summary": (solve.__doc__ or "").partition("\n")[0],
         "needs": [],
         "takes": [],
@@ -37,7 +48,7 @@ def as_json() -> str:
     return json.dumps(describe(), indent=2, sort_keys=True) + "\n"
 
 
-def _describe(name: str) -> dict[str, Any]:
+def _describe(name: str) -> MethodEntry:
     method = catalogue.method(name)
     return {
         "summary": method.summary,

@@ -1,13 +1,15 @@
-"""Accuracy of a head on labelled features; it does not know which method made the rows."""
+"""Accuracy of a head on labelled features."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+OFFSETS = 401  # tried between the least and the largest lead
 
-class Classifier(Protocol):
+
+class Scorer(Protocol):
     """Anything that scores features."""
 
     def logits(self, features_ND: Tensor) -> Tensor:
@@ -32,7 +34,7 @@ class Gzsl:
     base_to_new: float
 
 
-def evaluate(head: Classifier, features_ND: Tensor, labels_N: Tensor, unseen_C: Tensor) -> Gzsl:
+def evaluate(head: Scorer, features_ND: Tensor, labels_N: Tensor, unseen_C: Tensor) -> Gzsl:
     """Score a head of C classes on features (N, D); `unseen_C` is a boolean mask over classes.
 
     A class without an image does not count. ValueError when a side has no image at all.
@@ -65,10 +67,42 @@ def harmonic_mean(first: float, second: float) -> float:
 
 
 def weighted_mean(u: Tensor, s: Tensor, unseen_weight: float) -> Tensor:
-    """Return the harmonic mean of u and s with u counted `unseen_weight` times."""
+    """Return the harmonic mean of u and s, of one shape, with u counted `unseen_weight` times."""
     u, s = u.clamp_min(1e-6), s.clamp_min(1e-6)
     mean: Tensor = (1 + unseen_weight) * u * s / (unseen_weight * s + u)
     return mean
+
+
+class Leads(NamedTuple):
+    """How seen classes stand against unseen ones on N features, before an offset is added.
+
+    `lead_N` is the best seen score less the best unseen one; `right_N` tells whether the best of
+    the feature's own side is its class, `unseen_N` whether that class is unseen.
+    """
+
+    lead_N: Tensor
+    right_N: Tensor
+    unseen_N: Tensor
+
+    @classmethod
+    def of(cls, scores_NC: Tensor, labels_N: Tensor, unseen_C: Tensor) -> "Leads":
+        """Compare scores (N, C); `unseen_C` is a boolean mask over classes."""
+        seen = scores_NC.masked_fill(unseen_C, -torch.inf).max(dim=1)
+        unseen = scores_NC.masked_fill(~unseen_C, -torch.inf).max(dim=1)
+        unseen_N = unseen_C[labels_N]
+        best_N = torch.where(unseen_N, unseen.indices, seen.indices)
+        return cls(seen.values - unseen.values, best_N == labels_N, unseen_N)
+
+    def by_offset(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return offsets (T,) of unseen scores, from least to largest lead, with u and s (T,).
+
+        Both are means over features.
+        """
+        offsets_T = torch.linspace(float(self.lead_N.min()), float(self.lead_N.max()), OFFSETS)
+        unseen_wins_NT = offsets_T > self.lead_N[:, None]
+        u_T = (self.right_N[:, None] & unseen_wins_NT)[self.unseen_N].float().mean(dim=0)
+        s_T = (self.right_N[:, None] & ~unseen_wins_NT)[~self.unseen_N].float().mean(dim=0)
+        return offsets_T, u_T, s_T
 
 
 def _argmax_within(logits_NC: Tensor, is_unseen_N: Tensor, unseen_C: Tensor) -> Tensor:

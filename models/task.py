@@ -1,4 +1,4 @@
-"""The problem a method solves; it does not know how it will be solved."""
+"""The problem a method solves: a head, and class embeddings of its classes and of new ones."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from torch import Tensor
 from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Pictures
-from headgraft.models.features.regions import Regions, regions_error
+from headgraft.models.features.labelled import CalibrationFeatures, check_label_range
+from headgraft.models.features.regions import RegionFeatures
 from headgraft.models.heads.head import Head
 
 
@@ -18,7 +18,7 @@ from headgraft.models.heads.head import Head
 class Attributes:
     """What each of A attributes means: a vector (A, V), and its name where it has one."""
 
-    vectors_AV: Tensor  # noqa: N815 - shape suffix
+    vectors_AV: Tensor
     names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -45,18 +45,19 @@ class Task:
     """A seen head (S classes) and one class embedding per class, seen and unseen, in order.
 
     `text_tower` is of the encoder that made the class embeddings, where it reads prompts. Where
-    class embeddings are attributes, `attributes` says what each means; `regions` are pictures, and
-    `pictures` are features of seen classes as the head reads them, for methods that take them.
+    class embeddings are attributes, `attributes` says what each means. `features` are of pictures
+    of seen classes as the head reads them, for calibration and for methods that take them;
+    `regions` the same of the pictures' regions. InjectionError where the parts do not fit.
     """
 
     head: Head
-    class_embeddings_SA: Tensor  # noqa: N815 - shape suffix
-    unseen_class_embeddings_UA: Tensor  # noqa: N815 - shape suffix
+    class_embeddings_SA: Tensor
+    unseen_class_embeddings_UA: Tensor
     unseen_class_names: tuple[str, ...]
     text_tower: TextTower | None = None
     attributes: Attributes | None = None
-    regions: Regions | None = None
-    pictures: Pictures | None = None
+    regions: RegionFeatures | None = None
+    features: CalibrationFeatures | None = None
 
     def __post_init__(self) -> None:
         _check_names(self.unseen_class_names, self.head.class_names)
@@ -71,7 +72,7 @@ class Task:
             )
         _check_attributes(self.attributes, sizes[0])
         if self.regions is not None:
-            _check_labels(self.regions.labels_N, self.head.class_count)
+            check_label_range(self.regions.labels_N, self.head.class_count)
 
     def normalised_embeddings(
         self, device: str | torch.device, dtype: torch.dtype, *, centre: bool, unit: bool = True
@@ -91,15 +92,6 @@ def _check_attributes(attributes: Attributes | None, size: int) -> None:
             f"{len(attributes.vectors_AV)} attributes; the class embeddings have {size} numbers, "
             "one for each",
             pointer="/attributes",
-        )
-
-
-def _check_labels(labels_N: Tensor, classes: int) -> None:
-    bad_N = ((labels_N < 0) | (labels_N >= classes)).nonzero()
-    if len(bad_N):
-        raise regions_error(
-            f"picture {int(bad_N[0])} has the label {int(labels_N[bad_N[0]])}; with {classes} "
-            f"classes in the head, labels are 0 to {classes - 1}"
         )
 
 

@@ -6,28 +6,30 @@ it forbids.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaValue, models_json_schema
 
+from headgraft.service.schemas.formats import HeadLabels
+from headgraft.service.schemas.problems import ProblemDocument
 from headgraft.service.schemas.requests import HeadRequest, InjectionRequest
 from headgraft.service.web.context import Context
 from headgraft.service.web.openapi import SCHEMAS
-from headgraft.service.web.problems import ProblemDocument
+from headgraft.workers.jobs.report import Report
 
 OPEN_TAG = "health"
 # What a head that was uploaded before has said already.
 OF_UPLOAD = ("class_names", "head")
 ID = "$response.body#/id"
+JSON_TYPES = ["null", "boolean", "number", "string", "array", "object"]
 FIRST_ID = "$response.body#/data/0/id"
 
 
 def install(app: FastAPI) -> None:
     """Make the application's document complete; it is built once, when first asked for."""
 
-    def document() -> dict[str, Any]:
+    def document() -> JsonSchemaValue:
         if app.openapi_schema is None:
             app.openapi_schema = _build(app)
         return app.openapi_schema
@@ -35,13 +37,15 @@ def install(app: FastAPI) -> None:
     app.openapi = document  # type: ignore[method-assign]  # the framework's own way to extend it
 
 
-def _build(app: FastAPI) -> dict[str, Any]:
+def _build(app: FastAPI) -> JsonSchemaValue:
     context: Context = app.state.context
     built = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     components = built.setdefault("components", {})
-    components.setdefault("schemas", {}).update(_schemas(sorted(context.methods)))
+    components["schemas"] = _schemas(sorted(context.methods)) | components["schemas"]
+    # The framework says nothing of what may be anything.
+    components["schemas"]["JsonValue"] = {"description": "Any JSON value.", "type": JSON_TYPES}
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     # Without keys configured no key is asked for: either is legal.
     built["security"] = [{"key": []}] if context.settings.keys else [{"key": []}, {}]
@@ -54,17 +58,19 @@ def _build(app: FastAPI) -> dict[str, Any]:
     return built
 
 
-def _schemas(methods: list[str]) -> dict[str, Any]:
+def _schemas(methods: list[str]) -> JsonSchemaValue:
     """Return the schemas of what is read by hand; an injection has one for each kind of body."""
     _, ours = models_json_schema(
         [
             (InjectionRequest, "validation"),
             (HeadRequest, "validation"),
             (ProblemDocument, "serialization"),
+            (HeadLabels, "serialization"),
+            (Report, "serialization"),
         ],
         ref_template=SCHEMAS + "{model}",
     )
-    schemas: dict[str, Any] = ours["$defs"]
+    schemas: JsonSchemaValue = ours["$defs"]
     whole = schemas["InjectionRequest"]
     fields = whole["properties"]
     fields["method"]["enum"] = methods
@@ -80,17 +86,17 @@ def _schemas(methods: list[str]) -> dict[str, Any]:
     return schemas
 
 
-def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+def _without(fields: JsonSchemaValue, *names: str) -> JsonSchemaValue:
     return {name: field for name, field in fields.items() if name not in names}
 
 
-def _operations(built: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _operations(built: JsonSchemaValue) -> Iterator[tuple[str, JsonSchemaValue]]:
     for path, ways in built["paths"].items():
         for operation in ways.values():
             yield path, operation
 
 
-def _said(schema: dict[str, Any]) -> dict[str, Any]:
+def _said(schema: JsonSchemaValue) -> JsonSchemaValue:
     """Return the parameter's schema without the null alternative.
 
     `required: false` already says that it is optional.
@@ -101,7 +107,7 @@ def _said(schema: dict[str, Any]) -> dict[str, Any]:
     return {**_without(schema, "anyOf"), **legal[0]}
 
 
-def _link(built: dict[str, Any]) -> None:
+def _link(built: JsonSchemaValue) -> None:
     """Add links from each call that creates or lists objects to those that take their ids."""
     for path, ways in built["paths"].items():
         links = {
@@ -115,5 +121,5 @@ def _link(built: dict[str, Any]) -> None:
                     response["links"] = {name: _to(name, place) for name in links}
 
 
-def _to(operation: str, place: str) -> dict[str, Any]:
+def _to(operation: str, place: str) -> JsonSchemaValue:
     return {"operationId": operation, "parameters": {"id": place}}

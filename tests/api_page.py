@@ -118,7 +118,10 @@ def _content(answer: Schema) -> str:
     shown = []
     for media_type, content in answer.get("content", {}).items():
         schema = content.get("schema", {})
+        event = content.get("itemSchema", {}).get("properties", {}).get("data", {})
         shown.append(_type(schema) if "$ref" in schema else f"`{media_type}`")
+        if "contentSchema" in event:
+            shown[-1] += f" of {_type(event['contentSchema'])}"
     return ", ".join(shown)
 
 
@@ -160,6 +163,8 @@ def _type(schema: Schema) -> str:
 
 def _plain(schema: Schema) -> str:
     kind = str(schema.get("type", "any"))
+    if "prefixItems" in schema:
+        return f"[{', '.join(map(_type, schema['prefixItems']))}]"
     if kind == "array":
         return f"list of {_type(schema.get('items', {}))}{_bounds(schema, 'Items')}"
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):

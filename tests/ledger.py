@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from headgraft.workers.jobs.events import Event
 from headgraft.workers.jobs.spec import Record
+from headgraft.workers.jobs.summary import Summary
 from headgraft.workers.ledger.ledger import Ledger as WorkersLedger
 from headgraft.workers.ledger.quota import UNRESERVED, Reservation
 from headgraft.workers.ledger.scripts import connect, connect_async
 from headgraft.workers.ledger.service_ledger import ServiceLedger
+from tests import documents
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,7 +45,7 @@ class Ledger(WorkersLedger):
         owner: str,
         *,
         spec: str = "spec",
-        summary: dict[str, Any] | None = None,
+        summary: Summary | None = None,
         timeout_seconds: int = 60,
         deadline_seconds: int | None = None,
         reservation: Reservation = UNRESERVED,
@@ -56,7 +58,7 @@ class Ledger(WorkersLedger):
             attempt=0,
             timeout_seconds=timeout_seconds,
             spec=spec,
-            summary=summary or {},
+            summary=summary or documents.summary(),
             created_at=0,
         )
         return self.serve(

@@ -1,14 +1,36 @@
 """Makes labelled features of regions, and requests by attributes: random, seeded, nobody's data."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
+from headgraft.models.features.regions import grid_of
 from tests import checkpoints
 
 ATTRIBUTES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class RegionsInMemory:
+    """Region features (N, D, R) and labels (N,) in memory."""
+
+    features_NDR: Tensor
+    labels_N: Tensor
+
+    @property
+    def feature_size(self) -> int:
+        return self.features_NDR.shape[1]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return grid_of(self.features_NDR.shape[2])
+
+    def take(self, numbers_B: Tensor) -> Tensor:
+        return self.features_NDR[numbers_B].float().cpu()
 
 
 def write(

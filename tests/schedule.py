@@ -10,9 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 ALONE = (
     "tests/faults/test_api_faults.py",
     "tests/faults/test_header_fuzz.py",
-    "tests/faults/test_redis_faults.py",
     "tests/faults/test_storm.py",
-    "tests/faults/test_torch_checkpoints.py",
     "tests/faults/test_up_faults.py",
     "tests/faults/test_uploads.py",
     "tests/faults/test_warm_workers.py",
@@ -30,6 +28,7 @@ TOGETHER = {
     "tests/service/cli/test_features.py": "product",
     "tests/service/client/test_networks.py": "product",
     "tests/service/injections/test_download_formats.py": "product",
+    "tests/service/injections/test_report_in_a_browser.py": "product",
     "tests/service/uploads/test_regions.py": "product",
 }
 

@@ -1,4 +1,4 @@
-"""What a worker reads from its environment; it does not know what the operator meant by it."""
+"""What a worker reads from its environment."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Points where a test may break a process between two lines; without the variable they do nothing.
+"""Test hooks: points where a test breaks a process; without HEADGRAFT_FAULT they do nothing.
 
 `HEADGRAFT_FAULT=POINT:ACTION:FLAG` acts once, at the first process that reaches the point: FLAG is
 a path that is created then and must not be there before. Actions: `kill` (SIGKILL), `stop`
-(SIGSTOP, until somebody sends SIGCONT), `hold` (wait until the file FLAG.go is there).
+(SIGSTOP, until a test sends SIGCONT), `hold` (wait until the file FLAG.go is there).
 """
 
 import os

@@ -1,6 +1,6 @@
 """One JSON object a log line, on stderr, the same for every process.
 
-It knows nothing of what is logged; owners, jobs and attempts are bound by who knows them.
+Callers bind owners, jobs and attempts to their lines.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """The artifact store: one URL, `file://` on one machine, `s3://bucket/prefix` where they differ.
 
-It knows nothing of jobs; what a path means is said by who writes it.
+What a path means is up to its writer.
 """
 
 import errno

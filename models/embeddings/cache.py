@@ -1,4 +1,4 @@
-"""Keeps encoded texts on disk, one file a text; it does not know how a text is encoded."""
+"""Keeps encoded texts on disk, one file a text."""
 
 import hashlib
 import os

@@ -70,17 +70,17 @@ def installed(folder: Path | None) -> dict[str, EncoderInfo]:
     The packaged sentence encoder, and every sub-folder of `folder` whose name is a short name
     and which holds an open_clip local-dir; a sub-folder that is no such model is passed over.
     """
-    found = {}
+    encoders = {}
     for name, path in sorted(_open_clip_folders(folder).items()):
         dimension = _open_clip_dimension(path)
         if dimension is not None:
-            found[name] = EncoderInfo(name, "open_clip", dimension, folder_digest(path))
+            encoders[name] = EncoderInfo(name, "open_clip", dimension, folder_digest(path))
     packaged = _packaged_folder()
     if packaged is not None:
-        found[PACKAGED] = EncoderInfo(
+        encoders[PACKAGED] = EncoderInfo(
             PACKAGED, "sentence-transformers", _pooling_dimension(packaged), folder_digest(packaged)
         )
-    return found
+    return encoders
 
 
 def load(name: str, folder: Path | None, device: str | torch.device) -> TextEncoder:

@@ -1,4 +1,4 @@
-"""Class embeddings made comparable; it does not know what the vectors stand for."""
+"""Centres class embeddings and scales them to unit length."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 def prepare(
     seen_SA: Tensor, unseen_UA: Tensor, *, centre: bool, unit: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Scale every embedding to unit length; if `centre`, subtract the seen mean and rescale.
+    """Scale embeddings (S, A), (U, A) to unit length; if `centre`, subtract the seen mean, rescale.
 
     Without `unit`, lengths are left alone.
 

@@ -1,13 +1,8 @@
-"""Downloads an open_clip model into a folder that needs no network afterwards.
+"""Downloads an open_clip model into a folder that needs no network afterwards."""
 
-`python -m headgraft.models.embeddings.pull MODEL:TAG` installs one.
-"""
-
-import argparse
 import json
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +20,8 @@ from headgraft.models.embeddings.encoders import (
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.models.errors import InjectionError
 
+# What open_clip says of a model, and reads again: its own format.
+OpenClipConfig = dict[str, Any]
 WEIGHTS_FILE = "open_clip_model.safetensors"
 
 
@@ -81,8 +78,8 @@ def _parse(model: str, known: Sequence[tuple[str, str]]) -> tuple[str, str]:
     return architecture, tag
 
 
-def _offline_config(open_clip: Any, architecture: str, tag: str) -> dict[str, Any]:
-    config: dict[str, Any] = open_clip.get_model_config(architecture)
+def _offline_config(open_clip: Any, architecture: str, tag: str) -> OpenClipConfig:
+    config: OpenClipConfig = open_clip.get_model_config(architecture)
     if "hf_model_name" in config["text_cfg"]:
         raise InjectionError(
             f"model {architecture!r} builds its text tower from another hub entry at every load, "
@@ -96,7 +93,7 @@ def _offline_config(open_clip: Any, architecture: str, tag: str) -> dict[str, An
 
 
 def _fetch_weights(
-    open_clip: Any, architecture: str, tag: str, config: dict[str, Any], staged: Path
+    open_clip: Any, architecture: str, tag: str, config: OpenClipConfig, staged: Path
 ) -> None:
     try:
         network = open_clip.create_model(
@@ -110,7 +107,6 @@ def _fetch_weights(
         raise InjectionError(
             f"the weights of {architecture}:{tag} could not be downloaded ({error}); "
             "this command needs the network",
-            code="download_failed",
         ) from error
     save_file(
         {name: value.contiguous() for name, value in network.state_dict().items()},
@@ -120,26 +116,8 @@ def _fetch_weights(
 
 
 def _save_tokenizer(
-    open_clip: Any, architecture: str, config: dict[str, Any], staged: Path
+    open_clip: Any, architecture: str, config: OpenClipConfig, staged: Path
 ) -> None:
     # The usual byte-pair tokenizer comes with the package; any other must lie beside the weights.
     if config["text_cfg"].get("hf_tokenizer_name"):
         open_clip.get_tokenizer(architecture).save_pretrained(staged)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Install `MODEL:TAG [--folder FOLDER] [--name SHORT_NAME]`."""
-    parser = argparse.ArgumentParser(prog="python -m headgraft.models.embeddings.pull")
-    parser.add_argument("model", metavar="MODEL:TAG")
-    parser.add_argument("--folder", type=Path, default=Path("encoders"))
-    parser.add_argument("--name")
-    options = parser.parse_args(arguments)
-    try:
-        info = pull(options.model, options.folder, options.name)
-    except InjectionError as error:
-        raise SystemExit(str(error)) from error
-    sys.stdout.write(f"{info.name}: {info.dimension} numbers, sha256 {info.digest}\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

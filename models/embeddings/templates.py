@@ -1,4 +1,4 @@
-"""Turns classes into the texts an encoder reads; it does not know which encoder."""
+"""Turns classes into the texts that an encoder reads."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,4 @@
-"""A frozen open_clip text tower that reads prompts whose first words are learned vectors.
-
-It does not know where the model comes from, nor what the vectors are learned for.
-"""
+"""A frozen open_clip text tower that reads prompts whose first words are learned vectors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -65,7 +62,7 @@ class TextTower:
     @property
     def multiply_adds(self) -> int:
         """Those of reading one prompt of usual length, about."""
-        weights = sum(int(one.numel()) for one in self._tower.transformer.parameters())
+        weights = sum(int(part.numel()) for part in self._tower.transformer.parameters())
         return weights * (USUAL_LENGTH if self._may_cut else int(self._tower.context_length))
 
     @property
@@ -99,16 +96,16 @@ class TextTower:
         again = torch.is_grad_enabled() and context.requires_grad and len(batches) > 1
         parts = []
         for batch in batches:
-            given = (prompts_BL[batch], ends_B[batch], context_B4W[batch])
+            inputs = (prompts_BL[batch], ends_B[batch], context_B4W[batch])
             parts.append(
-                checkpoint(self._read, *given, use_reentrant=False, preserve_rng_state=False)
+                checkpoint(self._read, *inputs, use_reentrant=False, preserve_rng_state=False)
                 if again
-                else self._read(*given)
+                else self._read(*inputs)
             )
         return torch.cat(parts)[order_B.argsort()]
 
     def _read(self, prompts_BL: Tensor, ends_B: Tensor, context_B4W: Tensor) -> Tensor:
-        def spliced(_table: nn.Module, _given: object, words_BLW: Tensor) -> Tensor:
+        def spliced(_table: nn.Module, _inputs: object, words_BLW: Tensor) -> Tensor:
             after = words_BLW[:, 1 + CONTEXT_SIZE :]
             return torch.cat([words_BLW[:, :1], context_B4W.to(words_BLW.dtype), after], dim=1)
 
@@ -116,7 +113,7 @@ class TextTower:
             length = int(ends_B.max()) + 1
             words_BLW = spliced(self._table, None, self._table(prompts_BL[:, :length]))
             return normalize(self._pooled(words_BLW, ends_B).float())
-        # Padding, masks and pooling of such a tower are its own affair.
+        # Such a tower pads, masks and pools by itself: only its word vectors are replaced.
         hook = self._table.register_forward_hook(spliced)
         try:
             return normalize(self._network.encode_text(prompts_BL).float())

@@ -1,6 +1,8 @@
-"""Imports torchvision where its compiled operators do not match torch; text needs none of them.
+"""Imports torchvision where its compiled operators do not match torch.
 
-It does not know who needs torchvision.
+The packaged sentence encoder and open_clip import torchvision for pictures, though text needs none
+of its operators. A torch build from another index than torchvision's fails there with "operator
+torchvision::nms does not exist", and then no encoder, and no demo, would start.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Batches of labelled features in which some classes compete; it knows nothing of a loss."""
+"""Batches of labelled features in which some classes compete."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Batch:
     All are int64 on the device of the labels.
     """
 
-    features_B: Tensor  # noqa: N815 - shape suffix
-    classes_M: Tensor  # noqa: N815 - shape suffix
-    targets_B: Tensor  # noqa: N815 - shape suffix
+    features_B: Tensor
+    classes_M: Tensor
+    targets_B: Tensor
 
 
 def class_batches(
@@ -24,7 +24,7 @@ def class_batches(
 ) -> Iterator[Batch]:
     """Yield `steps` batches of `size` features; of the first `competing` classes, `few` compete.
 
-    Those are chosen by lot among the classes that have features, and the batch shows no other.
+    Those are chosen at random among the classes that have features, and the batch shows no other.
     With `few` 0, or no fewer than there are classes, all compete, and every feature is shown once
     before any is shown again.
     """

@@ -1,11 +1,11 @@
-"""Deals classes into folds; it does not know what is hidden, or why."""
+"""Deals classes into folds."""
 
 import torch
 from torch import Tensor
 
 
 def deal_folds(embeddings_SA: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Number each class with its fold, 0 to count - 1, so that near neighbours are split.
+    """Return the fold of each class (S,), 0 to count - 1, so that near neighbours are split.
 
     Classes are put in the order of their embeddings' leading direction and dealt out in turn,
     each round shuffled.

@@ -1,7 +1,4 @@
-"""A head whose classes are rows of attributes, seen through attention over regions.
-
-It does not know what file it came from, nor how its nets were trained.
-"""
+"""A head whose classes are rows of attributes, seen through attention over regions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,9 +10,14 @@ from torch.nn.functional import normalize, pad
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import labels
-from headgraft.models.heads.attribute_attention import Maps, attribute_scores, region_attention
+from headgraft.models.heads.attribute_attention import (
+    AttributeMaps,
+    attribute_scores,
+    region_attention,
+)
 
 KIND = "attribute"
+POINTER = "/class_embeddings"
 # Class scores are products of this many classes at once, the last ones filled up with zeros: a
 # product of another size may sum in another order, and old logits are to stay bit for bit.
 CLASS_BLOCK = 256
@@ -28,11 +30,11 @@ class AttributeHead:
 
     Logits are alpha * first net + (1 - alpha) * second, plus `margin` for unseen classes and minus
     it for seen ones. `zero_negatives` takes attributes below 0 for 0, of further classes too.
-    `hold_out` tells how the nets fared on held-out classes and pictures: T1, u, s, H.
+    `hold_out` is the nets' accuracy on held-out classes and pictures: T1, u, s, H.
     """
 
-    maps: Maps
-    class_attributes_CA: Tensor  # noqa: N815 - shape suffix
+    maps: AttributeMaps
+    class_attributes_CA: Tensor
     class_names: tuple[str, ...]
     seen_count: int
     alpha: float
@@ -52,8 +54,8 @@ class AttributeHead:
         return self.maps.region_scores_AD.shape[1]
 
     @property
-    def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
-        """What is added to the class scores, float32."""
+    def offsets_C(self) -> Tensor:
+        """What is added to the class scores (C,), float32."""
         offsets_C = torch.full((self.class_count,), self.margin)
         offsets_C[: self.seen_count] = -self.margin
         return offsets_C
@@ -70,7 +72,7 @@ class AttributeHead:
     def attribute_scores(self, features_NDR: Tensor) -> Tensor:
         """Score attributes (N, A) by both nets together."""
         parts = [
-            mixed(attribute_scores(part_BDR, self.maps.stacked()), self.alpha)
+            mix_scores(attribute_scores(part_BDR, self.maps.stacked()), self.alpha)
             for part_BDR in self._parts(features_NDR)
         ]
         return torch.cat(parts)
@@ -87,10 +89,12 @@ class AttributeHead:
         names = tuple(names)
         repeated = [name for name in names if (*self.class_names, *names).count(name) > 1]
         if repeated:
-            raise _error(f"class {repeated[0]!r} is there already; every name must be unique")
+            problem = f"class {repeated[0]!r} is there already; every name must be unique"
+            raise InjectionError(problem, pointer=POINTER)
         wanted = (len(names), self.class_attributes_CA.shape[1])
         if attributes_UA.shape != wanted:
-            raise _error(f"the attributes have shape {tuple(attributes_UA.shape)}, not {wanted}")
+            problem = f"the attributes have shape {tuple(attributes_UA.shape)}, not {wanted}"
+            raise InjectionError(problem, pointer=POINTER)
         rows_UA = unit_attributes(attributes_UA, names, zero_negatives=self.zero_negatives)
         return replace(
             self,
@@ -99,13 +103,12 @@ class AttributeHead:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the four maps and the class attributes, float32."""
-        maps = {one.name.removesuffix("_AD"): getattr(self.maps, one.name) for one in fields(Maps)}
-        return {**maps, "class_attributes": self.class_attributes_CA}
+        """Return the four maps (A, D) and the class attributes (C, A), float32."""
+        return {**self.maps.named(), "class_attributes": self.class_attributes_CA}
 
     def metadata(self) -> dict[str, str]:
         """Return what a file must say beside the tensors."""
-        said = {
+        metadata = {
             **labels.metadata(self.class_names, self.seen_count),
             "kind": KIND,
             "alpha": repr(self.alpha),
@@ -114,8 +117,8 @@ class AttributeHead:
             "hold_out": json.dumps(dict(self.hold_out)),
         }
         if self.attribute_names:
-            said["attribute_names"] = json.dumps(self.attribute_names, ensure_ascii=False)
-        return said
+            metadata["attribute_names"] = json.dumps(self.attribute_names, ensure_ascii=False)
+        return metadata
 
     def _parts(self, features_NDR: Tensor) -> tuple[Tensor, ...]:
         # Blocks depend on attributes and regions alone, so that more classes change no sum.
@@ -135,34 +138,37 @@ def class_scores(
     features_NDR: Tensor, stacked_4AD: Tensor, blocks_GKA: Tensor, alpha: float
 ) -> Tensor:
     """Score the classes of all blocks (N, G * CLASS_BLOCK), without offsets."""
-    scores_NA = mixed(attribute_scores(features_NDR, stacked_4AD), alpha)
+    scores_NA = mix_scores(attribute_scores(features_NDR, stacked_4AD), alpha)
     return torch.cat([scores_NA @ block_KA.T for block_KA in blocks_GKA], dim=1)
 
 
-def mixed(both: tuple[Tensor, Tensor], alpha: float) -> Tensor:
-    """Take the two nets together."""
+def mix_scores(both: tuple[Tensor, Tensor], alpha: float) -> Tensor:
+    """Return the weighted sum of the two nets' scores, (N, A) each."""
     return alpha * both[0] + (1 - alpha) * both[1]
 
 
 def unit_attributes(attributes_CA: Tensor, names: Sequence[str], *, zero_negatives: bool) -> Tensor:
-    """Bring class attributes to unit length in float32; InjectionError naming one that is none."""
+    """Scale class attributes (C, A) to unit length, float32; InjectionError naming a bad class."""
     rows_CA = attributes_CA.float()
     rows_CA = rows_CA.clamp_min(0) if zero_negatives else rows_CA
     bad_C = ~torch.isfinite(rows_CA).all(dim=1) | (rows_CA == 0).all(dim=1)
     if bad_C.any():
         name = names[int(bad_C.nonzero()[0])]
-        raise _error(f"class {name!r} has no attribute above 0, or one that is no finite number")
+        problem = f"class {name!r} has no attribute above 0, or one that is no finite number"
+        raise InjectionError(problem, pointer=POINTER)
     return normalize(rows_CA)
 
 
 def from_state_dict(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> AttributeHead:
-    """Make the head again; InjectionError for tensors of another kind of head."""
+    """Make a head from a file's tensors and metadata; InjectionError for another kind of head."""
     if metadata.get("kind") != KIND:
         raise InjectionError(
             f"the file holds a head of kind {metadata.get('kind')!r:.80}, not {KIND!r}",
             code="invalid_checkpoint",
         )
-    maps = Maps(*(tensors[one.name.removesuffix("_AD")] for one in fields(Maps)))
+    maps = AttributeMaps(
+        *(tensors[part.name.removesuffix("_AD")] for part in fields(AttributeMaps))
+    )
     names = json.loads(metadata.get("attribute_names", "null"))
     return AttributeHead(
         maps,
@@ -175,7 +181,3 @@ def from_state_dict(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) 
         names and tuple(names),
         json.loads(metadata["hold_out"]),
     )
-
-
-def _error(message: str) -> InjectionError:
-    return InjectionError(message, pointer="/class_embeddings")

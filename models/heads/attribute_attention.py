@@ -13,32 +13,29 @@ from torch.nn.functional import normalize
 
 
 @dataclass(frozen=True, eq=False)
-class Maps:
+class AttributeMaps:
     """What each attribute looks for (A, D): to attend, and to score, in either net.
 
     `region_*` are of the net whose attention is a softmax over regions, `attribute_*` of the one
     whose attention is a softmax over attributes.
     """
 
-    region_attention_AD: Tensor  # noqa: N815 - shape suffix
-    region_scores_AD: Tensor  # noqa: N815 - shape suffix
-    attribute_attention_AD: Tensor  # noqa: N815 - shape suffix
-    attribute_scores_AD: Tensor  # noqa: N815 - shape suffix
+    region_attention_AD: Tensor
+    region_scores_AD: Tensor
+    attribute_attention_AD: Tensor
+    attribute_scores_AD: Tensor
+
+    def named(self) -> dict[str, Tensor]:
+        """Return the four (A, D) by their names in a file, in the order of the fields."""
+        return {name.removesuffix("_AD"): map_AD for name, map_AD in vars(self).items()}
 
     def stacked(self) -> Tensor:
         """Return all four, (4A, D), in the order of the fields."""
-        return torch.cat(
-            [
-                self.region_attention_AD,
-                self.region_scores_AD,
-                self.attribute_attention_AD,
-                self.attribute_scores_AD,
-            ]
-        )
+        return torch.cat(list(self.named().values()))
 
 
 def attribute_scores(features_NDR: Tensor, stacked_4AD: Tensor) -> tuple[Tensor, Tensor]:
-    """Score attributes by either net: two (N, A); `stacked_4AD` is `Maps.stacked`.
+    """Return the attribute scores of both nets, (N, A) each; see `AttributeMaps.stacked`.
 
     The regions' features are brought to unit length first.
     """
@@ -48,7 +45,7 @@ def attribute_scores(features_NDR: Tensor, stacked_4AD: Tensor) -> tuple[Tensor,
     return by_regions_NA, by_attributes_NA
 
 
-def region_attention(features_NDR: Tensor, maps: Maps, alpha: float) -> Tensor:
+def region_attention(features_NDR: Tensor, maps: AttributeMaps, alpha: float) -> Tensor:
     """Return where each attribute is looked for: (N, A, R), of sum 1 over the regions.
 
     `alpha` is the share of the first net. Of the second, a region's part is how much of its own

@@ -1,4 +1,4 @@
-"""Writes an attribute head as programs: for torch, and in ONNX; it does not know who runs them."""
+"""Exports an attribute head as a torch program and in ONNX."""
 
 import io
 
@@ -22,7 +22,7 @@ class Program(nn.Module):
         self.register_buffer("offsets_C", head.offsets_C)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Score region features."""
+        """Score region features (N, D, R): (N, C)."""
         tensors = dict(self.named_buffers())
         scores_NK = class_scores(
             features, tensors["stacked_4AD"], tensors["blocks_GKA"], self.alpha

@@ -1,7 +1,4 @@
-"""Reads a head out of a safetensors file, and writes such files: a head extended, or any tensors.
-
-It does not know where the file came from, nor what the other tensors mean.
-"""
+"""Reads a head from a safetensors file; writes such files: a head extended, or any tensors."""
 
 import json
 import re
@@ -112,7 +109,7 @@ def write_extended(
         kept = {key: text for key, text in metadata.items() if key not in labels.LABELS}
         header[METADATA] = {**kept, **told}
         with target.open("wb") as writer:
-            _write_header(writer, header)
+            write_header(writer, header)
             for name in order:
                 start, end = entries[name]["data_offsets"]
                 reader.seek(data_start + start)
@@ -143,7 +140,7 @@ def write_tensors(
     order = sorted(entries, key=lambda name: -_bits(entries[name]))
     with target.open("wb") as writer:
         told = {METADATA: dict(metadata)} if metadata else {}
-        _write_header(writer, {**told, **_extended_header(entries, order, {}, 0)})
+        write_header(writer, {**told, **_extended_header(entries, order, {}, 0)})
         for name in order:
             # Never a view: it may be strided, expanded from one number, or a lazy conjugate.
             dense = tensors[name].detach().resolve_neg().resolve_conj()
@@ -227,7 +224,8 @@ def _extended_header(
     return header
 
 
-def _write_header(writer: BinaryIO, header: Mapping[str, Any]) -> None:
+def write_header(writer: BinaryIO, header: Mapping[str, Any]) -> None:
+    """Write a safetensors header: its length, its JSON, and spaces up to a multiple of 8 bytes."""
     raw = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % 8)
     writer.write(len(raw).to_bytes(LENGTH_BYTES, "little") + raw)

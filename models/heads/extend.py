@@ -1,6 +1,6 @@
-"""Appends synthesized rows to a head; it does not know how they were made.
+"""Appends synthesized rows to a head.
 
-A method that was asked to replace seen rows makes one row per class, seen first.
+A method that was asked to replace seen rows returns one row per class, seen first.
 """
 
 import torch
@@ -26,27 +26,27 @@ def inject(seen: Head, unseen: Head) -> Head:
     return Head(weight, bias, seen.class_names + unseen.class_names, seen.metric, seen.scale)
 
 
-def split(seen: Head, made: Head) -> tuple[Head, Head]:
-    """Part what a method made into the head's seen rows, old or replaced, and the unseen rows.
+def split(seen: Head, rows: Head) -> tuple[Head, Head]:
+    """Part a method's rows into the head's seen rows, old or replaced, and the unseen rows.
 
     Replaced rows are cast to the seen head's dtype.
     """
     S = seen.class_count
-    if made.class_names[:S] != seen.class_names:
-        return seen, made
-    weight = cast_rows(made.weight[:S], seen.weight, seen.class_names)
+    if rows.class_names[:S] != seen.class_names:
+        return seen, rows
+    weight = cast_rows(rows.weight[:S], seen.weight, seen.class_names)
     old_bias, new_bias = None, None
-    if seen.bias is not None and made.bias is not None:
-        old_bias = cast_rows(made.bias[:S], seen.bias, seen.class_names)
-        new_bias = made.bias[S:]
+    if seen.bias is not None and rows.bias is not None:
+        old_bias = cast_rows(rows.bias[:S], seen.bias, seen.class_names)
+        new_bias = rows.bias[S:]
     return (
         Head(weight, old_bias, seen.class_names, seen.metric, seen.scale),
-        Head(made.weight[S:], new_bias, made.class_names[S:], made.metric, made.scale),
+        Head(rows.weight[S:], new_bias, rows.class_names[S:], rows.metric, rows.scale),
     )
 
 
 def cast_rows(rows: Tensor, like: Tensor, class_names: tuple[str, ...]) -> Tensor:
-    """Cast rows to the dtype and device of `like`; InjectionError naming a class that overflows."""
+    """Cast rows (U, .) to dtype and device of `like`; InjectionError for a class that overflows."""
     cast = rows.to(like.device, like.dtype)
     finite_U = torch.isfinite(cast.reshape(len(cast), -1)).all(dim=1)
     if not finite_U.all():

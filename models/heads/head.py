@@ -1,6 +1,7 @@
-"""A classifier's last layer; it does not know what file it came from."""
+"""A classifier's last layer."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,19 +28,8 @@ class Head:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_shapes(self.weight, self.bias, self.class_names)
-        _check_finite("weight", self.weight, self.class_names)
-        if self.bias is not None:
-            _check_finite("bias", self.bias, self.class_names)
-        if self.metric not in ("linear", "cosine"):
-            raise _error(f"metric {self.metric!r} is not one of linear, cosine", "/head/metric")
-        repeated = [name for name, count in Counter(self.class_names).items() if count > 1]
-        if repeated:
-            raise _error(
-                f"class {repeated[0]!r} stands more than once among the class names; "
-                "every name must be unique",
-                "/class_names",
-            )
+        for pointer, problem in _problems(self):
+            raise InjectionError(problem, code="invalid_head", pointer=pointer)
 
     @property
     def class_count(self) -> int:
@@ -77,34 +67,37 @@ class Head:
         return Head(weight_UD, bias_U, class_names, self.metric, self.scale)
 
 
-def _check_shapes(weight: Tensor, bias: Tensor | None, class_names: tuple[str, ...]) -> None:
+def _problems(head: Head) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a head, each problem with the pointer to it; the first counts."""
+    weight, bias, names = head.weight, head.bias, head.class_names
     if weight.ndim != 2 or 0 in weight.shape:
-        raise _error(
-            f"the head's weight has shape {tuple(weight.shape)}; it must be (classes, features)",
-            "/head/weight",
-        )
+        shape = tuple(weight.shape)
+        yield "/head/weight", f"the head's weight has shape {shape}; it must be (classes, features)"
     if not weight.is_floating_point():
-        raise _error(f"the head's weight holds {weight.dtype}, not floats", "/head/weight")
+        yield "/head/weight", f"the head's weight holds {weight.dtype}, not floats"
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise _error(
+        yield (
+            "/head/bias",
             f"the head's bias has shape {tuple(bias.shape)}; the weight has {len(weight)} rows, "
             f"so it must be ({len(weight)},)",
-            "/head/bias",
         )
-    if len(class_names) != len(weight):
-        raise _error(
-            f"{len(class_names)} class names for a head of {len(weight)} rows: one per row, "
-            "in order",
+    if len(names) != len(weight):
+        yield (
             "/class_names",
+            f"{len(names)} class names for a head of {len(weight)} rows: one per row, in order",
         )
+    for part, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and (row := _first_not_finite(tensor)) is not None:
+            problem = f"the head's {part} of class {names[row]!r} holds NaN or infinity"
+            yield f"/head/{part}", problem
+    if head.metric not in ("linear", "cosine"):
+        yield "/head/metric", f"metric {head.metric!r} is not one of linear, cosine"
+    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+    if repeated is not None:
+        problem = f"class {repeated!r} stands more than once among the class names"
+        yield "/class_names", f"{problem}; every name must be unique"
 
 
-def _check_finite(what: str, tensor: Tensor, class_names: tuple[str, ...]) -> None:
-    finite_C = torch.isfinite(tensor.reshape(len(tensor), -1)).all(dim=1)
-    if not finite_C.all():
-        name = class_names[int((~finite_C).nonzero()[0])]
-        raise _error(f"the head's {what} of class {name!r} holds NaN or infinity", f"/head/{what}")
-
-
-def _error(message: str, pointer: str) -> InjectionError:
-    return InjectionError(message, code="invalid_head", pointer=pointer)
+def _first_not_finite(tensor: Tensor) -> int | None:
+    bad_C = ~torch.isfinite(tensor.reshape(len(tensor), -1)).all(dim=1)
+    return int(bad_C.nonzero()[0]) if bad_C.any() else None

@@ -1,4 +1,4 @@
-"""Class names as other tools read them; it does not know what they are written into."""
+"""Class names in the forms that other tools read."""
 
 import json
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ def metadata(class_names: Sequence[str], seen_count: int) -> dict[str, str]:
     `id2label` and `label2id` as well, JSON each, unless the names alone take over 1 MiB.
     """
     names = _json(list(class_names))
-    told = {"class_names": names, "seen_count": str(seen_count)}
+    metadata = {"class_names": names, "seen_count": str(seen_count)}
     if len(names.encode()) <= NAMES_BYTES_MAX:
-        told |= {name: _json(mapping) for name, mapping in config(class_names).items()}
-    return told
+        metadata |= {name: _json(mapping) for name, mapping in config(class_names).items()}
+    return metadata
 
 
 def _json(value: object) -> str:

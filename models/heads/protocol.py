@@ -1,4 +1,4 @@
-"""What is known of a head that is no rows, whatever its kind; it does not know the kinds."""
+"""The protocol of heads that are not a plain linear layer."""
 
 from typing import Protocol
 
@@ -17,8 +17,8 @@ class NativeHead(Protocol):
         """C."""
 
     @property
-    def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
-        """What is added to the class scores at the end, float32."""
+    def offsets_C(self) -> Tensor:
+        """What is added to the class scores (C,) at the end, float32."""
 
     def logits(self, features: Tensor, /) -> Tensor:
         """Score features (N, D), or (N, D, R) with regions: (N, C)."""

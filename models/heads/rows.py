@@ -8,7 +8,7 @@ from headgraft.models.heads.head import Head
 
 
 def equal_distance(rows_UK: Tensor, seen_rows_SK: Tensor, scale: float) -> Tensor:
-    """Put every row at `scale` times the seen rows' mean distance from their mean row.
+    """Put every row (U, K) at `scale` times the seen rows' mean distance from their mean row.
 
     Keeps each row's direction as seen from the mean row, and so undoes the shrinkage and
     the hubness of a regression.
@@ -46,7 +46,7 @@ def span(rows_SK: Tensor) -> Tensor:
 
 
 def restore_norms(rows_UK: Tensor, head: Head) -> Tensor:
-    """Give the weights of a cosine head the seen weights' mean norm; leave linear heads alone.
+    """Give weights of a cosine head's rows (U, K) the seen mean norm; leave linear heads alone.
 
     It changes no logit; it keeps an extended file from mixing rows of unlike magnitude.
     """

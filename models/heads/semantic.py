@@ -1,7 +1,4 @@
-"""A head that compares class embeddings: what a picture seems to mean, and the nearest class.
-
-It does not know what file it came from, nor how its constants were chosen.
-"""
+"""A head that compares class embeddings: what a picture seems to mean, and the nearest class."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +25,7 @@ class SemanticHead:
     """
 
     seen: Head
-    class_embeddings_CA: Tensor  # noqa: N815 - shape suffix
+    class_embeddings_CA: Tensor
     class_names: tuple[str, ...]
     temperature: float = 1.0
     unseen_offset: float = 0.0
@@ -39,8 +36,8 @@ class SemanticHead:
         return len(self.class_names)
 
     @property
-    def offsets_C(self) -> Tensor:  # noqa: N802 - shape suffix
-        """What is added to the cosines, float32."""
+    def offsets_C(self) -> Tensor:
+        """What is added to the cosines (C,), float32."""
         offsets_C = torch.full((self.class_count,), self.unseen_offset)
         offsets_C[: self.seen.class_count] = 0
         return offsets_C
@@ -74,7 +71,7 @@ class SemanticHead:
 
 
 def from_state_dict(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> SemanticHead:
-    """Make the head again; InjectionError for tensors of another kind of head."""
+    """Make a head from a file's tensors and metadata; InjectionError for another kind of head."""
     if metadata.get("kind") != KIND:
         raise InjectionError(
             f"the file holds a head of kind {metadata.get('kind')!r:.80}, not {KIND!r}",

@@ -8,8 +8,10 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy, normalize
 
+from headgraft.models.progress import Report
+
 LOOK_EVERY = 16  # steps: reading a loss makes the device wait
-Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read
+STAGE = "training rows"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def train_rows(
             adam.param_groups[0]["lr"] /= 2
         order_N = torch.randperm(len(labels_N), generator=generator).to(labels_N.device)
         for batch_B in torch.split(order_N, config.batch_size):
-            report(number / steps, _read(loss, number))
+            report(number / steps, STAGE, _read(loss, number))
             logits_BC = features_ND[batch_B] @ normalize(rows()).T / config.temperature
             loss = cross_entropy(logits_BC + offsets_C, labels_N[batch_B])
             adam.zero_grad()

@@ -1,4 +1,4 @@
-"""Replays a training step as one CUDA graph, where the device is one; it does not know the step.
+"""Replays a training step as one CUDA graph, where the device is one.
 
 A step of small networks is a thousand kernels that take longer to launch than to run. The step must
 make no decision by a value, ask the device for nothing, and find its inputs where they were.
@@ -12,7 +12,7 @@ from torch import Tensor
 WARM_STEPS = 3  # run as they are: optimisers make their state in the first one
 
 
-class Replayed:
+class GraphedStep:
     """A step that returns a tensor; on a CUDA device its later calls overwrite what it returned."""
 
     def __init__(self, step: Callable[[], Tensor], device: torch.device) -> None:

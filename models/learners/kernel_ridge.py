@@ -1,8 +1,7 @@
-"""Kernel ridge regression that can forget a fold of its points in closed form.
+"""Kernel ridge regression that can leave out a fold of its points in closed form.
 
-It knows nothing of heads: points and targets in, predictions out. Up to `DENSE_MAX` points the
-solve is exact; beyond, the kernel is replaced by its Nystroem form on `LANDMARKS` of the points,
-so that time and memory grow linearly.
+Up to `DENSE_MAX` points the solve is exact; beyond, the kernel is replaced by its Nystroem form on
+`LANDMARKS` of the points, so that time and memory grow linearly.
 """
 
 from functools import cached_property
@@ -51,7 +50,7 @@ class KernelRidge:
         predicted_SK = torch.empty_like(targets_SK)
         for fold in range(int(fold_S.max()) + 1):
             inside = (fold_S == fold).nonzero()[:, 0]
-            # The mean of the others: a fold must not know its own rows by way of the mean.
+            # The mean of the others: a fold's own rows must not enter by way of the mean.
             others_K = (mean_K * count - targets_SK[inside].sum(dim=0)) / max(
                 count - len(inside), 1
             )
@@ -63,7 +62,7 @@ class KernelRidge:
         return predicted_SK
 
     def doubt(self, unseen_UA: Tensor) -> Tensor:
-        """Return the posterior variance (U,), of 1 where nothing related is known."""
+        """Return the posterior variance (U,): 1 far from all points."""
         if self._exact:
             kernel_US = self._kernel(unseen_UA)
             return 1 - ((kernel_US @ self._inverse) * kernel_US).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Makes layers whose weights come from a generator; it does not know what they are part of."""
+"""Makes linear layers whose weights come from a given generator."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch import nn
 DEVIATION = 0.02
 
 
-def linear(
+def seeded_linear(
     inputs: int,
     outputs: int,
     generator: torch.Generator,

@@ -1,16 +1,28 @@
-"""Makes new rows as mixes of seen rows; it does not know how the mix was chosen."""
+"""Makes new rows as weighted sums of seen rows."""
 
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
+from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 Rescale = Literal["none", "seen", "release"]
+RESCALE = (
+    "Norms: as mixed (none), the seen rows' mean norm for each (seen), or one factor that makes "
+    "their mean 0.1 (release)."
+)
+
+
+class MixSettings(MethodSettings):
+    """The constants of the mix."""
+
+    rescale: Rescale = Field("none", description=RESCALE)
 
 
 def unit_embeddings(task: Task, device: str | torch.device) -> tuple[Tensor, Tensor]:
@@ -29,7 +41,7 @@ def mixed_head(task: Task, weights_US: Tensor, rescale: Rescale) -> Head:
     if rescale == "seen":
         rows_UK = normalize(rows_UK) * rows_SK.norm(dim=1).mean()
     elif rescale == "release":
-        # What one class gets then depends on the others, so it is nobody's default.
+        # Depends on the other requested classes, therefore off by default.
         mean_norm = rows_UK.norm(dim=1).mean().clamp_min(torch.finfo(rows_UK.dtype).tiny)
         rows_UK = rows_UK / (10 * mean_norm)
     return task.head.with_rows(restore_norms(rows_UK, task.head), task.unseen_class_names)

@@ -2,10 +2,9 @@
 
 FLPT, the second stage of dfzsl (AAAI 2024, arXiv 2401.15657): four context vectors and one image
 residual, both shared by all classes, are learned by cross-entropy at the encoder's logit scale.
-Where there is no encoder, a map of the class embeddings takes the prompt's place. It knows nothing
-of heads, nor where the features come from.
+Where there is no encoder, a map of the class embeddings takes the prompt's place.
 
-Differs from the paper, by default: few classes chosen by lot compete in a step, since each costs
+Differs from the paper, by default: few classes chosen at random compete in a step, since each costs
 a reading of the text tower, and the steps do not grow with the features.
 """
 
@@ -20,7 +19,8 @@ from torch.nn.functional import cross_entropy, normalize
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.batches import Batch, class_batches
-from headgraft.models.learners.layers import linear
+from headgraft.models.learners.layers import seeded_linear
+from headgraft.models.learners.training import Schedule, train_steps
 from headgraft.models.progress import Report, within
 
 RESIDUAL_WEIGHT = 0.005
@@ -56,15 +56,15 @@ class PromptTuningConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Tuned:
+class TunedText:
     """Unit text features (C, D) of all classes, and the image residual r (D,)."""
 
-    text_CD: Tensor  # noqa: N815 - shape suffix
-    residual_D: Tensor  # noqa: N815 - shape suffix
+    text_CD: Tensor
+    residual_D: Tensor
 
 
-class Side(Protocol):
-    """What is tuned: text features of some classes, and the image residual."""
+class TextTuner(Protocol):
+    """What is tuned: the text features of the classes, and the image residual."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Yield what is learned."""
@@ -76,15 +76,15 @@ class Side(Protocol):
         """Return r (D,)."""
 
 
-class PromptSide(nn.Module):
+class PromptTuner(nn.Module):
     """A context of four vectors, and an MLP of it whose mean over the four is the residual."""
 
     def __init__(self, tower: TextTower, prompts_CL: Tensor, generator: torch.Generator) -> None:
         super().__init__()
         self._tower, self._prompts_CL = tower, prompts_CL
         self.context_4W = nn.Parameter(tower.context())
-        self.widen = linear(tower.width, 4 * tower.width, generator).to(tower.device)
-        self.narrow = _zero(linear(4 * tower.width, tower.feature_size, generator))
+        self.widen = seeded_linear(tower.width, 4 * tower.width, generator).to(tower.device)
+        self.narrow = _zero(seeded_linear(4 * tower.width, tower.feature_size, generator))
         self.narrow.to(tower.device)
 
     def text(self, classes_M: Tensor) -> Tensor:
@@ -98,15 +98,15 @@ class PromptSide(nn.Module):
         return residual_D
 
 
-class EmbeddingSide(nn.Module):
+class EmbeddingTuner(nn.Module):
     """A map of class embeddings that all classes share, added to them, and a free residual."""
 
     def __init__(self, text_CD: Tensor, generator: torch.Generator, hidden: int = MAP_SIZE) -> None:
         super().__init__()
         size = text_CD.shape[1]
         self._text_CD = normalize(text_CD)
-        self.widen = linear(size, hidden, generator).to(text_CD.device)
-        self.narrow = _zero(linear(hidden, size, generator)).to(text_CD.device)
+        self.widen = seeded_linear(size, hidden, generator).to(text_CD.device)
+        self.narrow = _zero(seeded_linear(hidden, size, generator)).to(text_CD.device)
         self.residual_D = nn.Parameter(torch.zeros(size, device=text_CD.device))
 
     def text(self, classes_M: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def tune(
     *,
     competing: int,
     wanted: int = 0,
-) -> Tuned:
+) -> TunedText:
     """Learn a prompt by features of the first `competing` classes; return all classes' text.
 
     Of the last `wanted` classes alone where that is not 0: each class takes a reading. On the
@@ -138,16 +138,16 @@ def tune(
     """
     _check_sizes(tower.feature_size, features_ND)
     prompts_CL = tower.prompts(class_names)
-    side = PromptSide(tower, prompts_CL, generator)
+    tuner = PromptTuner(tower, prompts_CL, generator)
     batches = _batches(labels_N.to(tower.device), competing, config, generator)
     # A step reads each of its classes forwards and backwards; the end reads all once.
     work = 2 * config.steps_of(len(labels_N)) * (config.classes or competing)
     read_CL = prompts_CL[-wanted:]
     share = work / (work + len(read_CL))
-    fit(side, features_ND, batches, tower.scale, config, within(report, 0.0, share))
-    return Tuned(
-        read_all(tower, read_CL, side.context_4W.detach(), within(report, share, 1.0)),
-        side.residual().detach(),
+    fit(tuner, features_ND, batches, tower.scale, config, within(report, 0.0, share))
+    return TunedText(
+        read_all(tower, read_CL, tuner.context_4W.detach(), within(report, share, 1.0)),
+        tuner.residual().detach(),
     )
 
 
@@ -161,22 +161,22 @@ def tune_embeddings(
     *,
     competing: int,
     scale: float = CLIP_SCALE,
-) -> Tuned:
+) -> TunedText:
     """Do as `tune` where no encoder is at hand: move the class embeddings (C, D) themselves.
 
     On the device of the embeddings. InjectionError where the features are not of their size.
     """
     _check_sizes(text_CD.shape[1], features_ND)
-    side = EmbeddingSide(text_CD, generator)
+    tuner = EmbeddingTuner(text_CD, generator)
     batches = _batches(labels_N.to(text_CD.device), competing, config, generator)
-    fit(side, features_ND, batches, scale, config, report)
+    fit(tuner, features_ND, batches, scale, config, report)
     with torch.no_grad():
-        moved_CD = side.text(torch.arange(len(text_CD), device=text_CD.device))
-    return Tuned(moved_CD, side.residual().detach())
+        moved_CD = tuner.text(torch.arange(len(text_CD), device=text_CD.device))
+    return TunedText(moved_CD, tuner.residual().detach())
 
 
 def fit(
-    side: Side,
+    tuner: TextTuner,
     features_ND: Tensor,
     batches: Iterator[Batch],
     scale: float,
@@ -184,20 +184,18 @@ def fit(
     report: Report,
 ) -> None:
     """Take a step down the cross-entropy for each batch, and report the loss of the one before."""
-    steps, latest = config.steps_of(len(features_ND)), None
-    optimizer, schedule = _optimizer(side, config, steps)
-    for number, batch in enumerate(batches):
-        report(number / steps, STAGE, latest)
-        text_MD = side.text(batch.classes_M)
+    steps = config.steps_of(len(features_ND))
+
+    def loss_of_step() -> Tensor:
+        batch = next(batches)
+        text_MD = tuner.text(batch.classes_M)
         image_BD = normalize(features_ND[batch.features_B.to(features_ND.device)].to(text_MD))
         if config.residual:
-            image_BD = normalize(image_BD + RESIDUAL_WEIGHT * side.residual())
-        loss = cross_entropy(scale * image_BD @ text_MD.T, batch.targets_B)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
-        latest = float(loss.detach())
+            image_BD = normalize(image_BD + RESIDUAL_WEIGHT * tuner.residual())
+        return cross_entropy(scale * image_BD @ text_MD.T, batch.targets_B)
+
+    optimizer, schedule = _optimizer(tuner, config, steps)
+    train_steps(steps, loss_of_step, optimizer, report, STAGE, schedule)
 
 
 def read_all(
@@ -228,9 +226,9 @@ def _batches(
 
 
 def _optimizer(
-    side: Side, config: PromptTuningConfig, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    learned = list(side.parameters())
+    tuner: TextTuner, config: PromptTuningConfig, steps: int
+) -> tuple[torch.optim.Optimizer, Schedule]:
+    learned = list(tuner.parameters())
     if config.cosine_decay:
         descent = torch.optim.SGD(learned, config.learning_rate)
         return descent, torch.optim.lr_scheduler.CosineAnnealingLR(descent, max(steps, 1))

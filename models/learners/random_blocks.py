@@ -1,6 +1,6 @@
 """Random numbers for an inner loop: drawn on the CPU in blocks, handed out on the device.
 
-It does not know what they are for. The same seed means the same numbers on every device.
+The same seed means the same numbers on every device.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def _below(uniforms_N: Tensor, limit: int) -> Tensor:
     return (uniforms_N * limit).long().clamp_max(limit - 1)
 
 
-class StepDraws:
+class StepBlocks:
     """Hands out the numbers of one step, in order, from two tensors that are filled before it."""
 
     def __init__(self, normals: int, uniforms: int, device: torch.device) -> None:
@@ -26,7 +26,7 @@ class StepDraws:
         self._uniforms_M = torch.empty(uniforms, device=device)
         self._normals_used = self._uniforms_used = 0
 
-    def refill(self, draws: "Draws") -> None:
+    def refill(self, draws: "RandomBlocks") -> None:
         """Get new numbers, in place."""
         draws.fill(self._normals_N, self._uniforms_M)
 
@@ -49,7 +49,7 @@ class StepDraws:
         return _below(self.uniform(count)[:, 0], limit)
 
 
-class Draws:
+class RandomBlocks:
     """Hands out numbers of one CPU generator on `device`."""
 
     def __init__(self, generator: torch.Generator, device: torch.device) -> None:

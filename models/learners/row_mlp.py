@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from types import MappingProxyType
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from headgraft.models.learners.early_stop import FlatLoss
-from headgraft.models.learners.layers import linear
-from headgraft.models.settings import filled
+from headgraft.models.learners.layers import seeded_linear
+from headgraft.models.learners.training import PlateauStopper, descend
+from headgraft.models.progress import Report
+from headgraft.models.settings import MethodSettings
 
 Extra = Callable[["RowMlp", Tensor], Tensor]
-Report = Callable[[float, float], None]
+STAGE = "training"
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,10 @@ MLP_CONSTANTS = {
 }
 
 
-class MlpSettings(BaseModel):
+class MlpSettings(MethodSettings):
     """The choices of the training; `faithful` sets what is absent to the authors' value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    AUTHORS: ClassVar[dict[str, Any]] = {"centre": False}
+    PRESETS = MappingProxyType({("faithful", True): {"centre": False}})
 
     faithful: bool = Field(False, description="Use the authors' value where a setting is absent.")
     centre: bool = Field(True, description="Subtract the seen class embeddings' mean first.")
@@ -60,11 +60,6 @@ class MlpSettings(BaseModel):
         updates = steps * constants.hidden_size * sizes
         return steps, updates * batch, updates
 
-    @model_validator(mode="before")
-    @classmethod
-    def _as_the_authors(cls, given: Any) -> Any:
-        return filled(given, "faithful", True, cls.AUTHORS)
-
 
 class RowMlp(nn.Module):
     """Linear, ReLU, Linear: A -> Z -> K. Weights N(0, 0.02) from `generator`, biases 0."""
@@ -72,8 +67,8 @@ class RowMlp(nn.Module):
     def __init__(self, sizes: tuple[int, int, int], generator: torch.Generator) -> None:
         super().__init__()
         A, Z, K = sizes
-        self.encode = linear(A, Z, generator)
-        self.decode = linear(Z, K, generator)
+        self.encode = seeded_linear(A, Z, generator)
+        self.decode = seeded_linear(Z, K, generator)
 
     def forward(self, embeddings_BA: Tensor) -> Tensor:
         """Predict rows (B, K)."""
@@ -90,13 +85,13 @@ def train(
 ) -> RowMlp:
     """Fit a perceptron by mean squared error, plus `extra(network, targets of the batch)`.
 
-    `report(fraction, loss)` is called after every step and may raise. Ends early when flat.
+    `report` is called after every step and may raise. Ends early when the loss is flat.
     """
     constants, generator = settings.mlp, torch.Generator().manual_seed(settings.seed)
     sizes = (embeddings_SA.shape[1], constants.hidden_size, rows_SK.shape[1])
     network = RowMlp(sizes, generator).to(rows_SK.device)
     adam = torch.optim.Adam(network.parameters(), constants.learning_rate, fused=True)
-    flat = FlatLoss(constants.stop_slope)
+    flat = PlateauStopper(constants.stop_slope)
     for epoch in range(constants.epochs):
         order_S = torch.randperm(len(rows_SK), generator=generator).to(rows_SK.device)
         losses: list[float] = []
@@ -105,16 +100,8 @@ def train(
             loss = mse_loss(network(embeddings_SA[batch_B]), target_BK)
             if extra is not None:
                 loss = loss + extra(network, target_BK)
-            losses.append(step(adam, loss))
-            report(epoch / constants.epochs, losses[-1])
+            losses.append(descend(adam, loss))
+            report(epoch / constants.epochs, STAGE, losses[-1])
         if flat.add(sum(losses) / len(losses)):
             break
     return network
-
-
-def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
-    """Take one step down a loss; return it."""
-    optimizer.zero_grad()
-    torch.autograd.backward(loss)
-    optimizer.step()
-    return float(loss.detach())

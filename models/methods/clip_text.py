@@ -5,20 +5,19 @@ It is scaled to the seen rows' mean norm; every injected class gets the seen mea
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch.nn.functional import normalize
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.method import Method
 from headgraft.models.progress import Progress
+from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 
-class ClipTextSettings(BaseModel):
+class ClipTextSettings(MethodSettings):
     """The constants of the scaling."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     scale: float = Field(
         1.0, gt=0, le=100, description="Row norm, as a multiple of the seen rows' mean norm."

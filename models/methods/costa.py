@@ -9,26 +9,19 @@ The average of many rows is near their mean: uncalibrated, new classes hardly ev
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from headgraft.models.heads.head import Head
-from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.learners.mixing import MixSettings, mixed_head, unit_embeddings
 from headgraft.models.method import Method
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
 
-class CostaSettings(BaseModel):
+class CostaSettings(MixSettings):
     """The constants of the average."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     guard: float = Field(1e-4, gt=0, le=1, description="Added to the sum that divides.")
-    rescale: Rescale = Field(
-        "none",
-        description="Norms: as mixed (none), the seen rows' mean norm for each (seen), or one "
-        "factor that makes their mean 0.1 (release).",
-    )
 
 
 def synthesize(

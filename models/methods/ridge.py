@@ -10,7 +10,7 @@ For a cosine head the regression sees unit weights; injected ones get the seen m
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from headgraft.models.heads.head import Head
@@ -18,15 +18,14 @@ from headgraft.models.heads.rows import equal_distance, regression_rows, restore
 from headgraft.models.learners.kernel_ridge import KernelRidge
 from headgraft.models.method import Method
 from headgraft.models.progress import Progress
+from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 SINGLE_RIDGE_MIN = 1e-3
 
 
-class RidgeSettings(BaseModel):
+class RidgeSettings(MethodSettings):
     """The constants of the regression."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     gamma: float = Field(
         default=2.0, gt=0, le=100, description="Sharpness of the kernel exp(gamma (cos - 1))."

@@ -9,17 +9,17 @@ constant. Embeddings are centred by default. Learning rate, batch and the slope 
 are ours, for speed (chosen on hidden seen classes' rows alone); `faithful` sets the authors'.
 """
 
-from typing import Any, ClassVar, Literal
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from headgraft.models.cost import training_seconds
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.row_mlp import MlpSettings, RowMlp, train
-from headgraft.models.method import Method
+from headgraft.models.method import Method, training_seconds
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
@@ -27,7 +27,7 @@ from headgraft.models.task import Task
 class SubspaceSettings(MlpSettings):
     """The choices of the training."""
 
-    AUTHORS: ClassVar[dict[str, Any]] = {**MlpSettings.AUTHORS, "apply_to": "targets"}
+    PRESETS = MappingProxyType({("faithful", True): {"centre": False, "apply_to": "targets"}})
 
     weight: float = Field(1e-3, ge=0, le=1000, description="Weight of the pull to the span.")
     apply_to: Literal["predictions", "targets"] = Field(
@@ -49,10 +49,7 @@ def synthesize(
         pulled: Tensor = settings.weight * outside_NK.norm(dim=1).mean()
         return pulled
 
-    def report(fraction: float, loss: float) -> None:
-        progress(fraction, "training", loss)
-
-    network = train(seen_SA, rows_SK, settings, report, pull)
+    network = train(seen_SA, rows_SK, settings, progress, pull)
     with torch.no_grad():
         rows_UK = restore_norms(network(unseen_UA), task.head)
     return task.head.with_rows(rows_UK, task.unseen_class_names)

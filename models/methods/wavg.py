@@ -8,28 +8,28 @@ because a sum of hundreds of rows has no magnitude of its own; `release` is the 
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from headgraft.models.heads.head import Head
-from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.learners.mixing import (
+    RESCALE,
+    MixSettings,
+    Rescale,
+    mixed_head,
+    unit_embeddings,
+)
 from headgraft.models.method import Method
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
 
-class WavgSettings(BaseModel):
+class WavgSettings(MixSettings):
     """The constants of the sum."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sharpness: float = Field(
         5.0, gt=0, le=100, description="How fast a seen class's weight falls with its distance."
     )
-    rescale: Rescale = Field(
-        "seen",
-        description="Norms: as mixed (none), the seen rows' mean norm for each (seen), or one "
-        "factor that makes their mean 0.1 (release).",
-    )
+    rescale: Rescale = Field("seen", description=RESCALE)
 
 
 def synthesize(

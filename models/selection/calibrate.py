@@ -1,7 +1,4 @@
-"""Chooses where injected rows stand, from rows that hidden seen classes would have got.
-
-It does not know which method made them.
-"""
+"""Chooses where injected rows stand, from rows that hidden seen classes would have got."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.features.labelled import Pictures
+from headgraft.models.features.labelled import CalibrationFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
-from headgraft.models.selection.estimate import FLATNESS, Prefer, Simulated
-from headgraft.models.selection.leave_out import LeftOut
-from headgraft.models.selection.trade_off import Rays, make_groups, play
-from headgraft.models.synthesis.simulated_features import VirtualFeatures, draw
+from headgraft.models.selection.estimate import FLATNESS, Prefer, Simulation
+from headgraft.models.selection.leave_out import HeldOutPrediction
+from headgraft.models.selection.trade_off import ScaledRows, make_groups, simulate_injection
+from headgraft.models.synthesis.simulated_features import SimulatedFeatures, simulate_features
 
 # Rows of another origin (text vectors, say) have a mean of their own; it is theirs that counts.
 FOREIGN_MEAN = 0.5
@@ -27,21 +24,20 @@ STEPS = (0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """A head as calibration sees it: rows theta (S, K), features drawn from them, and pictures.
+class HeadContext:
+    """A head as calibration sees it: rows theta (S, K), and features simulated from them.
 
-    The pictures are real ones of its classes, where the user gave any. `accuracy` is the head's
-    own, where known.
+    `accuracy` is the head's own, where known; `features` are labelled ones that the user gave.
     """
 
     head: Head
-    rows_SK: Tensor  # noqa: N815 - shape suffix
-    features: VirtualFeatures
+    rows_SK: Tensor
+    simulated: SimulatedFeatures
     accuracy: float | None = None
-    pictures: Pictures | None = None
+    features: CalibrationFeatures | None = None
 
-    def replacing(self, head: Head) -> "Ground":
-        """Return the ground on which another head stands, about whose classes nothing is new."""
+    def replacing(self, head: Head) -> "HeadContext":
+        """Return a copy with another head over the same classes."""
         return replace(self, head=head, rows_SK=regression_rows(head, "cpu").float())
 
     @property
@@ -49,24 +45,24 @@ class Ground:
         """The rows' mean distance from their mean row."""
         return float((self.rows_SK - self.rows_SK.mean(dim=0)).norm(dim=1).mean())
 
-    def pictures_for(self, known_S: Tensor) -> Pictures | None:
-        """Return the pictures if there are enough of the classes that can be hidden."""
-        enough = self.pictures is not None and self.pictures.suffice(known_S)
-        return self.pictures if enough else None
+    def enough_features(self, known_S: Tensor) -> CalibrationFeatures | None:
+        """Return the user's features where they suffice for the classes that can be hidden."""
+        enough = self.features is not None and self.features.suffice(known_S)
+        return self.features if enough else None
 
-    def groups(self, left_out: LeftOut, unseen: int) -> list[Tensor]:
-        """Choose the groups of hidden classes that play the `unseen` ones.
+    def groups(self, held_out: HeldOutPrediction, unseen: int) -> list[Tensor]:
+        """Choose the groups of hidden classes, numbers (G,), that stand for the `unseen` ones.
 
         Each has a class of which there is a feature: of a large head, most classes have none.
         """
-        pictures = self.pictures_for(left_out.known_S)
-        labels_N = pictures.labels_N if pictures else self.features.labels_N
-        shown_S = torch.bincount(labels_N, minlength=len(left_out.fold_S)) > 0
-        if pictures is None:
-            groups = make_groups(left_out.fold_S, left_out.known_S, unseen)
+        features = self.enough_features(held_out.known_S)
+        labels_N = (features or self.simulated).labels_N
+        shown_S = torch.bincount(labels_N, minlength=len(held_out.fold_S)) > 0
+        if features is None:
+            groups = make_groups(held_out.fold_S, held_out.known_S, unseen)
             if all(shown_S[group].any() for group in groups):
                 return groups
-        return make_groups(left_out.fold_S, left_out.known_S, unseen, shown_S=shown_S)
+        return make_groups(held_out.fold_S, held_out.known_S, unseen, shown_S=shown_S)
 
 
 @dataclass(frozen=True)
@@ -82,73 +78,81 @@ class Calibration:
     bias_shift: float = 0.0
 
 
-def survey(head: Head, accuracy: float | None, pictures: Pictures | None = None) -> Ground:
-    """Draw virtual features of a head whose own accuracy is known, or assumed (None)."""
+def build_context(
+    head: Head, accuracy: float | None, features: CalibrationFeatures | None = None
+) -> HeadContext:
+    """Simulate features of a head whose own accuracy is known, or assumed (None)."""
     rows_SK = regression_rows(head, "cpu").float()
     weight_SD = rows_SK[:, : head.feature_size]
-    return Ground(head, rows_SK, draw(weight_SD, accuracy), accuracy, pictures)
+    return HeadContext(head, rows_SK, simulate_features(weight_SD, accuracy), accuracy, features)
 
 
-def simulate(ground: Ground, left_out: LeftOut, unseen: int) -> Simulated:
-    """Play the injection of `unseen` classes with hidden seen ones, at all scales.
+def simulate(context: HeadContext, held_out: HeldOutPrediction, unseen: int) -> Simulation:
+    """Simulate the injection of `unseen` classes with hidden seen ones, at all scales.
 
-    On the pictures where they suffice, on virtual features else.
+    On the user's features where they suffice, on simulated ones else.
     """
-    if ground.pictures_for(left_out.known_S):
-        return simulate_shifted(ground, left_out, unseen, (0.0,))[0]
-    ground = _standing(ground, left_out)
-    rays, groups = _rays(ground, left_out), ground.groups(left_out, unseen)
-    weight_SD = ground.rows_SK[:, : ground.head.feature_size]
-    (played,) = play(_told(ground, left_out, rays), weight_SD, rays, groups)
-    return Simulated(played)
+    if context.enough_features(held_out.known_S):
+        return simulate_shifted(context, held_out, unseen, (0.0,))[0]
+    context = _with_delivered_head(context, held_out)
+    scaled_rows, groups = _scaled_rows(context, held_out), context.groups(held_out, unseen)
+    weight_SD = context.rows_SK[:, : context.head.feature_size]
+    features = _expected_features(context, held_out, scaled_rows)
+    (trade_off,) = simulate_injection(features, weight_SD, scaled_rows, groups)
+    return Simulation(trade_off)
 
 
-def _standing(ground: Ground, left_out: LeftOut) -> Ground:
-    return ground.replacing(left_out.replaced.head) if left_out.replaced else ground
+def _with_delivered_head(context: HeadContext, held_out: HeldOutPrediction) -> HeadContext:
+    return context.replacing(held_out.replaced.head) if held_out.replaced else context
 
 
-def _told(ground: Ground, left_out: LeftOut, rays: Rays) -> VirtualFeatures:
-    """Return the virtual features to expect where rows, or texts, of classes are known."""
-    replaced, D = left_out.replaced, ground.head.feature_size
-    if replaced and replaced.texts_SA.shape[1] == D:
-        every_S = torch.ones(len(left_out.known_S), dtype=torch.bool)
-        return ground.features.knowing(replaced.texts_SA.cpu().float(), every_S)
-    return ground.features.knowing(rays.directions_CD, left_out.known_S)
+def _expected_features(
+    context: HeadContext, held_out: HeldOutPrediction, scaled_rows: ScaledRows
+) -> SimulatedFeatures:
+    """Return the simulated features to expect where rows, or texts, of classes are known."""
+    replaced, D = held_out.replaced, context.head.feature_size
+    if replaced and replaced.embeddings_SA.shape[1] == D:
+        every_S = torch.ones(len(held_out.known_S), dtype=torch.bool)
+        return context.simulated.knowing(replaced.embeddings_SA.cpu().float(), every_S)
+    return context.simulated.knowing(scaled_rows.directions_CD, held_out.known_S)
 
 
 def simulate_shifted(
-    ground: Ground, left_out: LeftOut, unseen: int, shifts: Sequence[float]
-) -> list[Simulated]:
-    """Play it on the pictures, once for each shift of the injected logits."""
-    pictures, D = ground.pictures, ground.head.feature_size
-    assert pictures is not None, "only real features tell how large a logit is"
-    ground = _standing(ground, left_out)
-    biases_S = None if ground.head.bias is None else ground.rows_SK[:, D]
-    played = play(
-        pictures,
-        ground.rows_SK[:, :D],
-        _rays(ground, left_out, biased=ground.head.bias is not None),
-        ground.groups(left_out, unseen),
+    context: HeadContext, held_out: HeldOutPrediction, unseen: int, shifts: Sequence[float]
+) -> list[Simulation]:
+    """Simulate it on the user's features, once for each shift of the injected logits."""
+    features, D = context.features, context.head.feature_size
+    assert features is not None, "only real features tell how large a logit is"
+    context = _with_delivered_head(context, held_out)
+    biases_S = None if context.head.bias is None else context.rows_SK[:, D]
+    trade_offs = simulate_injection(
+        features,
+        context.rows_SK[:, :D],
+        _scaled_rows(context, held_out, biased=context.head.bias is not None),
+        context.groups(held_out, unseen),
         biases_S=biases_S,
         shifts=shifts,
     )
-    return [Simulated(one, pictures.counts(len(left_out.fold_S))) for one in played]
+    counts_S = features.counts(len(held_out.fold_S))
+    return [Simulation(trade_off, counts_S) for trade_off in trade_offs]
 
 
-def _rays(ground: Ground, left_out: LeftOut, *, biased: bool = False) -> Rays:
-    D, mean_K = ground.head.feature_size, ground.rows_SK.mean(dim=0)
-    # Rows that keep their lengths are played at one length too: a unit vector that lies farther
-    # from the others' mean has less of the mean feature, which virtual features do not have.
-    point_K = origin_of(ground, left_out).point_K
-    directions_SK = ground.distance * normalize(left_out.rows_SK - point_K)
-    rays = Rays(mean_K[:D], directions_SK[:, :D], ground.head.metric == "cosine")
+def _scaled_rows(
+    context: HeadContext, held_out: HeldOutPrediction, *, biased: bool = False
+) -> ScaledRows:
+    D, mean_K = context.head.feature_size, context.rows_SK.mean(dim=0)
+    # Rows that keep their lengths are simulated at one length too: a unit vector that lies farther
+    # from the others' mean has less of the mean feature, which simulated features do not have.
+    point_K = centring_of(context, held_out).point_K
+    directions_SK = context.distance * normalize(held_out.rows_SK - point_K)
+    scaled_rows = ScaledRows(mean_K[:D], directions_SK[:, :D], context.head.metric == "cosine")
     if not biased:
-        return rays
-    return replace(rays, origin_bias=float(mean_K[D]), biases_C=directions_SK[:, D])
+        return scaled_rows
+    return replace(scaled_rows, centre_bias=float(mean_K[D]), biases_C=directions_SK[:, D])
 
 
 @dataclass(frozen=True, eq=False)
-class Origin:
+class Centring:
     """The point (K,) from which predicted rows have their directions, and their mean length.
 
     Rows regressed onto the seen ones are seen from the seen mean row, and all get one length, which
@@ -156,7 +160,7 @@ class Origin:
     so do those that were made together with the seen ones.
     """
 
-    point_K: Tensor  # noqa: N815 - shape suffix
+    point_K: Tensor
     length: float | None = None
 
     def directions(self, rows_NK: Tensor) -> Tensor:
@@ -165,27 +169,27 @@ class Origin:
         return normalize(offsets_NK) if self.length is None else offsets_NK / self.length
 
 
-def origin_of(ground: Ground, left_out: LeftOut) -> Origin:
+def centring_of(context: HeadContext, held_out: HeldOutPrediction) -> Centring:
     """Tell from the rows of hidden classes whether they are of another origin than the head's."""
-    mean_K, known_NK = ground.rows_SK.mean(dim=0), left_out.rows_SK[left_out.known_S]
+    mean_K, known_NK = context.rows_SK.mean(dim=0), held_out.rows_SK[held_out.known_S]
     predicted_K = known_NK.mean(dim=0)
-    if left_out.replaced:
-        before_K = regression_rows(left_out.replaced.head, "cpu").float().mean(dim=0)
-        return Origin(mean_K, float((known_NK - before_K).norm(dim=1).mean()))
+    if held_out.replaced:
+        before_K = regression_rows(held_out.replaced.head, "cpu").float().mean(dim=0)
+        return Centring(mean_K, float((known_NK - before_K).norm(dim=1).mean()))
     # The mean of a few rows is far from that of all, whatever their origin.
     spread, count = float((known_NK - predicted_K).square().sum()), len(known_NK)
     by_chance = 2 * (spread / (count * (count - 1))) ** 0.5 if count > 1 else torch.inf
     off = float((predicted_K - mean_K).norm())
-    if off <= max(FOREIGN_MEAN * ground.distance, by_chance):
-        return Origin(mean_K)
-    return Origin(predicted_K, float((known_NK - predicted_K).norm(dim=1).mean()))
+    if off <= max(FOREIGN_MEAN * context.distance, by_chance):
+        return Centring(mean_K)
+    return Centring(predicted_K, float((known_NK - predicted_K).norm(dim=1).mean()))
 
 
-def place(ground: Ground, raw: Head, origin: Origin, calibration: Calibration) -> Head:
+def place(context: HeadContext, raw: Head, centring: Centring, calibration: Calibration) -> Head:
     """Move rows to the calibrated distance from the seen mean row; directions stay."""
-    head = ground.head
+    head = context.head
     rows_SK = regression_rows(head, "cpu")
-    direction_UK = origin.directions(regression_rows(raw, "cpu"))
+    direction_UK = centring.directions(regression_rows(raw, "cpu"))
     distance = (rows_SK - rows_SK.mean(dim=0)).norm(dim=1).mean()
     rows_UK = rows_SK.mean(dim=0) + direction_UK * (calibration.scale * distance)
     if head.bias is not None and calibration.bias_shift:
@@ -195,35 +199,41 @@ def place(ground: Ground, raw: Head, origin: Origin, calibration: Calibration) -
     return head.with_rows(restore_norms(rows_UK, head), raw.class_names)
 
 
-def present_scale(ground: Ground, raw: Head, origin: Origin) -> float:
+def present_scale(context: HeadContext, raw: Head, centring: Centring) -> float:
     """Return the scale at which rows stand as they come."""
     rows_UK = regression_rows(raw, "cpu").float()
-    length = float((rows_UK - origin.point_K).norm(dim=1).mean())
-    return length / ground.distance if ground.distance else 1.0
+    length = float((rows_UK - centring.point_K).norm(dim=1).mean())
+    return length / context.distance if context.distance else 1.0
 
 
 def choose_shift(
-    ground: Ground, left_out: LeftOut, unseen: int, prefer: Prefer, seen_loss: float | None
-) -> tuple[float, Simulated, int]:
-    """Return the shift in logits, the play under it, and the number of the best scale there.
+    context: HeadContext,
+    held_out: HeldOutPrediction,
+    unseen: int,
+    prefer: Prefer,
+    seen_loss: float | None,
+) -> tuple[float, Simulation, int]:
+    """Return the shift in logits, the simulation under it, and the index of the best scale there.
 
-    Needs pictures. Shift 0 where another is not clearly better: it is less of a surprise.
+    Needs the user's features. Shift 0 unless another is clearly better.
     """
-    unit = _logit_deviation(ground)
-    played = simulate_shifted(ground, left_out, unseen, [step * unit for step in STEPS])
-    scales = [one.choose(prefer, seen_loss) for one in played]
+    unit = _logit_deviation(context)
+    shifts = [step * unit for step in STEPS]
+    simulations = simulate_shifted(context, held_out, unseen, shifts)
+    scales = [simulation.choose(prefer, seen_loss) for simulation in simulations]
     values = [
-        one.worth(at, prefer, seen_loss) - (NO_DIFFERENCE + FLATNESS * abs(step) if step else 0)
-        for one, at, step in zip(played, scales, STEPS, strict=True)
+        simulation.worth(at, prefer, seen_loss)
+        - (NO_DIFFERENCE + FLATNESS * abs(step) if step else 0)
+        for simulation, at, step in zip(simulations, scales, STEPS, strict=True)
     ]
     best = max(range(len(STEPS)), key=lambda number: values[number])
-    return STEPS[best] * unit, played[best], scales[best]
+    return shifts[best], simulations[best], scales[best]
 
 
-def _logit_deviation(ground: Ground) -> float:
-    assert ground.pictures is not None, "virtual features have no logits"
-    D = ground.head.feature_size
-    logits_NS = ground.pictures.scores(ground.rows_SK[:, :D])
-    if ground.head.bias is not None:
-        logits_NS += ground.rows_SK[:, D]
+def _logit_deviation(context: HeadContext) -> float:
+    assert context.features is not None, "simulated features have no logits"
+    D = context.head.feature_size
+    logits_NS = context.features.scores(context.rows_SK[:, :D])
+    if context.head.bias is not None:
+        logits_NS += context.rows_SK[:, D]
     return float(logits_NS.std(dim=1).mean())

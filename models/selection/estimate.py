@@ -1,7 +1,7 @@
-"""What accuracy to expect of an injected head, from a simulated trade-off or from pictures.
+"""What accuracy to expect of an injected head, from a simulated injection.
 
-It knows nothing of methods. Where its constants come from, and how far they were checked, is
-written in tests/benchmarks/LOG.md.
+Where the constants come from, and how far they were checked, is written in
+tests/benchmarks/LOG.md.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MODEL_DEVIATION = 0.05
 # The simulation sets rows of poor embeddings a little too near. Added to the scale's logarithm, by
 # the expected T1; about half of what half the folds asked for, since other heads ask for less.
 TILT_AT_0, TILT_PER_T1 = 0.25, -0.36
-# Where the curve is flat, the scale nearest to 1 is as good and less of a surprise.
+# Taken off the objective for each unit of the scale's distance from 1, in logarithms.
 FLATNESS = 0.002
 DRAWS = 2000
 OUTSIDE = 0.05  # on each side of the interval
@@ -33,7 +33,7 @@ ELEMENTS_MAX = 4_000_000  # of one matrix of drawn classes
 
 
 @dataclass(frozen=True)
-class Figure:
+class AccuracyInterval:
     """An expected accuracy in [0, 1] and its 90 % interval."""
 
     value: float
@@ -42,62 +42,62 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Expected T1, u, s and H of a head, and what limits the belief in them.
+class HeadEstimate:
+    """Expected T1, u, s and H of a head; `reasons` say what they rest on and why they may be wrong.
 
     `pictures` counts the labelled features they were read off; 0: virtual ones.
     """
 
-    T1: Figure
-    u: Figure
-    s: Figure
-    H: Figure
+    T1: AccuracyInterval
+    u: AccuracyInterval
+    s: AccuracyInterval
+    H: AccuracyInterval
     reasons: tuple[str, ...] = ()
     pictures: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Simulated:
-    """The play of one injection: on virtual features, or on real ones, counted by `pictures_S`."""
+class Simulation:
+    """One simulated injection: on simulated features, or on real ones, `pictures_S` a class."""
 
-    played: TradeOff
-    pictures_S: Tensor | None = None  # noqa: N815 - shape suffix
+    trade_off: TradeOff
+    pictures_S: Tensor | None = None
 
     @property
     def pictures(self) -> int:
-        """The number of real pictures this was played on."""
+        """The number of real pictures it rests on; 0 for simulated features."""
         return 0 if self.pictures_S is None else int(self.pictures_S.sum())
 
-    def T1(self, at: int) -> Tensor:  # noqa: N802 - the measure's name
+    def T1(self, at: int) -> Tensor:
         """Return T1 (G,) at one of the scales."""
-        return self.played.T1_GT[:, at]
+        return self.trade_off.T1_GT[:, at]
 
     def u(self, at: int) -> Tensor:
         """Return u (G,) at one of the scales."""
-        return self.played.u_GT[:, at]
+        return self.trade_off.u_GT[:, at]
 
     def s(self, at: int) -> Tensor:
         """Return s (G,) at one of the scales."""
-        return self.played.s_GT[:, at]
+        return self.trade_off.s_GT[:, at]
 
     @property
-    def u_T(self) -> Tensor:  # noqa: N802 - shape suffix
+    def u_T(self) -> Tensor:
         """Return u (T,) at all scales."""
-        return self.played.u_GT.mean(dim=0)
+        return self.trade_off.u_GT.mean(dim=0)
 
     def value(self, prefer: Prefer) -> Tensor:
         """Return the objective (T,): a harmonic mean of u and s, weighted by preference."""
-        u_T, s_T = self.u_T, self.played.s_GT.mean(dim=0)
-        surprise_T = FLATNESS * torch.tensor(SCALES).log().abs()
-        return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - surprise_T
+        u_T, s_T = self.u_T, self.trade_off.s_GT.mean(dim=0)
+        penalty_T = FLATNESS * torch.tensor(SCALES).log().abs()
+        return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - penalty_T
 
     def expected(self, at: int) -> tuple[float, float, float]:
         """Return u, s and H at one of the scales."""
-        u, s = float(self.u_T[at]), float(self.played.s_GT[:, at].mean())
+        u, s = float(self.u_T[at]), float(self.trade_off.s_GT[:, at].mean())
         return u, s, harmonic_mean(u, s)
 
     def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
-        """Choose a scale by its number: the best value, or the most u within a loss of s."""
+        """Choose the index of a scale: that of the best value, or of most u within a loss of s."""
         if seen_loss is None:
             return self._tilted(int(self.value(prefer).argmax()))
         allowed = (self._loss_T <= seen_loss).nonzero()[:, 0]
@@ -106,12 +106,12 @@ class Simulated:
         return int(allowed[self.u_T[allowed].argmax()])
 
     def worth(self, at: int, prefer: Prefer, seen_loss: float | None) -> float:
-        """Return what a choice is compared with others by."""
+        """Return the number by which choices are compared: the more, the better."""
         return float((self.value(prefer) if seen_loss is None else self.u_T)[at])
 
     @property
-    def _loss_T(self) -> Tensor:  # noqa: N802 - shape suffix
-        loss_T: Tensor = (self.played.s_before_G[:, None] - self.played.s_GT).mean(dim=0)
+    def _loss_T(self) -> Tensor:
+        loss_T: Tensor = (self.trade_off.s_before_G[:, None] - self.trade_off.s_GT).mean(dim=0)
         return loss_T
 
     def _tilted(self, at: int) -> int:
@@ -122,8 +122,8 @@ class Simulated:
 
 
 def estimate(
-    simulated: Simulated, at: int, reasons: tuple[str, ...] = (), *, unseen: int
-) -> Estimate:
+    simulation: Simulation, at: int, reasons: tuple[str, ...] = (), *, unseen: int
+) -> HeadEstimate:
     """Read the expected accuracies at one of the scales, with 90 % intervals.
 
     `unseen` classes are injected; one is always right among itself.
@@ -131,15 +131,15 @@ def estimate(
     The spread over groups is that over which classes are injected: a delivered head has one
     group, so it counts whole.
     """
-    if simulated.pictures_S is not None:
-        drawn = resampled(simulated.played, simulated.pictures_S, at, unseen)
-        figures = {name: Figure(*one) for name, one in drawn.items()}
-        return Estimate(**figures, reasons=reasons, pictures=simulated.pictures)
-    u_G, s_G = simulated.u(at), simulated.s(at)
+    if simulation.pictures_S is not None:
+        drawn = resampled(simulation.trade_off, simulation.pictures_S, at, unseen)
+        figures = {name: AccuracyInterval(*interval) for name, interval in drawn.items()}
+        return HeadEstimate(**figures, reasons=reasons, pictures=simulation.pictures)
+    u_G, s_G = simulation.u(at), simulation.s(at)
     H = harmonic_mean(float(u_G.mean()), float(s_G.mean()))
     spread_H = _spread(weighted_mean(u_G, s_G, 1.0))
-    return Estimate(
-        T1=Figure(1.0, 1.0, 1.0) if unseen == 1 else _figure(simulated.T1(at)),
+    return HeadEstimate(
+        T1=AccuracyInterval(1.0, 1.0, 1.0) if unseen == 1 else _figure(simulation.T1(at)),
         u=_figure(u_G),
         s=_figure(s_G),
         H=_interval(H, spread_H),
@@ -147,13 +147,13 @@ def estimate(
     )
 
 
-def unknown(reason: str) -> Estimate:
-    """Return the estimate that knows nothing, with the reason."""
-    nothing = Figure(0.5, 0.0, 1.0)
-    return Estimate(nothing, nothing, nothing, nothing, (reason,))
+def unknown_estimate(reason: str) -> HeadEstimate:
+    """Return an estimate of the widest intervals, with the reason."""
+    nothing = AccuracyInterval(0.5, 0.0, 1.0)
+    return HeadEstimate(nothing, nothing, nothing, nothing, (reason,))
 
 
-def _figure(values_G: Tensor) -> Figure:
+def _figure(values_G: Tensor) -> AccuracyInterval:
     return _interval(float(values_G.mean()), _spread(values_G))
 
 
@@ -161,13 +161,13 @@ def _spread(values_G: Tensor) -> float:
     return float(values_G.std()) if len(values_G) > 1 else 0.0
 
 
-def _interval(value: float, spread: float) -> Figure:
+def _interval(value: float, spread: float) -> AccuracyInterval:
     half = float(NORMAL_90 * (MODEL_DEVIATION**2 + spread**2) ** 0.5)
-    return Figure(value, max(0.0, value - half), min(1.0, value + half))
+    return AccuracyInterval(value, max(0.0, value - half), min(1.0, value + half))
 
 
 def resampled(
-    played: TradeOff, pictures_S: Tensor, at: int, unseen: int
+    trade_off: TradeOff, pictures_S: Tensor, at: int, unseen: int
 ) -> dict[Measure, Interval]:
     """Return T1, u, s and H at a scale, each as value and 90 % interval (low, high).
 
@@ -177,9 +177,9 @@ def resampled(
     """
     generator = torch.Generator().manual_seed(0)
     columns: dict[Measure, tuple[Tensor, Tensor]] = {
-        "T1": (played.T1_GT[:, at], played.own_ST[:, at]),
-        "u": (played.u_GT[:, at], played.hits_ST[:, at]),
-        "s": (played.s_GT[:, at], played.kept_ST[:, at]),
+        "T1": (trade_off.T1_GT[:, at], trade_off.own_ST[:, at]),
+        "u": (trade_off.u_GT[:, at], trade_off.hits_ST[:, at]),
+        "s": (trade_off.s_GT[:, at], trade_off.kept_ST[:, at]),
     }
     values: dict[Measure, float] = {}
     drawn: dict[Measure, Tensor] = {}
@@ -194,10 +194,10 @@ def resampled(
         drawn[name] = (values[name] + spread + noise).clamp(0, 1)
     drawn["H"] = weighted_mean(drawn["u"], drawn["s"], 1.0)
     values["H"] = harmonic_mean(values["u"], values["s"])
-    found = {name: _quantiles(value, drawn[name]) for name, value in values.items()}
+    intervals = {name: _quantiles(value, drawn[name]) for name, value in values.items()}
     if unseen == 1:
-        found["T1"] = (1.0, 1.0, 1.0)
-    return found
+        intervals["T1"] = (1.0, 1.0, 1.0)
+    return intervals
 
 
 def _resampled_spread(shares_M: Tensor, further: int | None, generator: torch.Generator) -> Tensor:

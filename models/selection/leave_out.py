@@ -1,4 +1,4 @@
-"""Hides folds of seen classes and has a method inject them; it does not know what for."""
+"""Hides folds of seen classes and has a method inject them."""
 
 from dataclasses import dataclass
 
@@ -23,29 +23,29 @@ FOLD_MAX = 1000  # classes: the closed form solves one dense system of this size
 
 
 @dataclass(frozen=True, eq=False)
-class Replaced:
-    """A seen head (S rows) in place of the old one, and what all of its classes' texts say (S, A).
+class ReplacedHead:
+    """A seen head (S rows) in place of the old one, and its classes' prepared embeddings (S, A).
 
-    The texts, unlike the rows, know nothing of the old rows.
+    The embeddings, unlike the rows, do not depend on the old rows.
     """
 
     head: Head
-    texts_SA: Tensor  # noqa: N815 - shape suffix
+    embeddings_SA: Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class LeftOut:
+class HeldOutPrediction:
     """Rows (S, K) predicted for hidden seen classes, each from the other folds' classes alone.
 
     `known_S` marks the classes that have one. Where the method replaces seen rows, `replaced` are
     those of the first fit, for hidden classes the predicted ones.
     """
 
-    rows_SK: Tensor  # noqa: N815 - shape suffix
-    known_S: Tensor  # noqa: N815 - shape suffix
-    fold_S: Tensor  # noqa: N815 - shape suffix
+    rows_SK: Tensor
+    known_S: Tensor
+    fold_S: Tensor
     fits: int
-    replaced: Replaced | None = None
+    replaced: ReplacedHead | None = None
 
 
 def fold_count(seen: int, unseen: int) -> int:
@@ -61,7 +61,7 @@ def leave_out(
     device: str | torch.device,
     progress: Progress,
     fits: int = FOLDS,
-) -> LeftOut:
+) -> HeldOutPrediction:
     """Predict the rows of hidden seen classes, in at most `fits` fits of the method.
 
     A method with a `leave_out` of its own hides every fold at the cost of about one fit. Another
@@ -73,20 +73,20 @@ def leave_out(
     fold_S = deal_folds(seen_SA, folds)
     if parsed.method.leave_out is not None:
         rows_SK = parsed.method.leave_out(task, parsed.settings, fold_S, device=device)
-        return LeftOut(rows_SK, torch.ones(len(fold_S), dtype=torch.bool), fold_S, 1)
+        return HeldOutPrediction(rows_SK, torch.ones(len(fold_S), dtype=torch.bool), fold_S, 1)
     rows_SK = torch.zeros_like(task.head.rows, dtype=torch.float32)
     known_S = torch.zeros(len(fold_S), dtype=torch.bool)
-    replaced: Replaced | None = None
+    replaced: ReplacedHead | None = None
     done, seconds = 0, 0.0
     while done < min(fits, folds) and seconds < SECONDS_MAX:
         hidden_S, rest, expected = _affordable(task, parsed, fold_S == done, device)
         done, seconds = done + 1, seconds + expected
-        made = parsed.synthesize(rest, device=device, progress=progress)
-        seen, unseen = split(rest.head, made)
+        rows = parsed.synthesize(rest, device=device, progress=progress)
+        seen, unseen = split(rest.head, rows)
         rows_SK[hidden_S], known_S[hidden_S] = unseen.rows, True
         if seen is not rest.head and replaced is None:
-            replaced = Replaced(_joined(task.head, seen, unseen, hidden_S), seen_SA)
-    return LeftOut(rows_SK, known_S, fold_S, done, replaced)
+            replaced = ReplacedHead(_joined(task.head, seen, unseen, hidden_S), seen_SA)
+    return HeldOutPrediction(rows_SK, known_S, fold_S, done, replaced)
 
 
 def _affordable(
@@ -128,5 +128,5 @@ def hide(task: Task, hidden_S: Tensor) -> Task:
         task.class_embeddings_SA[hidden_S],
         tuple(names[index] for index in hidden_S.nonzero()[:, 0].tolist()),
         task.text_tower,
-        pictures=task.pictures and task.pictures.of(kept_S),
+        features=task.features and task.features.of(kept_S),
     )

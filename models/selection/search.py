@@ -1,4 +1,4 @@
-"""Walks a method's tunable settings towards the best expected accuracy."""
+"""Tunes a method's settings towards the best expected accuracy."""
 
 import math
 import time
@@ -8,9 +8,9 @@ import torch
 
 from headgraft.models.method import ParsedRows
 from headgraft.models.progress import Progress
-from headgraft.models.selection.calibrate import Ground, simulate
-from headgraft.models.selection.estimate import Prefer, Simulated
-from headgraft.models.selection.leave_out import FOLDS, LeftOut, leave_out
+from headgraft.models.selection.calibrate import HeadContext, simulate
+from headgraft.models.selection.estimate import Prefer, Simulation
+from headgraft.models.selection.leave_out import FOLDS, HeldOutPrediction, leave_out
 from headgraft.models.task import Task
 
 NO_DIFFERENCE = 0.02  # of the objective: what the simulation cannot tell apart
@@ -18,11 +18,14 @@ NO_DIFFERENCE = 0.02  # of the objective: what the simulation cannot tell apart
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One candidate: what was hidden and found again, at which scale, and how good that is."""
+    """One candidate: predictions for hidden classes, the best scale, and its value.
+
+    `at` is the index of the scale in SCALES; `value` is what `Simulation.worth` returns.
+    """
 
     parsed: ParsedRows
-    left_out: LeftOut
-    simulated: Simulated
+    held_out: HeldOutPrediction
+    simulation: Simulation
     at: int
     value: float
     group_size: int
@@ -30,7 +33,7 @@ class Trial:
 
     @property
     def has_value(self) -> bool:
-        """Tell whether the play gave a number; without one, the trial is never chosen."""
+        """Tell whether the simulation gave a number; without one, the trial is never chosen."""
         return math.isfinite(self.value)
 
 
@@ -39,13 +42,13 @@ class Search:
     """What all trials of a task have in common."""
 
     task: Task
-    ground: Ground
+    context: HeadContext
     prefer: Prefer
     seen_loss: float | None
     device: str | torch.device
     progress: Progress
 
-    def walk(self, parsed: ParsedRows, ends: float, *, tune: bool) -> list[Trial]:
+    def tune(self, parsed: ParsedRows, ends: float, *, vary: bool) -> list[Trial]:
         """Try a method's tunable settings one after the other, until the clock says `ends`.
 
         Settings that are given stay, defaults do not matter: the values to try are the method's.
@@ -53,22 +56,22 @@ class Search:
         """
         trials: dict[str, Trial] = {}
         chosen = parsed
-        for key, values in parsed.method.tunable.items() if tune else ():
-            if key in parsed.given:
+        for key, values in parsed.method.tunable.items() if vary else ():
+            if key in parsed.explicit:
                 continue
-            line = [parsed.method.parse({**chosen.given, key: value}) for value in values]
-            self._try_all(line, trials, ends)
-            tried = [trial for one in line if (trial := trials.get(_key(one)))]
+            variants = [parsed.method.parse({**chosen.explicit, key: value}) for value in values]
+            self._try_all(variants, trials, ends)
+            tried = [trial for variant in variants if (trial := trials.get(_key(variant)))]
             # Without time for any of them, or a number for any, the setting stays as it comes.
-            if known := [trial for trial in tried if trial.has_value]:
-                chosen = _most_trusted(known).parsed
+            if with_value := [trial for trial in tried if trial.has_value]:
+                chosen = _most_trusted(with_value).parsed
         self._try_all([chosen], trials, ends)
         best = trials[_key(chosen)]
         return [*(trial for trial in trials.values() if trial is not best), best]
 
-    def _try_all(self, line: list[ParsedRows], trials: dict[str, Trial], ends: float) -> None:
-        """Try each of the candidates that was not tried yet: one at least, more while time is."""
-        for parsed in line:
+    def _try_all(self, variants: list[ParsedRows], trials: dict[str, Trial], ends: float) -> None:
+        """Try each of the variants that was not tried yet: one at least, more while time is."""
+        for parsed in variants:
             key = _key(parsed)
             if key in trials:
                 continue
@@ -80,7 +83,7 @@ class Search:
     def attempt(self, parsed: ParsedRows) -> Trial:
         """Hide seen classes, inject them, and find the best scale."""
         began = time.perf_counter()
-        left_out = leave_out(
+        held_out = leave_out(
             self.task,
             parsed,
             device=self.device,
@@ -89,24 +92,24 @@ class Search:
             fits=1 if parsed.method.iterative else FOLDS,
         )
         unseen = len(self.task.unseen_class_names)
-        simulated = simulate(self.ground, left_out, unseen)
-        at = simulated.choose(self.prefer, self.seen_loss)
-        largest = int(left_out.fold_S[left_out.known_S].bincount().max())
+        simulation = simulate(self.context, held_out, unseen)
+        at = simulation.choose(self.prefer, self.seen_loss)
+        largest = int(held_out.fold_S[held_out.known_S].bincount().max())
         return Trial(
             parsed,
-            left_out,
-            simulated,
+            held_out,
+            simulation,
             at,
-            simulated.worth(at, self.prefer, self.seen_loss),
+            simulation.worth(at, self.prefer, self.seen_loss),
             min(unseen, largest),
             time.perf_counter() - began,
         )
 
 
-def _most_trusted(line: list[Trial]) -> Trial:
+def _most_trusted(trials: list[Trial]) -> Trial:
     """Return the first trial that is as good as any, but for what counts as no difference."""
-    best = max(trial.value for trial in line)
-    return next(trial for trial in line if trial.value >= best - NO_DIFFERENCE)
+    best = max(trial.value for trial in trials)
+    return next(trial for trial in trials if trial.value >= best - NO_DIFFERENCE)
 
 
 def _key(parsed: ParsedRows) -> str:

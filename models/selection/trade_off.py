@@ -1,31 +1,18 @@
 """Seen against unseen accuracy over the scale of injected rows, on features of seen classes.
 
-It plays the injection with hidden seen classes; it does not know which method made their rows,
-nor whether the features are virtual or real pictures'.
+Hidden seen classes stand for those that are injected; the features are simulated or the user's.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from headgraft.models.metrics import weighted_mean
+from headgraft.models.features.labelled import LabelledFeatures
 
 SCALES = tuple(0.5 * 1.05**step for step in range(50))
 GROUPS_MAX = 40
-
-
-class Features(Protocol):
-    """Features (N, .) with labels (N,) among the seen classes."""
-
-    @property
-    def labels_N(self) -> Tensor:  # noqa: N802 - shape suffix
-        """The class of each feature."""
-
-    def scores(self, weight_CD: Tensor) -> Tensor:
-        """Return the products (N, C) with rows, up to a constant per row in virtual features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,60 +26,55 @@ class TradeOff:
     """
 
     T1_GT: Tensor
-    u_GT: Tensor  # noqa: N815 - shape suffix
-    s_GT: Tensor  # noqa: N815 - shape suffix
-    s_before_G: Tensor  # noqa: N815 - shape suffix
-    hits_ST: Tensor  # noqa: N815 - shape suffix
-    own_ST: Tensor  # noqa: N815 - shape suffix
-    kept_ST: Tensor  # noqa: N815 - shape suffix
-
-    @property
-    def H_GT(self) -> Tensor:  # noqa: N802 - shape suffix
-        """The harmonic mean of u and s."""
-        return weighted_mean(self.u_GT, self.s_GT, 1.0)
+    u_GT: Tensor
+    s_GT: Tensor
+    s_before_G: Tensor
+    hits_ST: Tensor
+    own_ST: Tensor
+    kept_ST: Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Rays:
-    """Rows (C, D) on rays: origin + scale * direction; made unit where `unit` (cosine heads).
+class ScaledRows:
+    """Rows (C, D) at any scale: centre + scale * direction, made unit where `unit` (cosine heads).
 
-    With biases (C,) and the origin's own, these move along as they are. For virtual features
-    they are left out: what their mean feature is worth to a class is not known.
+    Biases, centre + scale * `biases_C` (C,), are left out for simulated features: what their mean
+    feature adds to a class's logit is not known.
     """
 
-    origin_D: Tensor  # noqa: N815 - shape suffix
-    directions_CD: Tensor  # noqa: N815 - shape suffix
+    centre_D: Tensor
+    directions_CD: Tensor
     unit: bool
-    origin_bias: float = 0.0
-    biases_C: Tensor | None = None  # noqa: N815 - shape suffix
+    centre_bias: float = 0.0
+    biases_C: Tensor | None = None
 
-    def of(self, group: Tensor) -> "Rays":
-        """Return the rays of some classes."""
+    def of(self, group: Tensor) -> "ScaledRows":
+        """Return the rows of some classes."""
         biases_C = None if self.biases_C is None else self.biases_C[group]
         directions_CD = self.directions_CD[group]
-        return Rays(self.origin_D, directions_CD, self.unit, self.origin_bias, biases_C)
+        return ScaledRows(self.centre_D, directions_CD, self.unit, self.centre_bias, biases_C)
 
     def lengths(self, scale: float) -> Tensor:
         """Return what the products are divided by (C,)."""
         if not self.unit:
             return torch.ones(len(self.directions_CD))
-        lengths_C: Tensor = (self.origin_D + scale * self.directions_CD).norm(dim=1)
+        lengths_C: Tensor = (self.centre_D + scale * self.directions_CD).norm(dim=1)
         return lengths_C
 
     def bias(self, scale: float) -> Tensor:
         """Return what is added to the products in the end (C,)."""
         if self.biases_C is None:
             return torch.zeros(len(self.directions_CD))
-        return self.origin_bias + scale * self.biases_C
+        return self.centre_bias + scale * self.biases_C
 
 
 def make_groups(
     fold_S: Tensor, known_S: Tensor, unseen: int, *, shown_S: Tensor | None = None, seed: int = 0
 ) -> list[Tensor]:
-    """Choose from each fold a group of known hidden classes, as large as the classes to inject.
+    """Choose from each fold groups of known hidden classes, numbers (G,), each as many as injected.
 
     Never across folds: a row that was predicted with the help of a class resembles it, and would
-    wrongly attract its features; classes that are injected together know nothing of each other.
+    wrongly attract its features; rows that are injected together do not depend on each other.
     Classes that are `shown` by a feature come first, and a group without one is left out.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -104,14 +86,15 @@ def make_groups(
         order = order[shown_S[order].long().argsort(descending=True, stable=True)]
         size = min(unseen, len(fold))
         count = max(1, min(GROUPS_MAX // len(folds), len(fold) // size))
-        groups += [one for one in torch.split(order, size)[:count] if shown_S[one].any()]
+        parts = torch.split(order, size)[:count]
+        groups += [part for part in parts if shown_S[part].any()]
     return groups
 
 
-def play(
-    features: Features,
+def simulate_injection(
+    features: LabelledFeatures,
     seen_SD: Tensor,
-    rays: Rays,
+    scaled_rows: ScaledRows,
     groups: list[Tensor],
     *,
     biases_S: Tensor | None = None,
@@ -119,41 +102,41 @@ def play(
 ) -> list[TradeOff]:
     """Hide each group in turn, inject its rows at every scale, and score all features.
 
-    `seen_SD` are the weights of all the rows the head has, unit for a cosine head, and
-    `biases_S` their biases where features are real. One result per shift, which is added to the
-    logits of injected rows.
+    `seen_SD` are the weights of all the head's rows, unit for a cosine head, and `biases_S` their
+    biases where features are real. One result per shift, which is added to the logits of injected
+    rows.
     """
-    scores_NS, origin_N = _seen_scores(features, seen_SD, rays, biases_S)
+    scores_NS, centre_N = _seen_scores(features, seen_SD, scaled_rows, biases_S)
     top = scores_NS.max(dim=1)
     tables = [_Table.of(features.labels_N, scores_NS.shape[1]) for _ in shifts]
     for group in groups:
         hidden_S = torch.zeros(scores_NS.shape[1], dtype=torch.bool)
         hidden_S[group] = True
         seen = _seen_top(scores_NS, top, hidden_S)
-        best_NT, place_NT = _injected_top(features, origin_N, rays.of(group))
+        best_NT, place_NT = _injected_top(features, centre_N, scaled_rows.of(group))
         for shift, table in zip(shifts, tables, strict=True):
             table.add(group, hidden_S, seen, (best_NT + shift, place_NT))
     return [table.trade_off() for table in tables]
 
 
 def _seen_scores(
-    features: Features, seen_SD: Tensor, rays: Rays, biases_S: Tensor | None
+    features: LabelledFeatures, seen_SD: Tensor, scaled_rows: ScaledRows, biases_S: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the logits (N, S) of the rows the head has; and (N,) those of a cosine's origin."""
-    scores_NS = features.scores(seen_SD - rays.origin_D)
+    """Return the logits (N, S) of the head's rows, and (N,) those of a cosine head's centre."""
+    scores_NS = features.scores(seen_SD - scaled_rows.centre_D)
     if biases_S is not None:
         scores_NS += biases_S
     # Centring does not move a linear head's argmax; only a cosine head's rows need the origin.
-    if not rays.unit:
-        return scores_NS.sub_(rays.origin_bias), None
-    origin_N = features.scores(rays.origin_D[None])[:, 0]
-    return scores_NS.add_(origin_N[:, None]), origin_N
+    if not scaled_rows.unit:
+        return scores_NS.sub_(scaled_rows.centre_bias), None
+    centre_N = features.scores(scaled_rows.centre_D[None])[:, 0]
+    return scores_NS.add_(centre_N[:, None]), centre_N
 
 
 def _seen_top(
     scores_NS: Tensor, top: torch.return_types.max, hidden_S: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return each feature's best score and class among the classes that stay."""
+    """Return each feature's best score and class (N,) among the classes that are not hidden."""
     value_N, class_N = top.values.clone(), top.indices.clone()
     stolen = hidden_S[class_N].nonzero()[:, 0]
     again = scores_NS[stolen].masked_fill(hidden_S, -torch.inf).max(dim=1)
@@ -161,19 +144,22 @@ def _seen_top(
     return value_N, class_N
 
 
-def _injected_top(features: Features, origin_N: Tensor | None, rays: Rays) -> tuple[Tensor, Tensor]:
+def _injected_top(
+    features: LabelledFeatures, centre_N: Tensor | None, scaled_rows: ScaledRows
+) -> tuple[Tensor, Tensor]:
     """Return each feature's best injected score and place in the group, (N, T) each."""
-    products_NG = features.scores(rays.directions_CD)
-    if origin_N is None:
-        if rays.biases_C is not None:
-            products_NG += rays.biases_C
+    products_NG = features.scores(scaled_rows.directions_CD)
+    if centre_N is None:
+        if scaled_rows.biases_C is not None:
+            products_NG += scaled_rows.biases_C
         best = products_NG.max(dim=1)
         scales_T = torch.tensor(SCALES)
         return best.values[:, None] * scales_T, best.indices[:, None].expand(-1, len(SCALES))
     at_scale = [
-        ((origin_N[:, None] + scale * products_NG) / rays.lengths(scale) + rays.bias(scale)).max(
-            dim=1
-        )
+        (
+            (centre_N[:, None] + scale * products_NG) / scaled_rows.lengths(scale)
+            + scaled_rows.bias(scale)
+        ).max(dim=1)
         for scale in SCALES
     ]
     return (
@@ -186,12 +172,12 @@ def _injected_top(features: Features, origin_N: Tensor | None, rays: Rays) -> tu
 class _Table:
     """Gathers what happens to the features while one group after the other is hidden."""
 
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    counts_S: Tensor  # noqa: N815 - shape suffix
-    hits_ST: Tensor  # noqa: N815 - shape suffix
-    own_ST: Tensor  # noqa: N815 - shape suffix
-    kept_ST: Tensor  # noqa: N815 - shape suffix
-    rounds_S: Tensor  # noqa: N815 - shape suffix
+    labels_N: Tensor
+    counts_S: Tensor
+    hits_ST: Tensor
+    own_ST: Tensor
+    kept_ST: Tensor
+    rounds_S: Tensor
     groups: list[tuple[Tensor, Tensor, Tensor, Tensor]]
 
     @classmethod

@@ -1,13 +1,14 @@
-"""Draws class means of which a head's rows are only estimates; it does not know who predicts rows.
+"""Draws class means of which a head's rows are only estimates.
 
 A head that is right too seldom has rows with errors of their own (few pictures, much
 regularisation), and features drawn about the rows themselves would hold those errors against
 every row that does not share them. So the truth is drawn: row = truth + error, the error's spectrum
 a power of the rows' own, its size such that the head has the accuracy it is known to have. A row
-that was predicted from its class embedding alone knows nothing of the error: what it explains of
+that was predicted from its class embedding alone does not depend on the error: what it explains of
 the row is truth for sure, and only the rest is shrunk.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -27,12 +28,12 @@ class RowErrors:
     `share` is the size of the errors that was found with no row predicted.
     """
 
-    rows_SR: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    gain_N1: Tensor  # noqa: N815 - shape suffix
-    shape_R: Tensor  # noqa: N815 - shape suffix
-    rest_NR: Tensor  # noqa: N815 - shape suffix
-    lots_SR: Tensor  # noqa: N815 - shape suffix
+    rows_SR: Tensor
+    labels_N: Tensor
+    gain_N1: Tensor
+    shape_R: Tensor
+    rest_NR: Tensor
+    lots_SR: Tensor
     accuracy: float
     share: float = 0.0
 
@@ -42,7 +43,7 @@ class RowErrors:
         return self.gain_N1 * (self.shape_R * truth_SR)[self.labels_N] + self.rest_NR
 
     def unpredicted(self) -> tuple[float, Tensor, float]:
-        """Find the errors' size; return it with the features and the head's accuracy on them."""
+        """Find the errors' size; return it, the features (N, R) and the head's accuracy on them."""
         nothing_SR = torch.zeros_like(self.rows_SR)
         none_S = torch.zeros(len(self.rows_SR), dtype=torch.bool)
         return self._fit(nothing_SR, none_S, (0.0, SHARE_MAX), BISECTIONS)
@@ -72,18 +73,29 @@ class RowErrors:
     def _fit(
         self, explained_SR: Tensor, known_S: Tensor, within: tuple[float, float], steps: int
     ) -> tuple[float, Tensor, float]:
-        low, high = within
-        for _ in range(steps):
-            middle = (low + high) / 2
-            right = self._score(self.features(explained_SR, known_S, middle)) > self.accuracy
-            low, high = (middle, high) if right else (low, middle)
-        share = (low + high) / 2
+        share = bisect_falling(
+            lambda share: self._score(self.features(explained_SR, known_S, share)),
+            self.accuracy,
+            within,
+            steps,
+        )
         features_NR = self.features(explained_SR, known_S, share)
         return share, features_NR, self._score(features_NR)
 
     def _score(self, features_NR: Tensor) -> float:
-        answers_N = (features_NR @ self.rows_SR.T).argmax(dim=1)
-        return float((answers_N == self.labels_N).float().mean())
+        predicted_N = (features_NR @ self.rows_SR.T).argmax(dim=1)
+        return float((predicted_N == self.labels_N).float().mean())
+
+
+def bisect_falling(
+    score: Callable[[float], float], target: float, within: tuple[float, float], steps: int
+) -> float:
+    """Find where a falling score meets the target, to the interval over 2^(steps + 1)."""
+    low, high = within
+    for _ in range(steps):
+        middle = (low + high) / 2
+        low, high = (middle, high) if score(middle) > target else (low, middle)
+    return (low + high) / 2
 
 
 def explain(rows_SR: Tensor, predicted_SR: Tensor, known_S: Tensor) -> Tensor:

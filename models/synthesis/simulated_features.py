@@ -1,4 +1,4 @@
-"""Draws virtual picture features from a head alone; it does not know what is asked of them.
+"""Simulates features of pictures from a head alone.
 
 A linear classifier near its optimum is its classes' discriminant, w_c = Sigma^-1 mu_c, so the
 spread of its rows tells the covariance of the features it was trained on: where rows vary much,
@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.synthesis.row_errors import RowErrors
+from headgraft.models.features.labelled import LabelledFeatures
+from headgraft.models.synthesis.row_errors import BISECTIONS, RowErrors, bisect_falling
 
 IMAGES = 2000
 PROBES = 500
@@ -36,11 +37,10 @@ MAHALANOBIS = 12.0  # root mean square distance of a class mean from the centre,
 GAIN_MEAN, GAIN_DEVIATION = 0.9, 0.22
 DISTRACTOR_MAX = 4.0  # its share is uniform up to at most this
 DISTRACTOR_WIDTH = 0.1  # in cosine between class means
-BISECTIONS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class VirtualFeatures:
+class SimulatedFeatures(LabelledFeatures):
     """Features (N, R) in the basis (D, R) of the centred rows, about the mean feature.
 
     The mean feature itself is taken to favour no class. `head_accuracy` is what the head itself
@@ -48,18 +48,16 @@ class VirtualFeatures:
     the truth.
     """
 
-    coordinates_NR: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    basis_DR: Tensor  # noqa: N815 - shape suffix
+    basis_DR: Tensor
     head_accuracy: float
     wanted_accuracy: float
     errors: RowErrors | None = None
 
-    def scores(self, weight_CD: Tensor) -> Tensor:
-        """Return the products (N, C) of the features, less the mean feature, with rows."""
-        return self.coordinates_NR @ (weight_CD.to(self.basis_DR) @ self.basis_DR).T
+    def scores(self, weight_CF: Tensor) -> Tensor:
+        """Return the products (N, C) of the features, less the mean feature, with rows (C, D)."""
+        return self.features_NF @ (weight_CF.to(self.basis_DR) @ self.basis_DR).T
 
-    def knowing(self, predicted_SD: Tensor, known_S: Tensor) -> "VirtualFeatures":
+    def knowing(self, predicted_SD: Tensor, known_S: Tensor) -> "SimulatedFeatures":
         """Return the features to expect given rows predicted for hidden classes.
 
         They are predicted each without its own row, so what they have in common with the rows is
@@ -68,10 +66,12 @@ class VirtualFeatures:
         if self.errors is None:
             return self
         drawn = self.errors.predicted(predicted_SD.to(self.basis_DR) @ self.basis_DR, known_S)
-        return replace(self, coordinates_NR=drawn[0], head_accuracy=drawn[1])
+        return replace(self, features_NF=drawn[0], head_accuracy=drawn[1])
 
 
-def draw(weight_SD: Tensor, accuracy: float | None, *, seed: int = 0) -> VirtualFeatures:
+def simulate_features(
+    weight_SD: Tensor, accuracy: float | None, *, seed: int = 0
+) -> SimulatedFeatures:
     """Draw about IMAGES features of the classes whose rows are given, in float32.
 
     `accuracy` is the share of features the head itself gets right, None where it is not known. At
@@ -87,7 +87,7 @@ def draw(weight_SD: Tensor, accuracy: float | None, *, seed: int = 0) -> Virtual
     lacking = max(0.0, GOOD - wanted)
     parts, reached = _mix(parts, rows_SR, labels_N, wanted + ROWS_FAULT * lacking)
     if not lacking:
-        return VirtualFeatures(sum(parts[1:], parts[0]), labels_N, basis_DR, reached, wanted)
+        return SimulatedFeatures(sum(parts[1:], parts[0]), labels_N, basis_DR, reached, wanted)
     errors = RowErrors(
         rows_SR,
         labels_N,
@@ -98,7 +98,7 @@ def draw(weight_SD: Tensor, accuracy: float | None, *, seed: int = 0) -> Virtual
         wanted,
     )
     share, coordinates_NR, reached = errors.unpredicted()
-    return VirtualFeatures(
+    return SimulatedFeatures(
         coordinates_NR, labels_N, basis_DR, reached, wanted, replace(errors, share=share)
     )
 
@@ -125,9 +125,9 @@ def _agreeing(
         return float(((clean_NR @ rows_SR.T).argmax(dim=1) == own_N).float().mean())
 
     wanted = CLEAN_SHARE * clean_accuracy(*_means(rows_SR, 0.0))
-    found = _discriminant(rows_SR)
-    if clean_accuracy(*found) >= wanted:
-        return *found, GOOD
+    discriminant = _discriminant(rows_SR)
+    if clean_accuracy(*discriminant) >= wanted:
+        return *discriminant, GOOD
     return *_means(rows_SR, NOISE_POWER), OF_MEANS
 
 
@@ -183,21 +183,16 @@ def _mix(
         scores_NS = torch.add(own_NS, noise_NS, alpha=noise).add_(other_NS, alpha=distractor)
         return float((scores_NS.argmax(dim=1) == labels_N).float().mean())
 
+    def bisect(falling: Callable[[float], float], within: tuple[float, float]) -> float:
+        return bisect_falling(falling, accuracy, within, BISECTIONS)
+
     if score(1.0, 0.0) < accuracy:
-        noise, distractor = _bisect(lambda x: score(x, 0.0), accuracy, 0.0, 1.0), 0.0
+        noise, distractor = bisect(lambda x: score(x, 0.0), (0.0, 1.0)), 0.0
     elif score(1.0, DISTRACTOR_MAX) > accuracy:
-        noise = _bisect(lambda x: score(x, DISTRACTOR_MAX), accuracy, 1.0, 8.0)
+        noise = bisect(lambda x: score(x, DISTRACTOR_MAX), (1.0, 8.0))
         distractor = DISTRACTOR_MAX
     else:
-        distractor = _bisect(lambda x: score(1.0, x), accuracy, 0.0, DISTRACTOR_MAX)
+        distractor = bisect(lambda x: score(1.0, x), (0.0, DISTRACTOR_MAX))
         noise = 1.0
     weighed = parts[0], noise * parts[1], distractor * parts[2]
     return weighed, score(noise, distractor)
-
-
-def _bisect(score: Callable[[float], float], target: float, low: float, high: float) -> float:
-    """Find where a falling score meets the target."""
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if score(middle) > target else (low, middle)
-    return (low + high) / 2

@@ -1,14 +1,13 @@
-"""Makes features of classes nobody has seen from those of seen classes: TF-VAEGAN.
+"""Makes features of unseen classes from those of seen classes: TF-VAEGAN.
 
 ECCV 2020, arXiv 2003.07833, with the constants DFZSL (arXiv 2401.15657) gives it. A VAE and a GAN
 share the generator; each epoch is a loop without and one with feedback from the semantic decoder.
-It does not know where the features came from, nor what is trained on those it makes.
+Used by one preset of dfzsl alone, `paper`.
 
 Differences from the release: batches are drawn with replacement, and the gradient penalty is the
 closed form of a critic with one hidden layer, equal to the release's.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,16 +15,15 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from headgraft.models.learners.cuda_graph import Replayed
-from headgraft.models.learners.random_blocks import Draws, StepDraws
-from headgraft.models.synthesis.critic import Critic
+from headgraft.models.features.labelled import LabelledFeatures
+from headgraft.models.learners.cuda_graph import GraphedStep
+from headgraft.models.learners.random_blocks import RandomBlocks, StepBlocks
+from headgraft.models.progress import Report, within
+from headgraft.models.synthesis.critic import STAGE, Critic, descend_own, train_generator
 from headgraft.models.synthesis.tfvaegan_networks import Networks
-from headgraft.models.synthesis.virtual_features import SeenFeatures
 
 GAN_WEIGHT, SEMANTIC_WEIGHT = 10.0, 0.1
 PENALTY_HIGH, PENALTY_LOW, PENALTY_FACTOR = 1.05, 1.001, 1.1
-LOOK_EVERY = 16  # steps: reading a loss makes the device wait
-Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class TfvaeganConfig:
 
 
 def synthesize_features(
-    seen: SeenFeatures,
+    seen: LabelledFeatures,
     text_CA: Tensor,
     unseen: int,
     config: TfvaeganConfig,
@@ -74,18 +72,18 @@ def synthesize_features(
     `text_CA` are all classes' embeddings, the `unseen` ones last; labels count all classes.
     `report` is called before every step and may raise. `generator` is one of the CPU.
     """
-    networks = train(seen, text_CA, config, lambda done, loss: report(0.95 * done, loss), generator)
-    draws = Draws(generator, seen.features_ND.device)
+    networks = train(seen, text_CA, config, within(report, 0.0, 0.95), generator)
+    draws = RandomBlocks(generator, seen.features_NF.device)
     count, S = config.features_per_class, len(text_CA) - unseen
-    made: list[Tensor] = []
-    for number, text_A in enumerate(text_CA[S:].to(seen.features_ND)):
-        report(0.95 + 0.05 * number / unseen, None)
-        made.append(draw_class(networks, text_A, count, draws))
+    features: list[Tensor] = []
+    for number, text_A in enumerate(text_CA[S:].to(seen.features_NF)):
+        report(0.95 + 0.05 * number / unseen, STAGE, None)
+        features.append(draw_class(networks, text_A, count, draws))
     labels_M = torch.arange(S, len(text_CA)).repeat_interleave(count)
-    return torch.cat(made), labels_M.to(seen.labels_N.device)
+    return torch.cat(features), labels_M.to(seen.labels_N.device)
 
 
-def draw_class(networks: Networks, text_A: Tensor, count: int, draws: Draws) -> Tensor:
+def draw_class(networks: Networks, text_A: Tensor, count: int, draws: RandomBlocks) -> Tensor:
     """Make `count` unit features (count, D) of one class, from codes of N(0, 1), fed back."""
     with torch.no_grad():
         codes_NL = draws.normal(count, networks.code_size)
@@ -93,7 +91,7 @@ def draw_class(networks: Networks, text_A: Tensor, count: int, draws: Draws) -> 
 
 
 def train(
-    seen: SeenFeatures,
+    seen: LabelledFeatures,
     text_CA: Tensor,
     config: TfvaeganConfig,
     report: Report,
@@ -102,11 +100,11 @@ def train(
     """Train all networks on the features of seen classes, on the features' device."""
     training = _Training(seen, text_CA, config, generator)
     steps = config.steps or -(-len(seen.labels_N) // config.batch_size)
-    total, latest = 2 * steps * config.epochs, None
-    for number in range(total):
-        looked = latest if number % LOOK_EVERY == 1 else None
-        report(number / total, None if looked is None else float(looked))
-        latest = training.step(fed_back=number % (2 * steps) >= steps)
+    train_generator(
+        2 * steps * config.epochs,
+        lambda number: training.step(fed_back=number % (2 * steps) >= steps),
+        report,
+    )
     return training.networks
 
 
@@ -115,24 +113,24 @@ class _Training:
 
     def __init__(
         self,
-        seen: SeenFeatures,
+        seen: LabelledFeatures,
         text_CA: Tensor,
         config: TfvaeganConfig,
         generator: torch.Generator,
     ) -> None:
         self.config = config
-        self.features_ND, self.labels_N = seen.features_ND.float(), seen.labels_N
+        self.features_ND, self.labels_N = seen.features_NF.float(), seen.labels_N
         device = self.features_ND.device
         self.text_CA = text_CA.to(device, torch.float32)
         sizes = (self.features_ND.shape[1], text_CA.shape[1], config.hidden_size)
         self.networks = networks = Networks((*sizes, config.code_size), generator).to(device)
         self.critic = Critic(sizes, generator).to(device)
-        self.source = Draws(generator, device)
+        self.source = RandomBlocks(generator, device)
         batch, critics = config.batch_size, config.critic_steps
         normals = (critics + 1) * batch * config.code_size
-        self.draws = StepDraws(normals, 2 * critics * batch, device)
+        self.draws = StepBlocks(normals, 2 * critics * batch, device)
         self.steps = {
-            fed_back: Replayed(partial(self._take_step, fed_back=fed_back), device)
+            fed_back: GraphedStep(partial(self._take_step, fed_back=fed_back), device)
             for fed_back in (False, True)
         }
         self.penalty = torch.tensor(config.penalty, device=device)
@@ -157,30 +155,30 @@ class _Training:
         self.draws.begin()
         penalties = list[Tensor]()
         for _ in range(self.config.critic_steps):
-            real_BD, given_BA = self._batch()
-            self._decoder_step(real_BD, given_BA)
-            penalties.append(self._critic_step(real_BD, given_BA, fed_back))
+            real_BD, text_BA = self._batch()
+            self._decoder_step(real_BD, text_BA)
+            penalties.append(self._critic_step(real_BD, text_BA, fed_back))
         self._adapt(torch.stack(penalties).mean())
         # The release's generator takes the critic's last batch, too.
-        return self._generator_step(real_BD, given_BA, fed_back)
+        return self._generator_step(real_BD, text_BA, fed_back)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         batch_B = self.draws.indices(self.config.batch_size, len(self.labels_N))
         return self.features_ND[batch_B], self.text_CA[self.labels_N[batch_B]]
 
-    def _decoder_step(self, real_BD: Tensor, given_BA: Tensor) -> None:
-        loss = SEMANTIC_WEIGHT * weighted_l1(self.networks.decoder(real_BD), given_BA)
-        _step(loss, self.decoder_adam)
+    def _decoder_step(self, real_BD: Tensor, text_BA: Tensor) -> None:
+        loss = SEMANTIC_WEIGHT * weighted_l1(self.networks.decoder(real_BD), text_BA)
+        descend_own(loss, self.decoder_adam)
 
-    def _critic_step(self, real_BD: Tensor, given_BA: Tensor, fed_back: bool) -> Tensor:
+    def _critic_step(self, real_BD: Tensor, text_BA: Tensor, fed_back: bool) -> Tensor:
         with torch.no_grad():
-            codes_BL, _ = self._codes(real_BD, given_BA)
-            fake_BD = self.networks.generate(codes_BL, given_BA, fed_back=fed_back)
+            codes_BL, _ = self._codes(real_BD, text_BA)
+            fake_BD = self.networks.generate(codes_BL, text_BA, fed_back=fed_back)
         mix_B1 = self.draws.uniform(len(real_BD))
-        verdict = self.critic.compare(real_BD, fake_BD, given_BA, mix_B1)
-        loss = GAN_WEIGHT * (verdict.fake_less_real + self.penalty * verdict.penalty)
-        _step(loss, self.critic_adam)
-        return verdict.penalty.detach()
+        critic_loss = self.critic.compare(real_BD, fake_BD, text_BA, mix_B1)
+        loss = GAN_WEIGHT * (critic_loss.fake_less_real + self.penalty * critic_loss.penalty)
+        descend_own(loss, self.critic_adam)
+        return critic_loss.penalty.detach()
 
     def _adapt(self, penalty: Tensor) -> None:
         """Make the penalty's weight follow its mean, in place and without asking the device."""
@@ -188,21 +186,20 @@ class _Training:
         more = self.penalty * PENALTY_FACTOR
         self.penalty.copy_(torch.where(penalty > PENALTY_HIGH, more, less))
 
-    def _generator_step(self, real_BD: Tensor, given_BA: Tensor, fed_back: bool) -> Tensor:
+    def _generator_step(self, real_BD: Tensor, text_BA: Tensor, fed_back: bool) -> Tensor:
         networks = self.networks
-        codes_BL, divergence = self._codes(real_BD, given_BA)
-        fake_BD = networks.generate(codes_BL, given_BA, fed_back=fed_back)
+        codes_BL, divergence = self._codes(real_BD, text_BA)
+        fake_BD = networks.generate(codes_BL, text_BA, fed_back=fed_back)
         vae = (fake_BD - real_BD).square().sum(dim=1).mean() + divergence
-        score = -GAN_WEIGHT * self.critic(fake_BD, given_BA).mean()
-        semantic = SEMANTIC_WEIGHT * weighted_l1(networks.decoder(fake_BD), given_BA)
+        score = -GAN_WEIGHT * self.critic(fake_BD, text_BA).mean()
+        semantic = SEMANTIC_WEIGHT * weighted_l1(networks.decoder(fake_BD), text_BA)
         optimisers = [self.encoder_adam, self.generator_adam]
         loss: Tensor = vae + score + semantic
-        _step(loss, *optimisers, *([self.feedback_adam] if fed_back else []))
-        return loss.detach()
+        return descend_own(loss, *optimisers, *([self.feedback_adam] if fed_back else []))
 
-    def _codes(self, real_BD: Tensor, given_BA: Tensor) -> tuple[Tensor, Tensor]:
+    def _codes(self, real_BD: Tensor, text_BA: Tensor) -> tuple[Tensor, Tensor]:
         """Encode features: a code drawn for each (B, L), and the mean divergence from N(0, 1)."""
-        mean_BL, log_variance_BL = self.networks.encoder(real_BD, given_BA)
+        mean_BL, log_variance_BL = self.networks.encoder(real_BD, text_BA)
         noise_BL = self.draws.normal(*mean_BL.shape)
         codes_BL = mean_BL + noise_BL * (0.5 * log_variance_BL).exp()
         surplus_BL = mean_BL.square() + log_variance_BL.exp() - 1 - log_variance_BL
@@ -216,13 +213,3 @@ def weighted_l1(predicted_BA: Tensor, true_BA: Tensor) -> Tensor:
     norm_B = error_BA.norm(dim=1).clamp_min(tiny)
     loss: Tensor = (error_BA.abs().pow(3).sum(dim=1) / norm_B).mean()
     return loss
-
-
-def _step(loss: Tensor, *optimisers: Adam) -> None:
-    """Take one step of each optimiser; gradients of other networks are not computed."""
-    parameters = [p for adam in optimisers for group in adam.param_groups for p in group["params"]]
-    gradients = torch.autograd.grad(loss, parameters)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    for adam in optimisers:
-        adam.step()

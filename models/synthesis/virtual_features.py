@@ -8,18 +8,21 @@ a cosine head; kappa is chosen with two guards (models/synthesis/vmf.py).
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, normalize
 
 from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
-from headgraft.models.progress import Report
+from headgraft.models.learners.training import train_steps
+from headgraft.models.progress import Report, within
 from headgraft.models.synthesis.vmf import choose_kappa, sample
 from headgraft.models.task import Task
 
+STAGE = "learning virtual features"
 LEARNING = 0.8  # of the time
 AT_ONCE = 20_000  # draws in memory
 NUMBERS_MAX = 500_000_000  # of one matrix of the head's answers: 2 GB
@@ -29,7 +32,7 @@ NUMBERS_MAX = 500_000_000  # of one matrix of the head's answers: 2 GB
 class VirtualFeaturesConfig:
     """The constants: `draws` a class and step, `count` a class in the end.
 
-    A step draws for so many `classes`, chosen by lot (0: all of them). Without `kappa`, it is
+    A step draws for so many `classes`, chosen at random (0: all of them). Without `kappa`, it is
     36 / (smallest angle between two start directions)^2. With `filter_by_head`, draws that
     the head assigns to another class are dropped.
     """
@@ -47,22 +50,12 @@ class VirtualFeaturesConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class LearnedDirections:
     """Unit directions (S, D), the kappa they share, and the loss of every step."""
 
-    directions_SD: Tensor  # noqa: N815 - shape suffix
+    directions_SD: Tensor
     kappa: float
     losses: tuple[float, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Virtual:
-    """Unit features (N, D) with labels (N,), class by class; `kept_S` of `drawn` each."""
-
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    kept_S: Tensor  # noqa: N815 - shape suffix
-    drawn: int
 
 
 def virtual_features(
@@ -71,22 +64,16 @@ def virtual_features(
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,
-) -> Virtual:
+) -> LabelledFeatures:
     """Learn the classes' directions from `start_SD` on, draw, and keep what the head recognises.
 
     On the device and in the dtype of `start_SD`, which need not be unit.
     InjectionError naming a class of which no draw was kept.
     """
-
-    def learning(fraction: float, stage: str, loss: float | None) -> None:
-        progress(LEARNING * fraction, stage, loss)
-
-    def drawing(fraction: float, stage: str, loss: float | None) -> None:
-        progress(LEARNING + (1 - LEARNING) * fraction, stage, loss)
-
-    learned = learn_directions(head, start_SD, config, learning, generator)
-    virtual = draw(head, learned, config, drawing, generator)
-    _refuse_lost(virtual, head.class_names, learned.kappa)
+    report = within(progress, 0.0, LEARNING)
+    learned = learn_directions(head, start_SD, config, report, generator)
+    virtual = draw(head, learned, config, within(progress, LEARNING, 1.0), generator)
+    _check_counts(virtual.counts(head.class_count), config.count, head.class_names, learned.kappa)
     return virtual
 
 
@@ -96,7 +83,7 @@ def learn_directions(
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,
-) -> Learned:
+) -> LearnedDirections:
     """Move the start directions until draws around them score as the head says.
 
     black_box: cosines to the directions come near the head's own (the head is only asked);
@@ -108,30 +95,26 @@ def learn_directions(
     adam = torch.optim.Adam([directions_SD], config.learning_rate, weight_decay=config.weight_decay)
     slower = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: (1 + 0.001 * step) ** -0.75)
     loss_of = _black_box if config.mode == "black_box" else _white_box
-    losses: list[float] = []
-    for step in range(config.steps):
-        progress(step / config.steps, "learning virtual features", losses[-1] if losses else None)
+
+    def loss_of_step() -> Tensor:
         chosen_B = torch.randperm(len(query_SD), generator=generator)[: config.classes or None]
         chosen_B = chosen_B.to(query_SD.device)
         drawn_ND = sample(directions_SD[chosen_B], kappa, config.draws, generator).flatten(0, 1)
         labels_N = chosen_B.repeat_interleave(config.draws)
-        loss = loss_of(drawn_ND, labels_N, directions_SD, query_SD, config.temperature)
-        adam.zero_grad()
-        torch.autograd.backward(loss)
-        adam.step()
-        slower.step()
-        losses.append(float(loss.detach()))
-    return Learned(normalize(directions_SD.detach()), kappa, tuple(losses))
+        return loss_of(drawn_ND, labels_N, directions_SD, query_SD, config.temperature)
+
+    losses = train_steps(config.steps, loss_of_step, adam, progress, STAGE, slower)
+    return LearnedDirections(normalize(directions_SD.detach()), kappa, tuple(losses))
 
 
 def draw(
     head: Head,
-    learned: Learned,
+    learned: LearnedDirections,
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,
-) -> Virtual:
-    """Draw features of each class and keep those that the head assigns to it, maybe none."""
+) -> LabelledFeatures:
+    """Draw unit features class by class; keep those that the head assigns to theirs, maybe none."""
     count = config.count
     query_SD = query_directions(head).to(learned.directions_SD)
     offsets_S = _offsets(head).to(query_SD)
@@ -149,8 +132,7 @@ def draw(
         features.append(drawn_ND)
         labels.append(label_N)
         done += len(group)
-    labels_N = torch.cat(labels)
-    return Virtual(torch.cat(features), labels_N, torch.bincount(labels_N, minlength=done), count)
+    return LabelledFeatures(torch.cat(features), torch.cat(labels))
 
 
 def query_directions(head: Head) -> Tensor:
@@ -192,12 +174,12 @@ def _white_box(
     return cross_entropy(drawn_ND @ query_SD.T / T, labels_N)
 
 
-def _refuse_lost(virtual: Virtual, class_names: tuple[str, ...], kappa: float) -> None:
-    lost = (virtual.kept_S == 0).nonzero()[:, 0].tolist()
+def _check_counts(counts_S: Tensor, drawn: int, class_names: tuple[str, ...], kappa: float) -> None:
+    lost = (counts_S == 0).nonzero()[:, 0].tolist()
     if lost:
         others = f" ({len(lost) - 1} more classes neither)" if len(lost) > 1 else ""
         raise InjectionError(
-            f"the head assigns none of the {virtual.drawn} virtual features of class "
+            f"the head assigns none of the {drawn} virtual features of class "
             f"{class_names[lost[0]]!r} to it{others}, drawn at kappa {kappa:g}: its row may be "
             "that of another class; a method with the setting 'filter_by_head' keeps all draws "
             "where it is false",
@@ -206,36 +188,23 @@ def _refuse_lost(virtual: Virtual, class_names: tuple[str, ...], kappa: float) -
         )
 
 
-class SeenFeatures(Protocol):
-    """Features (N, D), finite, and their labels (N,), which count the seen classes from 0."""
-
-    @property
-    def features_ND(self) -> Tensor:  # noqa: N802 - shape suffix
-        """The features."""
-
-    @property
-    def labels_N(self) -> Tensor:  # noqa: N802 - shape suffix
-        """The labels."""
-
-
 def training_features(
     task: Task,
     start_SD: Tensor,
     config: VirtualFeaturesConfig,
     progress: Report,
     generator: torch.Generator,
-) -> Virtual:
-    """Return unit features to train on: the task's pictures where they show every seen class.
+) -> LabelledFeatures:
+    """Return unit features to train on: the task's own where they show every seen class.
 
-    Virtual ones else, from `start_SD` on; on its device, in its dtype. Never both: pictures hold
-    the mean of all features, virtual ones do not. Few pictures are repeated until there are about
-    as many as there would be virtual ones, since the number of steps follows from that.
+    Virtual ones else, from `start_SD` on; on its device, in its dtype. Never both: real ones hold
+    the mean of all features, virtual ones do not. Few are repeated until there are about as many
+    as there would be virtual ones, since the number of steps follows from that.
     """
-    pictures, S = task.pictures, task.head.class_count
-    if pictures is None or not pictures.show_all(S):
+    features, S = task.features, task.head.class_count
+    if features is None or not features.show_all(S):
         return virtual_features(task.head, start_SD, config, progress, generator)
-    repeats = max(1, config.count * S // len(pictures.labels_N))
-    labels_N = pictures.labels_N.repeat(repeats).to(start_SD.device)
-    features_ND = normalize(pictures.features_ND).repeat(repeats, 1).to(start_SD)
-    counts_S = torch.bincount(labels_N, minlength=S)
-    return Virtual(features_ND, labels_N, counts_S, int(counts_S.max()))
+    repeats = max(1, config.count * S // len(features.labels_N))
+    labels_N = features.labels_N.repeat(repeats).to(start_SD.device)
+    features_ND = normalize(features.features_NF).repeat(repeats, 1).to(start_SD)
+    return LabelledFeatures(features_ND, labels_N)

@@ -1,23 +1,19 @@
-"""Makes features of classes nobody has seen from those of seen classes: a conditional WGAN-GP.
+"""Makes features of unseen classes from those of seen classes: a conditional WGAN-GP.
 
-Its generator takes noise of the class embedding's size beside the embedding. It does not know
-where the features came from, nor what is trained on those it makes.
+Its generator takes noise of the class embedding's size beside the embedding.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize
 
-from headgraft.models.learners.layers import linear
-from headgraft.models.learners.random_blocks import Draws
-from headgraft.models.synthesis.critic import SLOPE, Critic
-from headgraft.models.synthesis.virtual_features import SeenFeatures
-
-LOOK_EVERY = 16  # steps: reading a loss makes the device wait
-Report = Callable[[float, float | None], None]  # fraction in [0, 1]; the loss, where it was read
+from headgraft.models.features.labelled import LabelledFeatures
+from headgraft.models.learners.layers import seeded_linear
+from headgraft.models.learners.random_blocks import RandomBlocks
+from headgraft.models.progress import Report
+from headgraft.models.synthesis.critic import SLOPE, Critic, descend_own, train_generator
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class WganConfig:
         return self.steps * parameters * self.batch_size, self.steps * parameters
 
 
-class Generator(nn.Module):
+class WganGenerator(nn.Module):
     """A + A -> Z -> D: noise and class embedding to a feature of unit length."""
 
     def __init__(
@@ -55,17 +51,17 @@ class Generator(nn.Module):
         super().__init__()
         D, A, Z = sizes
         self.positive = positive
-        self.first, self.second = linear(2 * A, Z, generator), linear(Z, D, generator)
+        self.first, self.second = seeded_linear(2 * A, Z, generator), seeded_linear(Z, D, generator)
 
-    def forward(self, noise_BA: Tensor, given_BA: Tensor) -> Tensor:
+    def forward(self, noise_BA: Tensor, text_BA: Tensor) -> Tensor:
         """Make unit features (B, D) of the classes given."""
-        hidden_BZ = leaky_relu(self.first(torch.cat([noise_BA, given_BA], dim=1)), SLOPE)
+        hidden_BZ = leaky_relu(self.first(torch.cat([noise_BA, text_BA], dim=1)), SLOPE)
         features_BD: Tensor = self.second(hidden_BZ)
         return normalize(features_BD.relu() if self.positive else features_BD)
 
 
 def synthesize_features(
-    seen: SeenFeatures,
+    seen: LabelledFeatures,
     text_CA: Tensor,
     unseen: int,
     config: WganConfig,
@@ -77,11 +73,11 @@ def synthesize_features(
     `text_CA` are all classes' embeddings, the `unseen` ones last; labels count all classes.
     `report` is called before every step and may raise. `generator` is one of the CPU.
     """
-    text_CA = text_CA.to(seen.features_ND.device, torch.float32)
+    text_CA = text_CA.to(seen.features_NF.device, torch.float32)
     if config.scale_embeddings:
         text_CA = normalize(text_CA) * text_CA.shape[1] ** 0.5
     network = train(seen, text_CA, config, report, generator)
-    draws = Draws(generator, text_CA.device)
+    draws = RandomBlocks(generator, text_CA.device)
     labels_M = torch.arange(len(text_CA) - unseen, len(text_CA), device=text_CA.device)
     labels_M = labels_M.repeat_interleave(config.features_per_class)
     with torch.no_grad():
@@ -90,44 +86,37 @@ def synthesize_features(
 
 
 def train(
-    seen: SeenFeatures,
+    seen: LabelledFeatures,
     text_CA: Tensor,
     config: WganConfig,
     report: Report,
     generator: torch.Generator,
-) -> Generator:
+) -> WganGenerator:
     """Train a generator against a critic on the features of seen classes, on their device."""
-    features_ND, labels_N = normalize(seen.features_ND.float()), seen.labels_N
+    features_ND, labels_N = normalize(seen.features_NF.float()), seen.labels_N
     sizes = (features_ND.shape[1], text_CA.shape[1], config.hidden_size)
-    network = Generator(sizes, generator, positive=config.positive).to(features_ND.device)
+    network = WganGenerator(sizes, generator, positive=config.positive).to(features_ND.device)
     critic = Critic(sizes, generator).to(features_ND.device)
-    draws, loss = Draws(generator, features_ND.device), None
-    adams = [
-        torch.optim.Adam(one.parameters(), config.learning_rate, betas=(0.5, 0.999), fused=True)
-        for one in (network, critic)
-    ]
-    for number in range(config.steps):
-        looked = loss if number % LOOK_EVERY == 1 else None
-        report(number / config.steps, None if looked is None else float(looked))
+    draws = RandomBlocks(generator, features_ND.device)
+    generator_adam, critic_adam = (
+        torch.optim.Adam(module.parameters(), config.learning_rate, betas=(0.5, 0.999), fused=True)
+        for module in (network, critic)
+    )
+
+    def take_step(_number: int) -> Tensor:
         for _ in range(config.critic_steps):
             batch_B = draws.indices(config.batch_size, len(labels_N))
-            real_BD, given_BA = features_ND[batch_B], text_CA[labels_N[batch_B]]
+            real_BD, text_BA = features_ND[batch_B], text_CA[labels_N[batch_B]]
             with torch.no_grad():
-                fake_BD = network(draws.normal(*given_BA.shape), given_BA)
+                fake_BD = network(draws.normal(*text_BA.shape), text_BA)
             mix_B1 = draws.uniform(len(real_BD))
-            verdict = critic.compare(real_BD, fake_BD, given_BA, mix_B1)
-            loss = _step(verdict.fake_less_real + config.penalty * verdict.penalty, adams[1])
+            critic_loss = critic.compare(real_BD, fake_BD, text_BA, mix_B1)
+            total = critic_loss.fake_less_real + config.penalty * critic_loss.penalty
+            loss = descend_own(total, critic_adam)
         # The generator's step reuses the last batch's classes.
-        fake_BD = network(draws.normal(*given_BA.shape), given_BA)
-        _step(-critic(fake_BD, given_BA).mean(), adams[0])
+        fake_BD = network(draws.normal(*text_BA.shape), text_BA)
+        descend_own(-critic(fake_BD, text_BA).mean(), generator_adam)
+        return loss
+
+    train_generator(config.steps, take_step, report)
     return network
-
-
-def _step(loss: Tensor, adam: torch.optim.Adam) -> Tensor:
-    """Take a step of the optimiser's own network; the other's gradient is not computed."""
-    parameters = adam.param_groups[0]["params"]
-    gradients = torch.autograd.grad(loss, parameters)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    adam.step()
-    return loss.detach()

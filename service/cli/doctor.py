@@ -1,6 +1,6 @@
-"""`headgraft doctor`: asks every part whether it is there, and says what to do where it is not.
+"""`headgraft doctor`: checks every part of an installation, and says how to repair what is missing.
 
-It changes nothing, but for a file it writes into the store and deletes again.
+The only thing it writes is a file in the store, which it deletes again.
 """
 
 import importlib.metadata

@@ -1,14 +1,11 @@
-"""`headgraft evaluate`: the accuracy of a head, for those who have labelled features after all.
+"""`headgraft evaluate`: the accuracy of a head, for those who have labelled features after all."""
 
-It only reads the arguments: a process that may import torch does the work.
-"""
-
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from headgraft.service.cli.become import become, command_line
 from headgraft.service.local import up
 
 
@@ -45,17 +42,14 @@ def evaluate(
 ) -> None:
     """Print T1, u, s and H of a head on labelled features, as per-class means."""
     up.require_torch()
-    options = {
-        "--features": features,
-        "--names": names,
-        "--unseen": unseen,
-        "--seen-count": seen_count,
-        "--splits": splits,
-        "--label-names": label_names,
-        "--head-weight": head_weight,
-        "--head-bias": head_bias,
-        "--head-metric": head_metric,
-        "--head-scale": head_scale,
-    }
-    flags = ["--json"] if as_json else []
-    become("headgraft.workers.evaluate", *command_line(options, flags, head))
+    from headgraft.workers.evaluate import output
+    from headgraft.workers.evaluate.heads import RowOptions
+    from headgraft.workers.evaluate.score import EvaluationRequest, evaluate_head
+
+    options = RowOptions(head_weight, head_bias, head_metric, head_scale)
+    request = EvaluationRequest(
+        head, features, names, unseen, seen_count, splits, label_names, options
+    )
+    evaluation = evaluate_head(request)
+    text = (output.as_json if as_json else output.as_text)(request, evaluation)
+    sys.stdout.write(f"{text}\n")

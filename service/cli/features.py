@@ -1,14 +1,11 @@
-"""`headgraft features`: what a network sees in a folder of pictures, as a file to upload.
+"""`headgraft features`: what a network sees in a folder of pictures, as a file to upload."""
 
-It only reads the arguments: a process that may import torch does the work.
-"""
-
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from headgraft.service.cli.become import become, command_line
 from headgraft.service.local import up
 
 
@@ -37,14 +34,21 @@ def features(
 ) -> None:
     """Run a network over a folder of pictures and write what it sees as labelled features."""
     up.require_torch()
-    options = {
-        "--model": model,
-        "--out": out,
-        "--weights": weights,
-        "--names": names,
-        "--layer": layer,
-        "--batch-size": batch_size,
-        "--dtype": dtype,
-    }
-    flags = ["--regions"] if regions else []
-    become("headgraft.workers.pictures.features", *command_line(options, flags, folder))
+    from headgraft.workers.evaluate.features import read_names
+    from headgraft.workers.pictures.features import timm_network, write_features
+
+    network, transform = timm_network(model, weights)
+    written = write_features(
+        network,
+        folder,
+        out,
+        regions=regions,
+        layer=layer,
+        class_names=read_names(names) if names else None,
+        transform=transform,
+        batch_size=batch_size,
+        dtype=dtype,
+        progress=True,
+    )
+    shape, classes = " x ".join(map(str, written.shape)), len(written.class_names)
+    sys.stdout.write(f"{out}: features {shape} of {classes} classes\n")

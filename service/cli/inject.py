@@ -1,6 +1,6 @@
 """`headgraft inject`: from a checkpoint file to the extended file beside it.
 
-It knows the client, not the service; where there is none, it starts one for the occasion.
+It starts a service for the occasion where none runs.
 """
 
 import os
@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from headgraft import Headgraft
+from headgraft.arguments import Scalar
 from headgraft.service.cli.parsing import Entry, TypedError
 from headgraft.service.local.state import locate
 from headgraft.service.local.temporary import temporary_service
 from headgraft.service.schemas.formats import FILES, Format
-from headgraft.service.schemas.injections import Estimate
 from headgraft.service.schemas.injections import InjectionResource as Injection
+from headgraft.workers.jobs.report import Estimate
 
 # The service gives back safetensors, whatever it was sent.
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -28,16 +29,16 @@ ALONE: dict[str, Format] = {".onnx": "onnx", ".npz": "npz", ".pt": "pt", ".json"
 
 
 @dataclass(frozen=True)
-class Order:
+class InjectArguments:
     """What is to be injected into which file; None leaves a choice to the service."""
 
     checkpoint: Path
     add: list[Entry]
     names: list[Entry] | None = None
     method: str | None = None
-    settings: Mapping[str, Any] | None = None
+    settings: Mapping[str, JsonValue] | None = None
     encoder: str | None = None
-    calibration: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Scalar] | None = None
     features: Path | None = None
     metadata: Mapping[str, str] | None = None
     target: Path | None = None
@@ -58,19 +59,21 @@ class Order:
         return target
 
 
-def carry_out(order: Order, url: str | None, key: str | None, console: Console) -> str:
+def carry_out(
+    arguments: InjectArguments, url: str | None, key: str | None, console: Console
+) -> str:
     """Inject, wait and save; return one line that says what came out, and where."""
-    target = order.choose_target()
-    if not order.checkpoint.is_file():
-        raise TypedError(f"there is no checkpoint {order.checkpoint}")
-    if order.features and not order.features.is_file():
-        raise TypedError(f"there is no file of features {order.features}")
+    target = arguments.choose_target()
+    if not arguments.checkpoint.is_file():
+        raise TypedError(f"there is no checkpoint {arguments.checkpoint}")
+    if arguments.features and not arguments.features.is_file():
+        raise TypedError(f"there is no file of features {arguments.features}")
     with (
         _progress(console) as progress,
         _service(url, progress) as (address, is_ours),
         Headgraft(address, key) as client,
     ):
-        ended = _run(client, order, progress, is_ours=is_ours)
+        ended = _run(client, arguments, progress, is_ours=is_ours)
         client.download(ended.id, target, _format(ended, target))
     assert ended.result is not None
     seconds = sum((ended.seconds or {}).values())
@@ -114,23 +117,27 @@ def _service(url: str | None, progress: Progress) -> Iterator[tuple[str, bool]]:
         yield started, True
 
 
-def _run(client: Headgraft, order: Order, progress: Progress, *, is_ours: bool) -> Injection:
+def _run(
+    client: Headgraft, arguments: InjectArguments, progress: Progress, *, is_ours: bool
+) -> Injection:
     upload = progress.add_task("upload", total=None)
 
     def on_upload(sent: int, total: int) -> None:
         progress.update(upload, completed=sent, total=total)
 
-    features = client.upload_features(order.features) if order.features else None
+    features = client.upload_features(arguments.features) if arguments.features else None
+    encoder = arguments.encoder
+    embeddings = {"kind": "names", "encoder": encoder} if encoder else None
     injection = client.submit(
-        order.checkpoint,
-        order.add,
+        arguments.checkpoint,
+        arguments.add,
         features_id=features.id if features else None,
-        class_names=order.names,
-        method=order.method,
-        settings=order.settings,
-        calibration=order.calibration,
-        metadata=order.metadata,
-        class_embeddings={"kind": "names", "encoder": order.encoder} if order.encoder else None,
+        class_names=arguments.names,
+        method=arguments.method,
+        settings=arguments.settings,
+        calibration=arguments.calibration,
+        metadata=arguments.metadata,
+        class_embeddings=embeddings,
         on_upload=on_upload,
     )
     try:
@@ -174,3 +181,9 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         console=console,
     )
+
+
+def calibration(prefer: str | None, max_seen_loss: float | None) -> Mapping[str, Scalar] | None:
+    """Return the calibration that a request asks for; None where it asks for nothing."""
+    given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
+    return {name: value for name, value in given.items() if value is not None} or None

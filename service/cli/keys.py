@@ -1,4 +1,4 @@
-"""`headgraft keys`: the operator's way to the keys, straight to Redis; HTTP has no such call."""
+"""`headgraft keys`: creates, lists and revokes API keys directly in Redis; the HTTP API cannot."""
 
 import os
 from datetime import UTC, datetime

@@ -1,31 +1,34 @@
-"""The command line; it reads arguments and prints, and leaves the work to others."""
+"""The command line `headgraft`: its commands and their arguments."""
 
 import importlib.metadata
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from headgraft import HeadgraftError, client
+from headgraft.models.errors import InjectionError
 from headgraft.service.cli import doctor, keys, parsing
 from headgraft.service.cli import evaluate as cli_evaluate
 from headgraft.service.cli import features as cli_features
 from headgraft.service.cli import inject as cli_inject
-from headgraft.service.cli.become import become
 from headgraft.service.local import state, up
 from headgraft.service.local.redis_server import ServerError
 from headgraft.service.web.created_keys import KeyringError
 from headgraft.workers.environment import ConfigError
+from headgraft.workers.formats.header import HeaderError
 from headgraft.workers.ledger.scripts import LedgerError
 
 USER_ERRORS = (
     ConfigError,
+    HeaderError,
     HeadgraftError,
+    InjectionError,
     KeyringError,
     LedgerError,
     ServerError,
@@ -78,11 +81,14 @@ def run_worker() -> None:
             "a worker needs HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or a `headgraft up` that "
             f"runs on {home.path}"
         )
-    become(
-        "headgraft.workers.process.parent",
-        HEADGRAFT_REDIS_URL=redis_url,
-        HEADGRAFT_STORE_URL=store_url,
-    )
+    environment = {
+        **os.environ,
+        "HEADGRAFT_REDIS_URL": redis_url,
+        "HEADGRAFT_STORE_URL": store_url,
+        "PYTHONSAFEPATH": "1",
+    }
+    command = [sys.executable, "-m", "headgraft.workers.process.parent"]
+    os.execve(sys.executable, command, environment)  # noqa: S606  # no shell is wanted
 
 
 @app.command()
@@ -124,25 +130,20 @@ def inject(
     entries += parsing.read_entries(add_file) if add_file else []
     if not entries:
         _fail("no class to add: say --add 'NAME: description', or --add-file FILE")
-    order = cli_inject.Order(
+    arguments = cli_inject.InjectArguments(
         checkpoint=checkpoint,
         add=entries,
         names=parsing.read_entries(names) if names else None,
         method=method,
         settings=parsing.parse_settings(setting or []) or None,
         encoder=encoder,
-        calibration=_calibration(prefer, max_seen_loss),
+        calibration=cli_inject.calibration(prefer, max_seen_loss),
         features=features,
         metadata=parsing.parse_metadata(metadata or []) or None,
         target=out,
         may_overwrite=force,
     )
-    _say(cli_inject.carry_out(order, url, _key(), Console(stderr=True)))
-
-
-def _calibration(prefer: str | None, max_seen_loss: float | None) -> dict[str, Any] | None:
-    given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
-    return {name: value for name, value in given.items() if value is not None} or None
+    _say(cli_inject.carry_out(arguments, url, _key(), Console(stderr=True)))
 
 
 app.command("evaluate")(cli_evaluate.evaluate)
@@ -197,7 +198,8 @@ def report(
     """Print the report of an injection as JSON, or save it as a page to look at."""
     with _client(url) as service:
         if page is None:
-            _say(json.dumps(service.report(injection), indent=1))
+            document = service.report(injection).model_dump(mode="json", exclude_unset=True)
+            _say(json.dumps(document, indent=1))
             return
         text = service.report_html(injection)
     with page.open("x", encoding="utf-8") as file:
@@ -236,10 +238,10 @@ def pull_encoder(
 ) -> None:
     """Download a text encoder; the one command that uses the network."""
     up.require_torch()
-    target = folder or _state(None).encoders
-    target.mkdir(parents=True, exist_ok=True)
-    named = ["--name", name] if name else []
-    become("headgraft.models.embeddings.pull", model, "--folder", str(target), *named)
+    from headgraft.models.embeddings.pull import pull
+
+    encoder = pull(model, folder or _state(None).encoders, name)
+    _say(f"{encoder.name}: {encoder.dimension} numbers, sha256 {encoder.digest}")
 
 
 @app.command()

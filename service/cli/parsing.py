@@ -1,9 +1,10 @@
-"""Reads what a person types or lists: classes and settings; it does not know what they are for."""
+"""Reads classes and settings as a person types or lists them."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 Entry = dict[str, str]
 
@@ -32,7 +33,7 @@ def read_entries(path: Path) -> list[Entry]:
     return entries
 
 
-def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+def parse_settings(texts: Iterable[str]) -> dict[str, JsonValue]:
     """Read `name=value` pairs; a value is JSON where it can be, else the text itself."""
     pairs = parse_pairs(texts, "setting; write name=value, such as seed=1")
     return {name: _value(value) for name, value in pairs.items()}
@@ -54,8 +55,9 @@ def parse_pairs(texts: Iterable[str], what: str) -> dict[str, str]:
     return pairs
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> JsonValue:
     try:
-        return json.loads(text)
+        value: JsonValue = json.loads(text)
     except ValueError:
         return text
+    return value

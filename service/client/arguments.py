@@ -1,21 +1,25 @@
-"""What a client may say of an injection, as a function's arguments; it sends nothing."""
+"""The options of an injection, as keyword arguments of the client."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from pydantic import JsonValue
+
+Scalar = str | float | bool | None
+TextsOrVectors = Sequence[str] | Sequence[Sequence[float]]
 Entry = str | Mapping[str, str]
 
 
-class Wishes(TypedDict, total=False):
-    """What may be said of an injection; what is left out, or None, is left to the service."""
+class InjectionOptions(TypedDict, total=False):
+    """Options of an injection; the service chooses what is left out or None."""
 
     features_id: str | None
     class_names: Sequence[Entry] | None
     method: str | None
-    settings: Mapping[str, Any] | None
-    class_embeddings: Mapping[str, Any] | None
-    head: Mapping[str, Any] | None
-    calibration: Mapping[str, Any] | None
+    settings: Mapping[str, JsonValue] | None
+    class_embeddings: Mapping[str, Scalar | TextsOrVectors] | None
+    head: Mapping[str, Scalar] | None
+    calibration: Mapping[str, Scalar] | None
     attention_of: Sequence[int] | None
     timeout_seconds: int | None
     deadline_seconds: int | None

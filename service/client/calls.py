@@ -1,7 +1,4 @@
-"""The calls of the HTTP API, each once; it knows the contract, and nothing of the server behind it.
-
-Whether a call is awaited is the transport's to say.
-"""
+"""The calls of the HTTP API, written once as coroutines for both clients."""
 
 import json
 import uuid
@@ -12,10 +9,10 @@ from typing import Any, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from headgraft.arguments import Entry, Wishes
+from headgraft.arguments import Entry, InjectionOptions, Scalar
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
-from headgraft.files import Download, UploadFile
+from headgraft.files import FileDownload, UploadFile
 from headgraft.retries import Retries
 from headgraft.service.schemas.formats import FILES, Format
 from headgraft.service.schemas.injections import (
@@ -30,6 +27,7 @@ from headgraft.service.schemas.injections import (
 )
 from headgraft.service.schemas.uploads import FeaturesList, FeaturesResource, HeadList, HeadResource
 from headgraft.transport import Transport
+from headgraft.workers.jobs.report import Report
 
 OnUpload = Callable[[int, int], None]
 OnProgress = Callable[[InjectionResource], None]
@@ -55,28 +53,30 @@ class Calls:
         *,
         head_id: str | None = None,
         on_upload: OnUpload | None = None,
-        **wishes: Unpack[Wishes],
+        **options: Unpack[InjectionOptions],
     ) -> InjectionResource:
         """Add classes to a checkpoint, or to an uploaded head; return the queued injection.
 
         `on_upload` hears (bytes sent, bytes in all).
         """
-        request = _without_none(add=list(add), head_id=head_id, **wishes)
+        request = _without_none(add=list(add), head_id=head_id, **options)
         if checkpoint is None:
             return await self._one(InjectionResource, "POST", "/v1/injections", json=request)
-        return await self._send(InjectionResource, "/v1/injections", checkpoint, request, on_upload)
+        document = json.dumps(request).encode()
+        path = "/v1/injections"
+        return await self._send(InjectionResource, path, checkpoint, document, on_upload)
 
     async def upload_head(
         self,
         checkpoint: Path,
         *,
         class_names: Sequence[Entry] | None = None,
-        head: Mapping[str, Any] | None = None,
+        head: Mapping[str, Scalar] | None = None,
         on_upload: OnUpload | None = None,
     ) -> HeadResource:
         """Upload a checkpoint once, to inject into by `head_id`."""
-        request = _without_none(class_names=class_names, head=head)
-        return await self._send(HeadResource, "/v1/heads", checkpoint, request, on_upload)
+        document = json.dumps(_without_none(class_names=class_names, head=head)).encode()
+        return await self._send(HeadResource, "/v1/heads", checkpoint, document, on_upload)
 
     async def upload_features(
         self, features: Path, *, on_upload: OnUpload | None = None
@@ -88,7 +88,7 @@ class Calls:
                 FeaturesResource, "POST", "/v1/features", files={"features": part}
             )
 
-    async def injection(self, id: str) -> InjectionResource:  # noqa: A002  # the contract's name
+    async def injection(self, id: str) -> InjectionResource:  # the contract's name
         """Return an injection as it is now."""
         return await self._one(InjectionResource, "GET", f"/v1/injections/{id}")
 
@@ -110,7 +110,7 @@ class Calls:
 
     async def events(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,  # the contract's name
         *,
         after: str | None = None,
         limit: int = 100,
@@ -120,7 +120,7 @@ class Calls:
         path = f"/v1/injections/{id}/events/list"
         return (await self._one(EventList, "GET", path, params=asked)).data
 
-    async def head(self, id: str) -> HeadResource:  # noqa: A002  # the contract's name
+    async def head(self, id: str) -> HeadResource:  # the contract's name
         """Return what is known of an uploaded head."""
         return await self._one(HeadResource, "GET", f"/v1/heads/{id}")
 
@@ -138,7 +138,7 @@ class Calls:
 
     async def wait(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,  # the contract's name
         on_progress: OnProgress | None = None,
         timeout_seconds: float | None = None,
     ) -> InjectionResource:
@@ -152,7 +152,7 @@ class Calls:
 
     async def result(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,  # the contract's name
         on_progress: OnProgress | None = None,
         timeout_seconds: float | None = None,
     ) -> InjectionResource:
@@ -165,39 +165,37 @@ class Calls:
             code, why = ended.error.code, ended.error.message
         raise HeadgraftError(None, code, f"{id} {ended.status}: {why} ({code})")
 
-    async def cancel(self, id: str) -> InjectionResource:  # noqa: A002  # the contract's name
+    async def cancel(self, id: str) -> InjectionResource:  # the contract's name
         """Cancel an injection and return it; HeadgraftError `conflict` when it has ended."""
         return await self._one(InjectionResource, "POST", f"/v1/injections/{id}/cancel")
 
-    async def delete(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete(self, id: str) -> None:  # the contract's name
         """Delete an injection that has ended, with its files."""
         await self._ask("DELETE", f"/v1/injections/{id}")
 
-    async def delete_head(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete_head(self, id: str) -> None:  # the contract's name
         """Delete an uploaded head; HeadgraftError `conflict` while a live injection needs it."""
         await self._ask("DELETE", f"/v1/heads/{id}")
 
-    async def delete_features(self, id: str) -> None:  # noqa: A002  # the contract's name
+    async def delete_features(self, id: str) -> None:  # the contract's name
         """Delete uploaded features; HeadgraftError `conflict` while a live injection needs them."""
         await self._ask("DELETE", f"/v1/features/{id}")
 
-    async def report(self, id: str) -> dict[str, Any]:  # noqa: A002  # the contract's name
+    async def report(self, id: str) -> Report:  # the contract's name
         """Return the report of a succeeded injection."""
         path = f"/v1/injections/{id}/report"
-        reply = await self._ask("GET", path, params={"format": "json"})
-        report: dict[str, Any] = reply.json()
-        return report
+        return await self._one(Report, "GET", path, params={"format": "json"})
 
-    async def report_html(self, id: str) -> str:  # noqa: A002  # the contract's name
+    async def report_html(self, id: str) -> str:  # the contract's name
         """Return the report of a succeeded injection as a page that needs nothing else."""
         path = f"/v1/injections/{id}/report"
         return (await self._ask("GET", path, params={"format": "html"})).text
 
     async def download(
         self,
-        id: str,  # noqa: A002  # the contract's name
+        id: str,  # the contract's name
         target: Path,
-        format: Format = "safetensors",  # noqa: A002  # the contract's name
+        format: Format = "safetensors",  # the contract's name
     ) -> Path:
         """Save the extended checkpoint as `target`, whole and checked or not at all.
 
@@ -208,7 +206,7 @@ class Calls:
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         path = f"/v1/injections/{id}/head?format={format}"
         try:
-            found = await Download(self._transport, self._retries, self.url, path).save(part)
+            found = await FileDownload(self._transport, self._retries, self.url, path).save(part)
             if found != artifacts.get(FILES[format]):
                 detail = f"the download hashes to {found}, not {artifacts.get(FILES[format])}"
                 raise HeadgraftError(None, "corrupt_download", f"{detail}: try again")
@@ -230,13 +228,13 @@ class Calls:
         kind: type[Resource],
         path: str,
         checkpoint: Path,
-        request: Mapping[str, Any],
+        document: bytes,
         on_upload: OnUpload | None,
     ) -> Resource:
         with UploadFile(checkpoint, on_upload) as file:
             # The request goes first: what is wrong with it is answered before the upload is done.
             files: list[tuple[str, Any]] = [
-                ("request", (None, json.dumps(request).encode(), "application/json")),
+                ("request", (None, document, "application/json")),
                 ("checkpoint", (checkpoint.name, file, "application/octet-stream")),
             ]
             return await self._one(kind, "POST", path, files=files)
@@ -280,5 +278,6 @@ def _ignore(_injection: InjectionResource) -> None:
     """Hear nothing."""
 
 
-def _without_none(**members: Any) -> dict[str, Any]:
+# A request's members, of whatever type each has: they leave as JSON, or as a query.
+def _without_none(**members: object) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}

@@ -1,9 +1,7 @@
 """The Python client: `Headgraft`, and `AsyncHeadgraft` for programs with an event loop.
 
-    with Headgraft("http://127.0.0.1:8000", key) as service:
-        model = service.inject(model, ["axolotl"], class_names=names)
-
-It knows where a service is and who asks; the calls are elsewhere.
+with Headgraft("http://127.0.0.1:8000", key) as service:
+    model = service.inject(model, ["axolotl"], class_names=names)
 """
 
 import functools
@@ -13,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from headgraft.arguments import Entry, Wishes
+from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
 from headgraft.errors import HeadgraftError
 from headgraft.networks import Network, inject
@@ -53,10 +51,10 @@ class AsyncHeadgraft(Calls):
         *,
         classifier: str | None = None,
         on_progress: OnProgress | None = None,
-        **wishes: Unpack[Wishes],
+        **options: Unpack[InjectionOptions],
     ) -> Network:
         """Add classes to a network's classifier and return the network; see `inject`."""
-        return await inject(self, model, add, classifier, on_progress, wishes)
+        return await inject(self, model, add, classifier, on_progress, options)
 
 
 def _at_once(
@@ -102,10 +100,10 @@ class Headgraft:
         *,
         classifier: str | None = None,
         on_progress: OnProgress | None = None,
-        **wishes: Unpack[Wishes],
+        **options: Unpack[InjectionOptions],
     ) -> Network:
         """Add classes to a network's classifier and return the network; see `inject`."""
-        return run(inject(self._calls, model, add, classifier, on_progress, wishes))
+        return run(inject(self._calls, model, add, classifier, on_progress, options))
 
     close = _at_once(Calls.close)
     submit = _at_once(Calls.submit)
@@ -130,6 +128,7 @@ class Headgraft:
     encoders = _at_once(Calls.encoders)
 
 
+# The arguments of a client of httpx, blocking or not.
 def _options(url: str, key: str | None) -> dict[str, Any]:
     return {
         "base_url": _checked(url.rstrip("/")),

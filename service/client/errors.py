@@ -1,4 +1,4 @@
-"""What goes wrong for a client, as one exception; it does not know which call it was."""
+"""The one exception of the client."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,33 +1,32 @@
-"""Follows one injection through its event stream, and by polling where there is none.
+"""Follows one injection through its event stream, and by polling where there is none."""
 
-It does not know what the events say, but that a terminal status is the last.
-"""
-
-import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
+from pydantic import ValidationError
 
 from headgraft.errors import HeadgraftError
 from headgraft.retries import log
 from headgraft.service.schemas.injections import InjectionResource
 from headgraft.transport import Transport
+from headgraft.workers.jobs.events import EVENT_DATA, ProgressEvent, StatusEvent
 from headgraft.workers.jobs.spec import TERMINAL
 
 SILENCE_SECONDS = 40.0  # the service speaks at least every 15 s
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
+# What an event tells of an injection, by the names that the injection has for it.
+CHANGED = {"status", "attempt", "progress", "stage", "loss"}
 
 
 @dataclass(frozen=True)
 class ServerEvent:
-    """One event of a stream; an `id` of None is a sign of life without content."""
+    """One event of a stream; without `id` a sign of life, without `data` of a type not known."""
 
-    id: str | None
-    data: dict[str, Any]
+    id: str | None = None
+    data: StatusEvent | ProgressEvent | None = None
 
 
 @dataclass
@@ -87,12 +86,12 @@ class Watch:
         await self.transport.sleep(0.1)
 
     async def _hear(self, event: ServerEvent) -> InjectionResource:
-        """Show what an event changes; of a sign of life, the place in the queue is no event."""
-        if event.id is None or self._shown is None:
+        """Show what an event changes; a keep-alive holds nothing, so read the injection again."""
+        if event.id is None or event.data is None or self._shown is None:
+            self._last_id = event.id or self._last_id
             return self._show(await self.read(self.injection))
         self._last_id = event.id
-        changed = {**self._shown.model_dump(), **_fields(event.data)}
-        return self._show(InjectionResource.model_validate(changed))
+        return self._show(_changed(self._shown, event.data))
 
     def _show(self, current: InjectionResource) -> InjectionResource:
         if current != self._shown:
@@ -120,7 +119,7 @@ class EventReader:
     def feed(self, line: str) -> ServerEvent | None:
         """Take the next line; return the event that it ends, if any."""
         if line.startswith(":"):
-            return ServerEvent(None, {})
+            return ServerEvent()
         if line:
             name, _, value = line.partition(":")
             self._fields[name] = value.removeprefix(" ")
@@ -128,13 +127,15 @@ class EventReader:
         found, self._fields = self._fields, {}
         if "data" not in found or "id" not in found:
             return None
-        return ServerEvent(found["id"], json.loads(found["data"]))
+        try:
+            return ServerEvent(found["id"], EVENT_DATA.validate_json(found["data"]))
+        except ValidationError:
+            return ServerEvent(found["id"])
 
 
-def _fields(event: dict[str, Any]) -> dict[str, Any]:
-    """Return what an event changes of the injection as shown."""
-    known = ("status", "attempt", "progress", "stage", "loss", "error")
-    changed = {name: event[name] for name in known if name in event}
-    if event.get("status", "queued") != "queued":
+def _changed(shown: InjectionResource, event: StatusEvent | ProgressEvent) -> InjectionResource:
+    """Return the injection as it is after an event."""
+    changed = event.model_dump(include=CHANGED)
+    if isinstance(event, StatusEvent) and event.status != "queued":
         changed["queue_position"] = None
-    return changed
+    return shown.model_copy(update=changed)

@@ -1,7 +1,4 @@
-"""Saves a download to a file; one that breaks off goes on where it stopped.
-
-It does not know what the file is.
-"""
+"""Saves a download to a file, and resumes one that broke off."""
 
 import hashlib
 import io
@@ -16,7 +13,7 @@ from headgraft.retries import Retries
 from headgraft.transport import Answer, Transport
 
 
-class Download:
+class FileDownload:
     """A file on its way from `path` into a new local file, `part`."""
 
     def __init__(self, transport: Transport, retries: Retries, url: str, path: str) -> None:
@@ -57,7 +54,7 @@ class Download:
         return None
 
     def _rest(self, file: BinaryIO) -> dict[str, str]:
-        # As it is: a part of what somebody on the way compressed would be a part of nothing.
+        # A byte range of a compressed body could not be resumed.
         headers = {"Accept-Encoding": "identity"}
         if file.tell() and self._tag:
             headers |= {"Range": f"bytes={file.tell()}-", "If-Range": self._tag}

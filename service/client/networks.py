@@ -1,6 +1,6 @@
-"""Sends the last linear layer of a torch module through an injection, and puts it back extended.
+"""Sends the last linear layer of a torch module through an injection, and puts back the result.
 
-torch is imported once a network is there, never before: the rest of the client does without.
+torch is imported only here, and only when a network is given: the rest of the client needs none.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headgraft.arguments import Entry, Wishes
+from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
 from headgraft.errors import HeadgraftError
 from headgraft.workers.formats.find_head import HeadTensors, find_head
@@ -183,7 +183,7 @@ async def inject(
     add: Sequence[Entry],
     classifier: str | None,
     on_progress: OnProgress | None,
-    wishes: Wishes,
+    options: InjectionOptions,
 ) -> Network:
     """Add classes to a torch network's classifier, in place, and return the network.
 
@@ -191,18 +191,18 @@ async def inject(
     found. `class_names` are its classes in row order, unless its `config` names them. Its old rows
     stay as they are, bit for bit. HeadgraftError, and nothing changed, where it cannot be done.
     """
-    given = wishes.get("class_names")
+    given = options.get("class_names")
     found = find_classifier(network, [name_of(one) for one in given] if given else None, classifier)
     head = {
-        **(wishes.get("head") or {}),
+        **(options.get("head") or {}),
         "weight": found.tensors.weight,
         "bias": found.tensors.bias,
     }
-    wishes = {**wishes, "class_names": given or found.class_names, "head": head}
+    options = {**options, "class_names": given or found.class_names, "head": head}
     with TemporaryDirectory(prefix="headgraft-") as scratch:
         sent, back = Path(scratch) / "head.safetensors", Path(scratch) / "head.pt"
         found.save(sent)
-        injection = await calls.submit(sent, add, **wishes)
+        injection = await calls.submit(sent, add, **options)
         await calls.result(injection.id, on_progress)
         found.grow(await calls.download(injection.id, back, "pt"), [name_of(one) for one in add])
     return network

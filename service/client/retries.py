@@ -1,4 +1,4 @@
-"""Which requests a client repeats, and when: it waits, and tells so in the log, and sends none."""
+"""Decides which requests the client repeats and when, waits, and logs long waits."""
 
 import logging
 import random
@@ -14,7 +14,7 @@ from headgraft.transport import Transport
 RETRIES = 4
 FIRST_PAUSE_SECONDS = 0.5
 PAUSE_SECONDS_MAX = 8.0
-# Who is told to wait longer would rather hear so.
+# Raise instead of waiting when Retry-After exceeds this.
 RETRY_AFTER_SECONDS_MAX = 60.0
 # A wait of at least this length is logged as a warning.
 LOGGED_SECONDS = 1.0
@@ -83,7 +83,7 @@ def retry_after(reply: httpx.Response) -> float | None:
 
 
 def _is_passing(verb: str, outcome: httpx.Response | httpx.TransportError) -> bool:
-    """Tell what may be otherwise next time: not where nobody listens, nor where a store is full."""
+    """Return whether to retry; a refused connection and a full store are not retried."""
     if isinstance(outcome, httpx.TransportError):
         return not isinstance(outcome, httpx.ConnectError | httpx.UnsupportedProtocol)
     if outcome.status_code == CONFLICT:

@@ -1,7 +1,7 @@
-"""How a call reaches a service: awaited, or at once. It knows nothing of what is called.
+"""Sends requests with httpx, asynchronously or blocking.
 
-The calls are written once, as coroutines. Over `BlockingTransport` none of them ever waits for an
-event loop, so that `run` can carry one out where there is none.
+The calls are coroutines. Over `BlockingTransport` none of them ever waits for an event loop, so
+that `run` can execute one where there is none.
 """
 
 import time

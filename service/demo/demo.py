@@ -1,14 +1,11 @@
-"""The demo: hides a hundred classes of a real head, injects them over HTTP, and compares.
-
-It imports no torch: `headgraft.workers.pictures.lite0` runs the network in a process of its own.
-"""
+"""`headgraft demo`: hides a hundred classes of a real head, injects them, and compares."""
 
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -18,17 +15,21 @@ from rich.console import Console
 
 from headgraft import Headgraft, HeadgraftError
 from headgraft.service.demo import screen
-from headgraft.service.demo.figures import Outcome, read_head, read_pictures
-from headgraft.service.demo.injection import DemoError, Entry, Injected, Texts, inject
+from headgraft.service.demo.figures import ENCODER, METHOD, DemoOutcome, read_head, read_pictures
 from headgraft.service.local.state import StateFolder
 from headgraft.service.local.temporary import temporary_service
 from headgraft.service.local.up import UpError
 
 FOLDER = Path("demo-out")
 WIDTH = 100
-NETWORK_SECONDS = 300.0
+NETWORK_SECONDS = JOB_SECONDS = 300.0
 
+Entry = dict[str, str]
 Say = Callable[[str], None]
+
+
+class DemoError(Exception):
+    """A stage of the demo failed; the text says which, and why."""
 
 
 def main(folder: Path = FOLDER) -> int:
@@ -49,32 +50,37 @@ def main(folder: Path = FOLDER) -> int:
     return 0
 
 
-def run(folder: Path, say: Say) -> Outcome:
+def run(folder: Path, say: Say) -> DemoOutcome:
     """Run every stage and leave the heads in `folder`; nothing that it starts outlives it.
 
     `say` is told what is being done. DemoError, HeadgraftError or UpError: what failed, and why.
     """
     start, add = time.perf_counter(), read_hidden()
+    unseen = tuple(entry["name"] for entry in add)
     say("hiding 100 of the 1000 classes of EfficientNet-Lite0, and showing it a few pictures")
-    prepare(folder, [entry["name"] for entry in add])
+    prepare(folder, unseen)
     prepared = time.perf_counter()
-    texts = Texts(read_seen(folder), add)
+    seen = read_seen(folder)
+    by_name, described = folder / "by-name.safetensors", folder / "described.safetensors"
     say("starting the service")
-    with service_of_our_own() as url:
+    with service_of_our_own() as url, Headgraft(url) as client:
         started = time.perf_counter()
-        by_name, described = inject_both(url, folder, texts, say)
-    return Outcome(
+        say("injecting 100 classes over HTTP, by bare name")
+        seconds_by_name = inject(client, folder, by_name, without_texts(seen), without_texts(add))
+        say("injecting 100 classes over HTTP, with one-line descriptions")
+        seconds_described = inject(client, folder, described, seen, add)
+    return DemoOutcome(
         folder=folder,
-        unseen=tuple(entry["name"] for entry in add),
+        unseen=unseen,
         full=read_head(folder / "lite0.safetensors"),
         seen=read_head(folder / "seen.safetensors"),
-        by_name=read_head(by_name.path),
-        described=read_head(described.path),
+        by_name=read_head(by_name),
+        described=read_head(described),
         pictures=read_pictures(folder / "pictures.npz"),
         seconds={
             "before": {"network, pictures": prepared - start, "service start": started - prepared},
-            "by name": by_name.seconds,
-            "described": described.seconds,
+            "by name": seconds_by_name,
+            "described": seconds_described,
         },
     )
 
@@ -102,7 +108,7 @@ def read_hidden() -> list[Entry]:
     return entries
 
 
-def prepare(folder: Path, hidden: list[str]) -> None:
+def prepare(folder: Path, hidden: Sequence[str]) -> None:
     """Write heads, texts and pictures in a process of their own; DemoError with its last words."""
     hide = folder / "hidden.txt"
     try:
@@ -110,15 +116,9 @@ def prepare(folder: Path, hidden: list[str]) -> None:
         hide.write_text("\n".join(hidden), encoding="utf-8")
     except OSError as error:
         raise DemoError(f"cannot write into {folder}: {error.strerror}") from error
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "headgraft.workers.pictures.lite0",
-        str(folder),
-        "--hide",
-        str(hide),
-    ]
+    # In a process of its own: this one imports no torch.
+    program = [sys.executable, "-P", "-m", "headgraft.workers.pictures.lite0"]
+    command = [*program, str(folder), "--hide", str(hide)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=NETWORK_SECONDS, check=False
@@ -137,11 +137,34 @@ def read_seen(folder: Path) -> list[Entry]:
     return [entry for entry in entries if entry["name"] in kept]
 
 
-def inject_both(url: str, folder: Path, texts: Texts, say: Say) -> tuple[Injected, Injected]:
-    """Inject the hidden classes by their bare names, then with descriptions."""
-    source = folder / "seen.safetensors"
-    with Headgraft(url) as client:
-        say("injecting 100 classes over HTTP, by bare name")
-        by_name = inject(client, source, folder / "by-name.safetensors", texts.names_only())
-        say("injecting 100 classes over HTTP, with one-line descriptions")
-        return by_name, inject(client, source, folder / "described.safetensors", texts)
+def without_texts(entries: list[Entry]) -> list[Entry]:
+    """Leave the descriptions out."""
+    return [{"name": entry["name"]} for entry in entries]
+
+
+def inject(
+    client: Headgraft, folder: Path, target: Path, seen: list[Entry], add: list[Entry]
+) -> dict[str, float]:
+    """Inject into the seen head over HTTP, write `target`, return the seconds of each step.
+
+    DemoError tells why the job did not succeed, HeadgraftError what went wrong on the way.
+    """
+    start = time.perf_counter()
+    job = client.submit(
+        folder / "seen.safetensors",
+        add=add,
+        class_names=seen,
+        method=METHOD,  # with its defaults: nothing here is tuned to the pictures
+        class_embeddings={"kind": "names", "encoder": ENCODER},
+    )
+    uploaded = time.perf_counter()
+    job = client.wait(job.id, timeout_seconds=JOB_SECONDS)
+    if job.status != "succeeded":
+        why = job.error.message if job.error else "it gave no reason"
+        raise DemoError(f"injection {job.id} {job.status}: {why}")
+    ended = time.perf_counter()
+    client.download(job.id, target)
+    stages: dict[str, float] = job.seconds or {}
+    waited = max(ended - uploaded - sum(stages.values()), 0.0)
+    downloaded = time.perf_counter() - ended
+    return {"upload": uploaded - start, "wait": waited, **stages, "download": downloaded}

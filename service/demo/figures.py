@@ -1,4 +1,4 @@
-"""The demo's figures, from heads and pooled features; it does not know how they are shown."""
+"""The demo's figures, from heads and pooled features."""
 
 import json
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from safetensors import safe_open
 
 Floats = NDArray[np.float32]
 TOP = 5
+METHOD, ENCODER = "ridge", "minilm"
 
 
 @dataclass(frozen=True, eq=False)
 class HeadFile:
     """A head as its file holds it: weight (C, D), bias (C,), one name per class."""
 
-    weight_CD: Floats  # noqa: N815 - shape suffix
-    bias_C: Floats  # noqa: N815 - shape suffix
+    weight_CD: Floats
+    bias_C: Floats
     class_names: tuple[str, ...]
 
     def rows(self, names: tuple[str, ...]) -> Floats:
@@ -28,7 +29,7 @@ class HeadFile:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class DemoOutcome:
     """What a run of the demo leaves: heads, pictures, and the seconds of each step by part."""
 
     folder: Path
@@ -84,12 +85,12 @@ def ranking(head: HeadFile, features_D: Floats) -> list[Guess]:
     return [Guess(head.class_names[index], float(probabilities_C[index])) for index in order]
 
 
-def sights(outcome: Outcome) -> list[Sight]:
+def sights(outcome: DemoOutcome) -> list[Sight]:
     """Look at every picture; it shows the class that the untouched head of all classes sees."""
     return [_look(outcome, name, x_D) for name, x_D in outcome.pictures.items()]
 
 
-def _look(outcome: Outcome, picture: str, features_D: Floats) -> Sight:
+def _look(outcome: DemoOutcome, picture: str, features_D: Floats) -> Sight:
     shows = ranking(outcome.full, features_D)[0].name
     by_name = ranking(outcome.by_name, features_D)
     described = ranking(outcome.described, features_D)
@@ -123,7 +124,7 @@ def nearest_rows(extended: HeadFile, full: HeadFile, unseen: tuple[str, ...]) ->
 
 
 def old_rows_unchanged(extended: HeadFile, seen: HeadFile) -> bool:
-    """Tell whether the extended head begins with the old one, bit for bit."""
+    """Return whether the extended head begins with the old one, bit for bit."""
     count = len(seen.class_names)
     return (
         extended.weight_CD[:count].tobytes() == seen.weight_CD.tobytes()

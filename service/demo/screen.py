@@ -1,24 +1,25 @@
-"""What the demo prints, made for 100 columns; it computes no figure itself."""
+"""What the demo prints, made for 100 columns."""
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from headgraft.service.demo.figures import (
+    ENCODER,
+    METHOD,
     TOP,
+    DemoOutcome,
     Guess,
-    Outcome,
     Sight,
     nearest_rows,
     old_rows_unchanged,
     sights,
 )
-from headgraft.service.demo.injection import ENCODER, METHOD
 
 NEW = "bold green"
 
 
-def show(console: Console, outcome: Outcome) -> None:
+def show(console: Console, outcome: DemoOutcome) -> None:
     """Print pictures, rows, seconds and files."""
     seen = sights(outcome)
     console.print(introduction(outcome), highlight=False)
@@ -28,7 +29,7 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(files_lines(outcome), highlight=False, markup=False, soft_wrap=True)
 
 
-def introduction(outcome: Outcome) -> str:
+def introduction(outcome: DemoOutcome) -> str:
     """Say what was done."""
     hidden, total = len(outcome.unseen), len(outcome.full.class_names)
     return (
@@ -55,7 +56,7 @@ def pictures_table(seen: list[Sight], unseen: tuple[str, ...]) -> Table:
     return table
 
 
-def figures_table(outcome: Outcome, seen: list[Sight]) -> Table:
+def figures_table(outcome: DemoOutcome, seen: list[Sight]) -> Table:
     """Set bare names beside descriptions, over all that was measured."""
     new, old = [s for s in seen if s.is_new], [s for s in seen if not s.is_new]
     count = len(outcome.unseen)
@@ -87,7 +88,7 @@ def figures_table(outcome: Outcome, seen: list[Sight]) -> Table:
     return table
 
 
-def seconds_lines(outcome: Outcome) -> str:
+def seconds_lines(outcome: DemoOutcome) -> str:
     """List the seconds of every stage, a line for each part."""
     lines = [
         f"  {part:<10} " + ", ".join(f"{stage} {value:.1f}" for stage, value in stages.items())
@@ -96,7 +97,7 @@ def seconds_lines(outcome: Outcome) -> str:
     return "\n".join(["", "seconds", *lines])
 
 
-def files_lines(outcome: Outcome) -> str:
+def files_lines(outcome: DemoOutcome) -> str:
     """Say what made the rows, where the heads are, and how to load one."""
     path = outcome.folder / "described.safetensors"
     return (

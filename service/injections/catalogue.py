@@ -8,7 +8,6 @@ from headgraft.service.schemas.injections import (
     EncoderList,
     EncoderResource,
     MethodList,
-    MethodResource,
 )
 from headgraft.service.web.context import InContext
 from headgraft.service.web.openapi import errors
@@ -19,8 +18,7 @@ router = APIRouter(prefix="/v1", tags=["catalogue"])
 @router.get("/methods", operation_id="listMethods", summary="List the methods", responses=errors())
 async def list_methods(context: InContext) -> MethodList:
     """Return each method with the JSON schema of its settings."""
-    methods = context.methods.items()
-    return MethodList(data=[MethodResource(name=name, **about) for name, about in methods])
+    return MethodList(data=list(context.methods.values()))
 
 
 @router.get(
@@ -29,9 +27,9 @@ async def list_methods(context: InContext) -> MethodList:
 async def list_encoders(context: InContext) -> EncoderList:
     """Return the text encoders that workers online have announced."""
     counts = Counter(
-        (name, int(about["dimension"]), str(about["digest"]))
+        (name, encoder.dimension, encoder.digest)
         for worker in await context.ledger.workers()
-        for name, about in worker.encoders.items()
+        for name, encoder in worker.encoders.items()
     )
     return EncoderList(
         data=[

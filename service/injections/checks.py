@@ -3,12 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
 
 from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.service.uploads.locate_head import class_problems
 from headgraft.service.web.pointers import Problem
 from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs.presence import EncoderPresence
 from headgraft.workers.jobs.spec import ClassEntry, Row, VectorEmbeddings
 
 PROMPTED = "open_clip"  # the kind of encoder that reads prompts
@@ -53,7 +53,7 @@ def joint_problem(
 def prompt_problem(
     request: InjectionRequest,
     tensors: HeadTensors | None,
-    encoders: Mapping[str, Mapping[str, Any]],
+    encoders: Mapping[str, EncoderPresence],
 ) -> Problem | None:
     """Say why a method cannot write prompts: they are read by an encoder of the head's features.
 
@@ -67,20 +67,18 @@ def prompt_problem(
     if about is None:
         return None
     where = "/class_embeddings/encoder"
-    if about.get("kind", PROMPTED) != PROMPTED:
-        legal = ", ".join(
-            sorted(n for n, other in encoders.items() if other.get("kind") == PROMPTED)
-        )
+    if about.kind != PROMPTED:
+        legal = ", ".join(sorted(n for n, other in encoders.items() if other.kind == PROMPTED))
         return Problem(
             where,
             f"{method} writes prompts for an open_clip encoder, which {wanted.encoder!r} is not; "
             f"online are: {legal or 'none'}",
         )
-    if tensors and about["dimension"] != tensors.feature_size:
+    if tensors and about.dimension != tensors.feature_size:
         return Problem(
             where,
             f"{method} compares text with the head's features: encoder {wanted.encoder!r} gives "
-            f"{about['dimension']} numbers, the head reads {tensors.feature_size}",
+            f"{about.dimension} numbers, the head reads {tensors.feature_size}",
         )
     return None
 

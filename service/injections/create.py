@@ -119,7 +119,7 @@ async def _kept_head(context: Context, owner: str, document: InjectionRequest) -
         if field in document.model_fields_set:
             raise invalid_at(f"/{field}", f"{field} was said with the head of head_id already")
     record = await repository.get(context.ledger, HeadRecord, document.head_id, owner, "/head_id")
-    return StoredHead.model_validate(record.head)
+    return record.head
 
 
 async def _kept_features(
@@ -129,7 +129,7 @@ async def _kept_features(
         return None
     name, pointer = document.features_id, "/features_id"
     record = await repository.get(context.ledger, FeaturesRecord, name, owner, pointer)
-    return StoredFeatures.model_validate(record.features)
+    return record.features
 
 
 def _build(

@@ -5,10 +5,11 @@ tools; one whose head is of its own kind leaves files of its own.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from headgraft.service.schemas.formats import FILES, FORMATS, Format
 from headgraft.service.web.problems import ProblemError
+from headgraft.workers.jobs.manifest import ReportPage
 from headgraft.workers.jobs.spec import Record
 
 MEDIA_TYPES: dict[Format, str] = {
@@ -34,7 +35,7 @@ def head_file(record: Record, asked: Format) -> str:
 
     Of an injection that has not succeeded, whatever was asked for: there is nothing yet.
     """
-    files = record.manifest["files"] if record.manifest else {}
+    files = record.manifest.files if record.manifest else {}
     if record.status == "succeeded" and FILES[asked] not in files:
         raise _missing(record, asked, files)
     return FILES[asked]
@@ -48,7 +49,7 @@ def saved_as(record: Record, asked: Format) -> str:
 def _missing(record: Record, asked: Format, files: Collection[str]) -> ProblemError:
     there = [name for name in FORMATS if FILES[name] in files]
     legal = " or ".join(f"?format={name}" for name in there)
-    method = record.summary["method"]
+    method = record.summary.method
     if "native" in there:
         detail = (
             f"method {method!r} makes a head of its own kind, not rows of a checkpoint: ask for "
@@ -71,12 +72,11 @@ def report_format(asked: ReportFormat | None, accept: Sequence[str]) -> ReportFo
     return "html" if _quality("html", qualities) > _quality("json", qualities) else "json"
 
 
-def page_headers(manifest: Mapping[str, Any]) -> dict[str, str]:
+def page_headers(page: ReportPage) -> dict[str, str]:
     """Return the headers that let a page use its own style and nothing else."""
-    style = manifest["page"]["style_source"]
     policy = (
         "default-src 'none'",
-        f"style-src '{style}'",
+        f"style-src '{page.style_source}'",
         "img-src data:",
         "base-uri 'none'",
         "form-action 'none'",

@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
@@ -15,6 +15,7 @@ from headgraft.service.web.context import Context, InContext
 from headgraft.service.web.openapi import HEAD_FILE, REPORT, errors, headers_alone
 from headgraft.service.web.preconditions import Conditions, Preconditions, Span
 from headgraft.service.web.problems import ProblemError
+from headgraft.workers.jobs.manifest import Manifest, StoredFile
 from headgraft.workers.jobs.spec import Record
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
@@ -40,7 +41,7 @@ async def download_head(
     context: InContext,
     record: Own,
     conditions: Conditions,
-    format: Annotated[  # noqa: A002  # the contract's name
+    format: Annotated[  # the contract's name
         Format,
         Query(
             description="`safetensors`: the file as uploaded, its head grown. The head alone: "
@@ -76,7 +77,7 @@ async def read_report(
     context: InContext,
     record: Own,
     conditions: Conditions,
-    format: Annotated[  # noqa: A002  # the contract's name
+    format: Annotated[  # the contract's name
         download_formats.ReportFormat | None, Query(description="Goes before what Accept prefers.")
     ] = None,
 ) -> Response:
@@ -88,7 +89,8 @@ async def read_report(
         name = download_formats.PAGE_FILE
         _artifact(record, name)
         assert record.manifest is not None
-        headers |= download_formats.page_headers(record.manifest)
+        assert record.manifest.page is not None
+        headers |= download_formats.page_headers(record.manifest.page)
     download = Download(context, record, name, download_formats.REPORT_MEDIA_TYPES[chosen], headers)
     return await download.answer(request, conditions)
 
@@ -106,7 +108,7 @@ class Download:
     async def answer(self, request: Request, conditions: Preconditions) -> Response:
         """Return the file, the part of it that was asked for, or why neither; it is streamed."""
         about = _artifact(self.record, self.name)
-        tag, size = f'"{about["sha256"]}"', about["bytes"]
+        tag, size = f'"{about.sha256}"', about.bytes
         headers = {**self.headers, **_told(about, tag)}
         if conditions.verdict(tag) == "not_modified":
             return Response(status_code=304, headers=headers)
@@ -125,15 +127,15 @@ class Download:
 
     async def _content(self, headers: Mapping[str, str], span: Span | None) -> Response:
         assert self.record.manifest is not None
-        path = self.record.manifest["prefix"] + self.name
+        path = self.record.manifest.prefix + self.name
         chunks = await self.context.store.stream(path, span)
         status = 206 if span else 200
         return StreamingResponse(chunks, status, headers, media_type=self.media_type)
 
 
-def _told(about: Mapping[str, Any], tag: str) -> dict[str, str]:
+def _told(about: StoredFile, tag: str) -> dict[str, str]:
     """Say what holds of a whole file, whichever part of it is sent."""
-    digest = b64encode(bytes.fromhex(about["sha256"])).decode()
+    digest = b64encode(bytes.fromhex(about.sha256)).decode()
     return {
         "ETag": tag,
         "Repr-Digest": f"sha-256=:{digest}:",
@@ -143,9 +145,9 @@ def _told(about: Mapping[str, Any], tag: str) -> dict[str, str]:
     }
 
 
-def _artifact(record: Record, name: str) -> dict[str, Any]:
+def _artifact(record: Record, name: str) -> StoredFile:
     if record.status == "succeeded" and record.manifest:
-        about: dict[str, Any] | None = record.manifest["files"].get(name)
+        about = record.manifest.files.get(name)
         if about is None:
             detail = f"injection {record.id} left no {name}; it left {_left(record.manifest)}"
             raise ProblemError(404, "not_found", detail)
@@ -158,5 +160,5 @@ def _artifact(record: Record, name: str) -> dict[str, Any]:
     raise ProblemError(409, "not_ready", detail, headers={"Retry-After": "1"})
 
 
-def _left(manifest: dict[str, Any]) -> str:
-    return ", ".join(sorted(manifest["files"]))
+def _left(manifest: Manifest) -> str:
+    return ", ".join(sorted(manifest.files))

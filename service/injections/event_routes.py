@@ -9,7 +9,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from headgraft.service.injections.context import InInjectionContext
 from headgraft.service.injections.routes import Own
 from headgraft.service.schemas.injections import EventList, event_resource
-from headgraft.service.web.openapi import errors
+from headgraft.service.web.openapi import EVENTS, errors
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 ENTRY_PATTERN = r"^[0-9]{1,19}-[0-9]{1,19}$"
@@ -21,7 +21,7 @@ ENTRIES = ["1764149647123-0"]
     operation_id="followInjection",
     summary="Follow an injection as server-sent events",
     response_class=EventSourceResponse,
-    responses=errors(404, 422),
+    responses={**errors(404, 422), **EVENTS},
 )
 async def follow_injection(
     context: InInjectionContext,
@@ -32,7 +32,7 @@ async def follow_injection(
 ) -> AsyncIterable[ServerSentEvent]:
     """Send `status` and `progress` events, from the first or behind Last-Event-ID, to the end."""
     async for event in context.hub.follow(record.id, last_event_id or "-"):
-        yield ServerSentEvent(id=event.id, event=event.data["type"], data=event.data)
+        yield ServerSentEvent(id=event.id, event=event.data.type, data=event.data.model_dump())
 
 
 @router.get(

@@ -11,7 +11,7 @@ from contextlib import aclosing, contextmanager, suppress
 
 import structlog
 
-from headgraft.workers.jobs.events import Event
+from headgraft.workers.jobs.events import Event, StatusEvent
 from headgraft.workers.jobs.spec import TERMINAL
 from headgraft.workers.ledger.scripts import LedgerError
 from headgraft.workers.ledger.service_ledger import ServiceLedger
@@ -118,7 +118,7 @@ class EventHub:
 
 def is_end(event: Event) -> bool:
     """Tell whether this event is a job's last."""
-    return event.data.get("type") == "status" and event.data.get("status") in TERMINAL
+    return isinstance(event.data, StatusEvent) and event.data.status in TERMINAL
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

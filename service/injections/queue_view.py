@@ -4,7 +4,6 @@ One snapshot serves all requests of a moment, so that a thousand pollers cost ab
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import redis
 import structlog
 
 from headgraft.workers.jobs.spec import Record
+from headgraft.workers.jobs.summary import Summary
 from headgraft.workers.ledger.ledger import PRESENCE_SECONDS
 from headgraft.workers.ledger.scripts import AsyncRedisScripts, LedgerError
 
@@ -71,7 +71,7 @@ class QueueSnapshot:
         A running job: its pace so far, or what the last jobs of its method took. A queued one:
         the same of all that is ahead of it, shared by the workers online, and then its own.
         """
-        method = record.summary["method"]
+        method = record.summary.method
         if record.status == "running":
             running = Running(method, record.started_at, record.progress)
             return running.seconds_left(self.now_ms, self.seconds)
@@ -213,7 +213,7 @@ def _sum(parts: Collection[Seconds]) -> Seconds:
 
 
 def _method(summary: str | None) -> str:
-    return str(json.loads(summary).get("method", "")) if summary else ""
+    return Summary.model_validate_json(summary).method if summary else ""
 
 
 def _entry(message: str) -> Entry:

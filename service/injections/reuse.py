@@ -4,22 +4,20 @@ Identical is what would be computed alike: the same head, classes, class embeddi
 method and settings, by the versions that every worker online has.
 """
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
 from headgraft.service.web.idempotency import canonical, digest
+from headgraft.workers.jobs.manifest import MANIFEST_FILE, Manifest
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobSpec, Record
 from headgraft.workers.ledger.scripts import Key
 from headgraft.workers.ledger.service_ledger import ServiceLedger
 from headgraft.workers.store import Missing, Store, StoreError
 
-MANIFEST_FILE = "manifest.json"
 # Where the bytes lie, and how long a run may last.
 ASIDE: dict[str, set[str] | bool] = {
     "head": {"path"},
@@ -34,12 +32,12 @@ class Copy:
     """A result under a new name, and the job it was made by."""
 
     source: str
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
     def bytes(self) -> int:
         """The size of its files."""
-        return sum(int(file["bytes"]) for file in self.manifest["files"].values())
+        return sum(file.bytes for file in self.manifest.files.values())
 
 
 def digest_of(owner: str, spec: JobSpec) -> str:
@@ -58,28 +56,28 @@ async def find(
     if record is None or record.owner != owner or record.manifest is None or not workers:
         return None
     manifest = record.manifest
-    is_of_now = all(worker.versions == manifest.get("versions") for worker in workers)
+    is_of_now = all(worker.versions == manifest.versions for worker in workers)
     return record if is_of_now and _is_of_encoder(manifest, spec, workers) else None
 
 
-def _is_of_encoder(manifest: dict[str, Any], spec: JobSpec, workers: Sequence[Presence]) -> bool:
+def _is_of_encoder(manifest: Manifest, spec: JobSpec, workers: Sequence[Presence]) -> bool:
     name = spec.class_embeddings.encoder
     if name is None:
         return True
     announced = [worker.encoders.get(name) for worker in workers]
-    digests = {about["digest"] for about in announced if about}
-    return digests == {(manifest.get("encoder") or {}).get("digest")}
+    digests = {encoder.digest for encoder in announced if encoder}
+    return manifest.encoder is not None and digests == {manifest.encoder.digest}
 
 
 def copy(store: Store, source: Record, job: Record) -> Copy | None:
     """Copy a result's files to a job's own folder; None where they are being deleted."""
     assert source.manifest is not None
     prefix = f"{job.owner}/{job.id}/{secrets.token_hex(16)}/"
-    manifest = {**source.manifest, "prefix": prefix}
+    manifest = source.manifest.model_copy(update={"prefix": prefix})
     try:
-        for name in manifest["files"]:
-            store.copy(source.manifest["prefix"] + name, prefix + name)
-        store.write(prefix + MANIFEST_FILE, json.dumps(manifest).encode())
+        for name in manifest.files:
+            store.copy(source.manifest.prefix + name, prefix + name)
+        store.write(prefix + MANIFEST_FILE, manifest.model_dump_json().encode())
     except Missing:
         log.info("result_gone", job=job.id, source=source.id)
         _discard(store, prefix)

@@ -43,7 +43,7 @@ WAIT = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;.*)?", re.IGNORECASE)
 
 
 async def own_injection(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,  # the template's name
     context: InInjectionContext,
     owner: Owner,
 ) -> Record:
@@ -229,7 +229,7 @@ async def _cancel(
     shown = await show(context, current)
     if answer != "ok":
         detail = f"injection {record.id} has ended already: it is {answer}"
-        raise ProblemError(409, "conflict", detail, extra={"injection": shown.model_dump()})
+        raise ProblemError(409, "conflict", detail, extra={"injection": shown})
     return shown
 
 
@@ -253,7 +253,7 @@ async def delete_injection(context: InInjectionContext, record: Own) -> None:
 
 async def _is_live(context: InjectionContext, record: Record) -> ProblemError:
     detail = f"injection {record.id} is {record.status}: cancel it first, or wait for its end"
-    shown = (await show(context, record)).model_dump()
+    shown = await show(context, record)
     return ProblemError(409, "conflict", detail, extra={"injection": shown})
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,25 +15,27 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from headgraft.workers.processes import end_with_parent
+from headgraft.workers.processes import StartError, end_with_parent, last_lines, stop
 
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing zero
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
-LOG_LINES_SHOWN = 8
 
 
-class ServerError(Exception):
+class ServerError(StartError):
     """The server cannot be started here; the text says why and what to do."""
 
 
 class RedisServer:
     """A running server: reached at `url` through its Unix socket only, by this user only."""
 
-    def __init__(self, data_folder: Path, inherit: tuple[int, ...]) -> None:
+    def __init__(
+        self, data_folder: Path, inherit: tuple[int, ...], on_start: Callable[[int], None]
+    ) -> None:
         self._data = data_folder
         self.log = data_folder / "server.log"
         self._inherit = inherit
+        self._on_start = on_start
         self._binary, self._version = find_binary()
         _claim_version(data_folder, self._version)
         self._socket_folder, self._is_temporary = _socket_folder(data_folder)
@@ -56,16 +59,11 @@ class RedisServer:
         except BaseException:
             self.stop()
             raise
+        self._on_start(self._process.pid)
 
     def stop(self) -> None:
         """Stop the server, its data written; kill it where that takes over 15 s."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        stop(self._process, STOP_SECONDS)
         if self._is_temporary:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
 
@@ -90,28 +88,30 @@ class RedisServer:
                 if self._process.poll() is not None:
                     raise ServerError(
                         f"{self._version} ended with code {self._process.returncode} as it "
-                        f"started; {self._last_words()}"
+                        f"started; {last_lines(self.log)}"
                     )
                 if time.monotonic() > deadline:
                     raise ServerError(
                         f"{self._version} did not answer within {READY_SECONDS:g} s; "
-                        f"{self._last_words()}"
+                        f"{last_lines(self.log)}"
                     )
                 time.sleep(0.01)
 
-    def _last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        return "\n  ".join([f"the end of {self.log}:", *lines])
 
-
-def start(data_folder: Path, *, inherit: tuple[int, ...] = ()) -> RedisServer:
+def start(
+    data_folder: Path,
+    *,
+    inherit: tuple[int, ...] = (),
+    on_start: Callable[[int], None] = lambda _pid: None,
+) -> RedisServer:
     """Start a server over the files in a folder and return it when it answers.
 
-    `inherit` are file descriptors that it keeps open, so that a lock lives as long as it does.
+    `inherit` are file descriptors that it keeps open, so that a lock lives as long as it does;
+    `on_start` gets its process id, after a restart too.
     It ends with this process. Call it from the main thread; ServerError where it cannot start.
     """
     data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return RedisServer(data_folder.resolve(), inherit)
+    return RedisServer(data_folder.resolve(), inherit, on_start)
 
 
 def find_binary() -> tuple[Path, str]:

@@ -1,4 +1,4 @@
-"""The state folder: where things lie in it, and who holds it; it does not know what they hold."""
+"""The state folder of `headgraft up`: where its files lie, and the lock on it."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""A service of our own for as long as a block lasts; it knows nothing of what is asked of it."""
+"""Runs a service of its own in a temporary folder for as long as a block lasts."""
 
 import signal
 import subprocess
@@ -10,10 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-from headgraft.service.local.children import last_lines
 from headgraft.service.local.state import StateFolder
 from headgraft.service.local.up import READY_SECONDS, UpError
-from headgraft.workers.processes import end_with_parent
+from headgraft.workers.processes import end_with_parent, last_lines, stop
 
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
@@ -40,7 +39,7 @@ def temporary_service(home: StateFolder, environment: Mapping[str, str]) -> Iter
         try:
             yield _wait_for_url(process, state, log)
         finally:
-            _stop(process)
+            stop(process, STOP_SECONDS)
 
 
 def _environment(home: StateFolder, given: Mapping[str, str]) -> dict[str, str]:
@@ -59,7 +58,7 @@ def _start(state: StateFolder, log: Path, environment: dict[str, str]) -> subpro
             stdin=subprocess.DEVNULL,
             stdout=written,
             stderr=written,
-            # Ctrl-C of the terminal must reach it through _stop alone: twice would be a kill.
+            # Ctrl-C of the terminal must reach it through stop() alone: twice would be a kill.
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
         )
@@ -74,15 +73,6 @@ def _wait_for_url(process: subprocess.Popen[bytes], state: StateFolder, log: Pat
             raise UpError(f"no service after {READY_SECONDS:g} s; {last_lines(log)}")
         time.sleep(POLL_SECONDS)
     return url
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 @contextmanager

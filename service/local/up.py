@@ -1,22 +1,21 @@
-"""`headgraft up`: everything on one machine, as children of one process that ends them all.
-
-It knows nothing of what the children do; it imports neither the HTTP server nor a worker.
-"""
+"""`headgraft up`: everything on one machine, as children of one process that ends them all."""
 
 import contextlib
 import importlib.util
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import httpx
 
 from headgraft.service.local import redis_server
-from headgraft.service.local.children import Child, Kept, last_lines
 from headgraft.service.local.state import StateFolder, StateLock
+from headgraft.workers.processes import BACKOFF_SECONDS, Supervisor, last_lines, start_module, stop
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -47,6 +46,33 @@ class Options:
     with_worker: bool = True
 
 
+class LocalChild:
+    """One of our modules as a child process that logs to a file."""
+
+    def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
+        self._module = module
+        # A file of the folder we run in, such as a user's redis.py, must not hide a package.
+        self._environment = {**environment, "PYTHONSAFEPATH": "1"}
+        self.log = log
+        if log.exists():
+            log.replace(log.with_suffix(".log.1"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code once ended, None before."""
+        return self._process.poll() if self._process else None
+
+    def restart(self) -> None:
+        """Start the process."""
+        with self.log.open("ab") as log:
+            self._process = start_module(self._module, environment=self._environment, log=log)
+
+    def stop(self, patience_seconds: float) -> None:
+        """Ask the process to end; kill it when it has not after that time."""
+        if self._process:
+            stop(self._process, patience_seconds)
+
+
 class Up:
     """The processes of one service, from `run` to its end."""
 
@@ -58,9 +84,9 @@ class Up:
         self._say_loudly = say
         self._signals = 0
         self._redis: redis_server.RedisServer | None = None
-        self._api: Child | None = None
-        self._worker: Child | None = None
-        self._kept: list[Kept] = []
+        self._api: LocalChild | None = None
+        self._worker: LocalChild | None = None
+        self._supervisors: list[Supervisor] = []
 
     def run(self) -> bool:
         """Start all, serve until a signal, stop in order; False when a second signal cut it short.
@@ -114,15 +140,13 @@ class Up:
 
     def _start_redis(self, lock: StateLock) -> str:
         state = self._options.state
-        self._redis = redis_server.start(state.redis, inherit=(lock.fd,))
-        server = self._redis
-
-        def note() -> None:
-            lock.note_holder("its Redis server", server.pid)
-
-        note()
-        self._kept.append(Kept("Redis server", server, self._say, note))
-        return server.url
+        self._redis = redis_server.start(
+            state.redis,
+            inherit=(lock.fd,),
+            on_start=lambda pid: lock.note_holder("its Redis server", pid),
+        )
+        self._supervise("Redis server", self._redis)
+        return self._redis.url
 
     def _environment(self, redis_url: str, port: int) -> dict[str, str]:
         state = self._options.state
@@ -138,14 +162,20 @@ class Up:
         }
         return {**defaults, **self._given, **chosen}
 
-    def _keep(self, name: str, module: str, environment: Mapping[str, str]) -> Child:
+    def _keep(self, name: str, module: str, environment: Mapping[str, str]) -> LocalChild:
         log = self._options.state.logs / f"{name.lower()}.log"
-        child = Child(module, environment, log)
+        child = LocalChild(module, environment, log)
         child.restart()
-        self._kept.append(Kept(name, child, self._say))
+        self._supervise(name, child)
         return child
 
-    def _wait_until_ready(self, api: Child, url: str) -> bool:
+    def _supervise(self, name: str, part: LocalChild | redis_server.RedisServer) -> None:
+        def note(reason: str, pause_seconds: float) -> None:
+            self._say(f"the {name} {reason} (see {part.log}); again in {pause_seconds:g} s")
+
+        self._supervisors.append(Supervisor(part, note, pause_min_seconds=BACKOFF_SECONDS[0]))
+
+    def _wait_until_ready(self, api: LocalChild, url: str) -> bool:
         """Return True once ready, False when told to stop before."""
         started, is_shown = time.monotonic(), False
         with httpx.Client(base_url=url, trust_env=False) as client:
@@ -166,8 +196,8 @@ class Up:
 
     def _serve(self) -> None:
         while not self._signals:
-            for kept in self._kept:
-                kept.tend()
+            for supervisor in self._supervisors:
+                supervisor.tend()
             time.sleep(POLL_SECONDS)
 
     def _stop(self) -> None:
@@ -180,7 +210,7 @@ class Up:
     def _end_rest(self) -> None:
         for child in (self._api, self._worker):
             if child:
-                child.kill()
+                child.stop(0)
         if self._redis:
             self._redis.stop()  # not killed even in a hurry: it ends within milliseconds
 
@@ -209,7 +239,7 @@ def require_torch() -> None:
         )
 
 
-def _require_running(name: str, child: Child | None) -> None:
+def _require_running(name: str, child: LocalChild | None) -> None:
     """Return while the child runs; UpError once the API ended, or a worker for its settings."""
     code = child.poll() if child else None
     if child is None or code is None:

@@ -4,40 +4,15 @@ It asks nobody: everything an object says is an argument here.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
+from pydantic.json_schema import JsonSchemaValue
 
-from headgraft.workers.jobs.events import Event
-from headgraft.workers.jobs.spec import FileFormat, JobError, Record, Status
-
-
-class HeadSummary(BaseModel):
-    """The head an injection extends; of a torch file's, null until a worker has found it."""
-
-    id: str | None
-    sha256: str
-    bytes: int
-    format: FileFormat = "safetensors"
-    feature_size: int | None
-    dtype: str | None
-    weight: str | None
-    bias: str | None
-
-
-class EmbeddingsSummary(BaseModel):
-    """Where the class embeddings come from."""
-
-    kind: Literal["names", "attributes", "embeddings"]
-    encoder: str | None
-
-
-class FeaturesSummary(BaseModel):
-    """The labelled features an injection is calibrated by."""
-
-    id: str
-    count: int
-    classes: int
+from headgraft.workers.jobs.events import Event, EventData
+from headgraft.workers.jobs.report import Estimate
+from headgraft.workers.jobs.spec import JobError, Record, Status
+from headgraft.workers.jobs.summary import EmbeddingsSummary, FeaturesSummary, HeadSummary
 
 
 class Artifact(BaseModel):
@@ -58,33 +33,11 @@ class Links(BaseModel):
     cancel: str
 
 
-class Figure(BaseModel):
-    """An expected accuracy in [0, 1], and the interval it lies in with 90 %."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Estimate(BaseModel):
-    """What to expect of the extended head; `reasons` limit the belief.
-
-    `pictures` counts the labelled features it was read off; 0: found without a picture.
-    """
-
-    T1: Figure
-    u: Figure
-    s: Figure
-    H: Figure
-    reasons: list[str]
-    pictures: int = 0
-
-
 class Result(BaseModel):
     """What was done in the end: the method that `auto` chose, its settings, what to expect."""
 
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     estimate: Estimate | None
 
 
@@ -99,7 +52,7 @@ class InjectionResource(BaseModel):
     stage: str | None
     loss: float | None
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
     class_embeddings: EmbeddingsSummary
     seen_count: int
     unseen_count: int
@@ -138,7 +91,7 @@ class EventResource(BaseModel):
     id: str
     type: str
     created_at: str
-    data: dict[str, Any]
+    data: EventData
 
 
 class EventList(BaseModel):
@@ -158,7 +111,7 @@ class MethodResource(BaseModel):
     needs: list[str]
     takes: list[str] = []
     head: Literal["rows", "semantic", "attribute"]
-    settings: dict[str, Any]
+    settings: JsonSchemaValue
 
 
 class MethodList(BaseModel):
@@ -193,7 +146,9 @@ def injection_resource(
     seconds_left: float | None = None,
 ) -> InjectionResource:
     """Show a job."""
-    manifest = record.manifest or {}
+    manifest, head = record.manifest, record.summary.head
+    if manifest:
+        head = head.model_copy(update=vars(manifest.head))
     shown = record.model_dump(
         include={
             "id",
@@ -207,10 +162,9 @@ def injection_resource(
             "copied_from",
         }
     )
-    known = {**record.summary["head"], **manifest.get("head", {})}
     return InjectionResource(
         **shown,
-        **{**record.summary, "head": known},
+        **{**vars(record.summary), "head": head},
         queue_position=queue_position,
         workers_online=workers_online,
         seconds_left=None if seconds_left is None else round(seconds_left, 1),
@@ -221,10 +175,11 @@ def injection_resource(
         deadline_at=timestamp_or_none(record.deadline_at),
         error=record.error,
         artifacts=[
-            Artifact(name=name, **about) for name, about in manifest.get("files", {}).items()
+            Artifact(name=name, bytes=file.bytes, sha256=file.sha256)
+            for name, file in (manifest.files if manifest else {}).items()
         ],
-        seconds=manifest.get("seconds"),
-        result=Result.model_validate(manifest) if "method" in manifest else None,
+        seconds=manifest.seconds if manifest else None,
+        result=Result.model_validate(manifest, from_attributes=True) if manifest else None,
         links=links(record.id),
     )
 
@@ -238,10 +193,8 @@ def links(job: str) -> Links:
 
 def event_resource(event: Event) -> EventResource:
     """Show an event."""
-    about = event.data
-    return EventResource(
-        id=event.id, type=about["type"], created_at=timestamp(about["at"]), data=about
-    )
+    data = event.data
+    return EventResource(id=event.id, type=data.type, created_at=timestamp(data.at), data=data)
 
 
 def timestamp_or_none(milliseconds: int | None) -> str | None:

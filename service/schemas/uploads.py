@@ -5,13 +5,8 @@ from typing import Literal
 from pydantic import BaseModel
 
 from headgraft.service.schemas.injections import timestamp
-from headgraft.workers.jobs.spec import (
-    FeaturesRecord,
-    FileFormat,
-    HeadRecord,
-    StoredFeatures,
-    StoredHead,
-)
+from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
+from headgraft.workers.jobs.summary import FileFormat
 
 
 class HeadResource(BaseModel):
@@ -72,22 +67,21 @@ class FeaturesList(BaseModel):
 
 def head_resource(record: HeadRecord) -> HeadResource:
     """Show an uploaded head."""
-    head = StoredHead.model_validate(record.head)
+    head = record.head
     return HeadResource(
         id=record.id,
         created_at=timestamp(record.created_at),
         class_names=[entry.name for entry in head.class_names],
         class_count=len(head.class_names),
-        **head.known(),
+        **dict(head.shape),
         **head.model_dump(include={"sha256", "bytes", "format", "metric", "scale"}),
     )
 
 
 def features_resource(record: FeaturesRecord) -> FeaturesResource:
     """Show uploaded features."""
-    features = StoredFeatures.model_validate(record.features)
     return FeaturesResource(
         id=record.id,
         created_at=timestamp(record.created_at),
-        **features.model_dump(exclude={"path"}),
+        **record.features.model_dump(exclude={"path"}),
     )

@@ -69,7 +69,7 @@ async def list_features(
     "/{id}", operation_id="getFeatures", summary="Read one upload", responses=errors(404, 422)
 )
 async def get_features(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,  # the template's name
     context: InContext,
     owner: Owner,
 ) -> FeaturesResource:
@@ -85,7 +85,7 @@ async def get_features(
     responses=errors(404, 409, 422),
 )
 async def delete_features(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,  # the template's name
     context: InContext,
     owner: Owner,
 ) -> None:
@@ -111,7 +111,7 @@ async def _create(
             id=name,
             owner=identity.owner,
             created_at=int(time.time() * 1000),
-            features=upload.required_file.model_dump(mode="json"),
+            features=upload.required_file,
         )
         reservation = lock.reservation(upload.fingerprint)
         await repository.create(context.ledger, record, identity.limits.quota, reservation)

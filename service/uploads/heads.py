@@ -64,7 +64,7 @@ async def list_heads(
 
 @router.get("/{id}", operation_id="getHead", summary="Read one head", responses=errors(404, 422))
 async def get_head(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,  # the template's name
     context: InContext,
     owner: Owner,
 ) -> HeadResource:
@@ -80,7 +80,7 @@ async def get_head(
     responses=errors(404, 409, 422),
 )
 async def delete_head(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,  # the template's name
     context: InContext,
     owner: Owner,
 ) -> None:
@@ -113,7 +113,7 @@ async def _create(
             id=name,
             owner=identity.owner,
             created_at=int(time.time() * 1000),
-            head=stored_head(document, located, file).model_dump(mode="json"),
+            head=stored_head(document, located, file),
         )
         reservation = lock.reservation(upload.fingerprint)
         await repository.create(context.ledger, record, identity.limits.quota, reservation)

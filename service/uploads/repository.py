@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from headgraft.service.web.idempotency import in_flight
 from headgraft.service.web.problems import ProblemError, not_found
@@ -55,22 +55,21 @@ async def create(
 
     409 where another request has the reservation.
     """
-    document: dict[str, Any] = record.model_dump()
-    size = document[record.BODY].get("bytes", 0)
-    fields = {**document, record.BODY: json.dumps(document[record.BODY])}
+    body = record.head if isinstance(record, HeadRecord) else record.features
+    fields = {**dict(record), record.BODY: body.model_dump_json()}
     keys = _keys(scripts, type(record), record.id, record.owner)
-    about = (record.id, record.created_at, size, scripts.retention_ms)
+    about = (record.id, record.created_at, body.bytes, scripts.retention_ms)
     answer = await scripts.run(CreateUpload(keys, *about, quota, reservation, fields))
     if answer == "taken":
         raise in_flight()
-    quota.check(answer, size)
+    quota.check(answer, body.bytes)
 
 
 async def find(
     scripts: AsyncRedisScripts, kind: type[Upload], name: str, owner: str
 ) -> Upload | None:
     """Return an owner's upload; None where there is none, or it is another's."""
-    fields: dict[str, Any] = await scripts.command("hgetall", scripts.key(kind.KIND, name))
+    fields: dict[str, str] = await scripts.command("hgetall", scripts.key(kind.KIND, name))
     if not fields or fields["owner"] != owner:
         return None
     return _record(kind, fields)
@@ -114,13 +113,13 @@ async def delete(ledger: ServiceLedger, kind: type[Upload], name: str, owner: st
     await ledger.run(DeleteUpload(_keys(ledger, kind, name, owner), name))
 
 
-def _record(kind: type[Upload], fields: dict[str, Any]) -> Upload:
+def _record(kind: type[Upload], fields: dict[str, str]) -> Upload:
     return kind.model_validate({**fields, kind.BODY: json.loads(fields[kind.BODY])})
 
 
 def _uses(job: Record, body: str, name: str) -> bool:
-    about: dict[str, Any] = job.summary.get(body) or {}
-    return about.get("id") == name
+    used = job.summary.head if body == HeadRecord.BODY else job.summary.features
+    return used is not None and used.id == name
 
 
 def _keys(keyspace: Keyspace, kind: UploadKind, name: str, owner: str) -> UploadKeys:

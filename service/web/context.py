@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
 
 from headgraft.service.config import ServiceSettings
+from headgraft.service.schemas.injections import MethodResource
 from headgraft.service.web.auth import Identity
 from headgraft.service.web.metrics import Metrics
 from headgraft.workers.ledger.service_ledger import ServiceLedger
@@ -20,7 +21,7 @@ class Context:
     settings: ServiceSettings
     ledger: ServiceLedger
     store: Store
-    methods: Mapping[str, Mapping[str, Any]]
+    methods: Mapping[str, MethodResource]
     metrics: Metrics
 
 

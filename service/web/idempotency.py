@@ -120,7 +120,7 @@ class IdempotencyLock:
             return UNRESERVED
         return Reservation(self._nonce, fingerprint, self._entry)
 
-    async def save_response(self, id: str, response: BaseModel) -> None:  # noqa: A002  # as the API calls it
+    async def save_response(self, id: str, response: BaseModel) -> None:  # as the API calls it
         """Store the response; if that fails, a repeat is answered from the current state."""
         if self._entry is None:
             return

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from headgraft.service.web.problems import MEDIA_TYPE, ProblemDocument
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaValue
+
+from headgraft.service.schemas.formats import HeadLabels
+from headgraft.service.schemas.problems import ProblemDocument
+from headgraft.service.web.problems import MEDIA_TYPE
+from headgraft.workers.jobs.events import ProgressEvent, StatusEvent
+from headgraft.workers.jobs.report import Report
 
 SCHEMAS = "#/components/schemas/"
 DESCRIPTIONS = {
@@ -22,22 +29,33 @@ DESCRIPTIONS = {
 ALWAYS = (401, 429, 503, 507)
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+# Answers by status, as the framework takes them: parts of an OpenAPI document.
+Responses = dict[int | str, dict[str, Any]]
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    """Return the schema of a document that the components describe."""
+    return {"$ref": SCHEMAS + model.__name__}
+
+
+def errors(*statuses: int) -> Responses:
     """Document error answers, with those that every endpoint may give."""
     return {status: _error(DESCRIPTIONS[status]) for status in sorted({*statuses, *ALWAYS})}
 
 
-def _error(description: str) -> dict[str, Any]:
-    schema = {"$ref": SCHEMAS + ProblemDocument.__name__}
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+def _error(description: str) -> JsonSchemaValue:
+    content = {MEDIA_TYPE: {"schema": reference(ProblemDocument)}}
+    return {"description": description, "content": content}
 
 
-def _file(description: str, content: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+def _file(description: str, content: JsonSchemaValue) -> Responses:
     """Document a download: whole, in part, unchanged, or not to be had."""
+    # A range of a document is no document.
+    bytes_of = {media_type: {"schema": BINARY} for media_type in content}
     part = f"{description}: the range asked for. Of several ranges the whole file is sent"
     return {
         200: {"description": description, "content": content, "headers": FILE_HEADERS},
-        206: {"description": part, "content": content, "headers": {**FILE_HEADERS, **PART}},
+        206: {"description": part, "content": bytes_of, "headers": {**FILE_HEADERS, **PART}},
         304: {"description": "The file is the one of If-None-Match", "headers": FILE_HEADERS},
         409: _error(
             "Not succeeded: `not_ready`, or the failure's own code; a format that this head has "
@@ -57,21 +75,45 @@ FILE_HEADERS = {
 PART = {"Content-Range": {"description": "Which bytes, of how many", "schema": TEXT}}
 HEAD_FILE = _file(
     "The checkpoint, or the head alone",
-    {"application/octet-stream": {"schema": BINARY}, "application/json": {"schema": {}}},
+    {
+        "application/octet-stream": {"schema": BINARY},
+        "application/json": {"schema": reference(HeadLabels)},
+    },
 )
 REPORT = _file(
     "The report, or with `Accept: text/html` or `format=html` its page",
-    {"application/json": {"schema": {}}, "text/html": {"schema": TEXT}},
+    {"application/json": {"schema": reference(Report)}, "text/html": {"schema": TEXT}},
 )
 
 
-def headers_alone(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+EVENTS: Responses = {
+    200: {
+        "content": {
+            "text/event-stream": {
+                "itemSchema": {
+                    "required": ["id", "event", "data"],
+                    "properties": {
+                        "data": {
+                            "contentMediaType": "application/json",
+                            "contentSchema": {
+                                "oneOf": [reference(StatusEvent), reference(ProgressEvent)]
+                            },
+                        }
+                    },
+                }
+            }
+        }
+    }
+}
+
+
+def headers_alone(responses: Responses) -> Responses:
     """Document what HEAD answers where GET answers this: a range is defined for GET alone."""
     kept = {status: answer for status, answer in responses.items() if status not in (206, 416)}
     return {**kept, 200: {**kept[200], "content": {}}}
 
 
-def _parts(request: str, required: list[str]) -> dict[str, Any]:
+def _parts(request: str, required: list[str]) -> JsonSchemaValue:
     return {
         "schema": {
             "type": "object",

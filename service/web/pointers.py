@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError as SchemaError
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import ErrorDetails, from_json
 
 Model = TypeVar("Model", bound=BaseModel)
 BOUNDS = {
@@ -40,10 +41,10 @@ def parse(model: type[Model], raw: bytes) -> Model | list[Problem]:
         if defects[0]["type"] == "json_invalid":
             return [Problem("", f"the request is not JSON: {defects[0]['msg']}")]
         document = from_json(raw)
-        return [locate(dict(one), document) for one in defects]
+        return [locate(one, document) for one in defects]
 
 
-def locate(defect: Mapping[str, Any], document: object) -> Problem:
+def locate(defect: ErrorDetails, document: object) -> Problem:
     """Point at one pydantic error; its location also holds union tags, which the document lacks.
 
     Without a document (query, path, header) the location's last part is the pointer.
@@ -74,7 +75,7 @@ def _pointer(parts: Any) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def _sentence(defect: Mapping[str, Any]) -> str:
+def _sentence(defect: ErrorDetails) -> str:
     message = str(defect["msg"]).removeprefix("Value error, ")
     if defect["type"] in ("missing", "extra_forbidden"):
         return f"{message}: {str(defect['loc'][-1])!r:.80}"
@@ -82,7 +83,7 @@ def _sentence(defect: Mapping[str, Any]) -> str:
 
 
 def setting_problems(
-    method: str, settings: Mapping[str, Any], schema: Mapping[str, Any]
+    method: str, settings: Mapping[str, JsonValue], schema: JsonSchemaValue
 ) -> list[Problem]:
     """Check a method's settings against its JSON schema; each problem names value and choices."""
     found = [
@@ -104,7 +105,7 @@ def _is_finite(value: object) -> bool:
 
 
 def _setting_problems(
-    method: str, error: SchemaError, schema: Mapping[str, Any]
+    method: str, error: SchemaError, schema: JsonSchemaValue
 ) -> Iterator[Problem]:
     path = list(error.absolute_path)
     properties = schema.get("properties", {})
@@ -121,7 +122,7 @@ def _setting_problems(
     yield Problem(_pointer(["settings", *path]), f"{detail}it must be {wanted}")
 
 
-def _legal(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def _legal(field: JsonSchemaValue, schema: JsonSchemaValue) -> str:
     if "$ref" in field:
         name = str(field["$ref"]).removeprefix("#/$defs/")
         field = schema.get("$defs", {}).get(name, {})

@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from headgraft.service.schemas.problems import (
+    ProblemCode,
+    ProblemDocument,
+    ProblemItem,
+    ProblemMembers,
+)
 from headgraft.service.web.pointers import Problem, locate
 from headgraft.workers.formats.header import HeaderError
 from headgraft.workers.ledger.quota import QuotaError
@@ -23,7 +27,7 @@ MEDIA_TYPE = "application/problem+json"
 LISTED_MAX = 50
 RETRY_AFTER = {"Retry-After": "1"}
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-CODES = {
+CODES: dict[int, ProblemCode] = {
     401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
@@ -33,26 +37,11 @@ CODES = {
     422: "invalid_request",
     500: "internal_error",
 }
+EXCEEDED: dict[str, ProblemCode] = {
+    "stored-bytes": "stored_bytes_exceeded",
+    "webhooks": "webhooks_exceeded",
+}
 log = structlog.get_logger("headgraft.problems")
-
-
-class ProblemItem(BaseModel):
-    """One defect: a JSON pointer into the request, and what is wrong there."""
-
-    pointer: str
-    detail: str
-
-
-class ProblemDocument(BaseModel):
-    """The body of every error."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    code: str
-    detail: str
-    errors: list[ProblemItem] = []
-    request_id: str
 
 
 class ProblemError(Exception):
@@ -61,20 +50,20 @@ class ProblemError(Exception):
     def __init__(
         self,
         status: int,
-        code: str,
+        code: ProblemCode,
         detail: str,
         *,
         errors: Sequence[Problem] = (),
         headers: Mapping[str, str] | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: ProblemMembers | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
-        self.code = code
+        self.code: ProblemCode = code
         self.detail = detail
         self.errors = errors
         self.headers = headers
-        self.extra = extra or {}
+        self.extra: ProblemMembers = extra or {}
 
 
 def not_found(what: str, name: str, pointer: str | None = None) -> ProblemError:
@@ -87,14 +76,14 @@ def not_found(what: str, name: str, pointer: str | None = None) -> ProblemError:
     return ProblemError(404, "not_found", detail, errors=errors)
 
 
-def invalid(errors: Sequence[Problem], code: str = "invalid_request") -> ProblemError:
+def invalid(errors: Sequence[Problem], code: ProblemCode = "invalid_request") -> ProblemError:
     """Refuse a request with 422 for the defects found in it."""
     first = errors[0].detail
     detail = first if len(errors) == 1 else f"{len(errors)} defects; the first: {first}"
     return ProblemError(422, code, detail, errors=errors)
 
 
-def invalid_at(pointer: str, detail: str, code: str = "invalid_request") -> ProblemError:
+def invalid_at(pointer: str, detail: str, code: ProblemCode = "invalid_request") -> ProblemError:
     """Refuse a request with 422 for one defect."""
     return invalid([Problem(pointer, detail)], code)
 
@@ -116,7 +105,7 @@ def over_quota(policy: str, detail: str, *, retry_after_seconds: int) -> Problem
         "quota_exceeded",
         detail,
         headers={"Retry-After": str(retry_after_seconds)},
-        extra={"type": QUOTA_EXCEEDED, "violated-policies": [policy]},
+        extra={"type": QUOTA_EXCEEDED, "violated_policies": [policy]},
     )
 
 
@@ -125,9 +114,12 @@ def must_delete_first(policy: str, detail: str) -> ProblemError:
 
     No Retry-After, and not a 429: clients would repeat the request for minutes in vain.
     """
-    code = f"{policy.replace('-', '_')}_exceeded"
-    extra = {"type": QUOTA_EXCEEDED, "violated-policies": [policy]}
-    return ProblemError(403, code, detail, extra=extra)
+    return ProblemError(
+        403,
+        EXCEEDED[policy],
+        detail,
+        extra={"type": QUOTA_EXCEEDED, "violated_policies": [policy]},
+    )
 
 
 def render(problem: ProblemError, request_id: str) -> JSONResponse:
@@ -142,9 +134,10 @@ def render(problem: ProblemError, request_id: str) -> JSONResponse:
             for one in problem.errors[:LISTED_MAX]
         ],
         request_id=request_id,
+        **problem.extra,
     )
     return JSONResponse(
-        {**document.model_dump(), **problem.extra},
+        document.model_dump(mode="json"),
         status_code=problem.status,
         headers=dict(problem.headers or {}),
         media_type=MEDIA_TYPE,

@@ -1,6 +1,6 @@
 """The trace a request belongs to (W3C Trace Context), so that log lines of all processes join.
 
-It does not know where spans are collected: none are sent anywhere.
+Spans are not collected: none are sent anywhere.
 """
 
 import re

@@ -38,7 +38,7 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
 async def own_webhook(
-    id: Id,  # noqa: A002  # the template's name
+    id: Id,  # the template's name
     context: InContext,
     owner: Owner,
 ) -> Webhook:

@@ -17,13 +17,14 @@ from headgraft.models.heads.extend import inject
 from headgraft.models.methods.dfzsl.settings import CONSTANTS, DfzslConstants
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Wish, solve
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_b32 import each_fold, measure
 from tests.benchmarks.clip_heads import ClipFold
 from tests.benchmarks.constants import constants_as
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.family import cell
+from tests.models.builders import candidates_of
 
 USUAL = CONSTANTS["default"]
 TUNED = "text tuned in embedding space"
@@ -50,7 +51,13 @@ class Line:
 def run(fold: ClipFold, task: Task, settings: dict[str, Any]) -> Line:
     """Inject a fold's classes with dfzsl, calibrated without a picture, and measure."""
     began = time.perf_counter()
-    solution = solve(task, "dfzsl", settings, Wish(), device="cpu", progress=Progress())
+    solution = solve(
+        task,
+        candidates_of(task, "dfzsl", settings),
+        Preferences(),
+        device="cpu",
+        progress=Progress(),
+    )
     seconds = time.perf_counter() - began
     real = measure(fold, inject(solution.seen, solution.unseen))
     return Line(real, solution.estimate.H.value, seconds)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import cross_entropy
 
-from headgraft.models.features.labelled import Labelled
+from headgraft.models.features.labelled import NamedFeatures
 from headgraft.models.heads.head import Head
 
 DEVIATION = 0.02
@@ -33,11 +33,11 @@ class Recipe:
     device: str = "cpu"
 
 
-def train(pictures: Labelled, class_names: tuple[str, ...], recipe: Recipe) -> Head:
+def train(pictures: NamedFeatures, class_names: tuple[str, ...], recipe: Recipe) -> Head:
     """Return a head of these classes, in order, that was trained on all of the pictures."""
     # Weights and batches are drawn on the CPU: the same seed means the same on every device.
     generator = torch.Generator().manual_seed(recipe.seed)
-    features_ND = pictures.features_ND.to(recipe.device)
+    features_ND = pictures.features_NF.to(recipe.device)
     labels_N = pictures.rows_in(class_names).to(recipe.device)
     start_SD = torch.empty(len(class_names), features_ND.shape[1])
     weight_SD = (
@@ -55,16 +55,20 @@ def train(pictures: Labelled, class_names: tuple[str, ...], recipe: Recipe) -> H
     return Head(weight_SD.detach().cpu(), bias_S.detach().cpu(), class_names)
 
 
-def held_out_accuracy(pictures: Labelled, class_names: tuple[str, ...], recipe: Recipe) -> float:
+def held_out_accuracy(
+    pictures: NamedFeatures, class_names: tuple[str, ...], recipe: Recipe
+) -> float:
     """Train another head on nine tenths of the pictures; return its accuracy on the last tenth."""
     generator = torch.Generator().manual_seed(recipe.seed)
     order_N = torch.randperm(len(pictures.labels_N), generator=generator)
     held_out = len(order_N) // 10 or 1
     rest, tenth = (_part(pictures, part) for part in (order_N[held_out:], order_N[:held_out]))
     head = train(rest, class_names, recipe)
-    hits_N = head.logits(tenth.features_ND).argmax(dim=1) == tenth.rows_in(class_names)
+    hits_N = head.logits(tenth.features_NF).argmax(dim=1) == tenth.rows_in(class_names)
     return float(hits_N.double().mean())
 
 
-def _part(pictures: Labelled, numbers: torch.Tensor) -> Labelled:
-    return Labelled(pictures.features_ND[numbers], pictures.labels_N[numbers], pictures.class_names)
+def _part(pictures: NamedFeatures, numbers: torch.Tensor) -> NamedFeatures:
+    return NamedFeatures(
+        pictures.features_NF[numbers], pictures.labels_N[numbers], pictures.class_names
+    )

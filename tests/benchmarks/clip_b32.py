@@ -22,12 +22,12 @@ from typing import Any
 import torch
 
 from headgraft.models import catalogue
-from headgraft.models.features.labelled import look
+from headgraft.models.features.labelled import calibration_features
 from headgraft.models.heads.extend import inject, split
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import AUTO, Wish, solve
+from headgraft.models.selection.solve import AUTO, Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_heads import (
     ClipFold,
@@ -39,6 +39,7 @@ from tests.benchmarks.clip_heads import (
 from tests.benchmarks.clip_virtual import print_virtual
 from tests.benchmarks.data import bench_folder, read_embeddings
 from tests.benchmarks.family import NO_LIMIT, cell
+from tests.models.builders import candidates_of
 
 TEXT = "clip_vit_b32_text"
 CLIP = "clip"  # the text rows for all classes
@@ -61,7 +62,9 @@ class Run:
     seconds: float
 
 
-def run(fold: ClipFold, task: Task, method: str, settings: dict[str, Any], wish: Wish) -> Run:
+def run(
+    fold: ClipFold, task: Task, method: str, settings: dict[str, Any], preferences: Preferences
+) -> Run:
     """Inject a fold's unseen classes with one method and measure the extended head."""
     if method == CLIP:
         return Run(measure(fold, text_head(task)), None, None, 0.0)
@@ -71,7 +74,9 @@ def run(fold: ClipFold, task: Task, method: str, settings: dict[str, Any], wish:
         began = time.perf_counter()
         raw = parsed.synthesize(task, device="cpu", progress=Progress())
         seconds = time.perf_counter() - began
-    solution = solve(task, method, settings, wish, device="cpu", progress=Progress())
+    solution = solve(
+        task, candidates_of(task, method, settings), preferences, device="cpu", progress=Progress()
+    )
     return Run(
         None if raw is None else measure(fold, inject(*split(task.head, raw))),
         measure(fold, inject(solution.seen, solution.unseen)),
@@ -97,7 +102,9 @@ def text_head(task: Task) -> Head:
 def with_pictures(fold: ClipFold, task: Task) -> Task:
     """Give a task the four pictures a class that its head was trained on."""
     labels_N = torch.arange(len(fold.seen)).repeat_interleave(fold.training_S4D.shape[1])
-    return replace(task, pictures=look(task.head, fold.training_S4D.flatten(0, 1), labels_N))
+    return replace(
+        task, features=calibration_features(task.head, fold.training_S4D.flatten(0, 1), labels_N)
+    )
 
 
 def _scaled(seen: Head, unseen: Head) -> list[Head]:
@@ -156,8 +163,8 @@ def main(arguments: Sequence[str]) -> None:
         runs = []
         for fold, task in cases:
             told = own_accuracy(fold, task.head) if options.known_accuracy else None
-            wish = Wish(seen_accuracy=told, budget_seconds=NO_LIMIT)
-            runs.append(run(fold, task, method, options.settings, wish))
+            preferences = Preferences(seen_accuracy=told, budget_seconds=NO_LIMIT)
+            runs.append(run(fold, task, method, options.settings, preferences))
         print(line(method, runs), flush=True)
 
 

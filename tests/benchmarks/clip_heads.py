@@ -29,9 +29,9 @@ class ClipFold:
 
     seen: Tensor
     unseen: Tensor
-    weight_SD: Tensor  # noqa: N815 - shape suffix
-    test_C3D: Tensor  # noqa: N815 - shape suffix
-    training_S4D: Tensor  # noqa: N815 - shape suffix
+    weight_SD: Tensor
+    test_C3D: Tensor
+    training_S4D: Tensor
 
 
 @cache

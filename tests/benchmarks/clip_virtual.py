@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from statistics import mean
 
 import torch
+from torch import Tensor
 
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import ignore
 from headgraft.models.synthesis.virtual_features import (
-    Learned,
-    Virtual,
+    LearnedDirections,
     VirtualFeaturesConfig,
     draw,
     learn_directions,
@@ -33,10 +34,10 @@ HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * 13}|"
 
 @dataclass(frozen=True, eq=False)
 class Worth:
-    """Virtual features of a fold's head, what they were learned from, and the accuracies."""
+    """What a fold's virtual features were learned from, how many a class has, the accuracies."""
 
-    learned: Learned
-    virtual: Virtual
+    learned: LearnedDirections
+    counts_S: Tensor
     head: float
     regression: float
     seconds: float
@@ -50,15 +51,16 @@ def weigh(fold: ClipFold, task: Task, config: VirtualFeaturesConfig = CONFIG) ->
     virtual = draw(task.head, learned, config, ignore, generator)
     seconds = time.perf_counter() - began
     taught = own_accuracy(fold, train_on(virtual, task.head))
-    return Worth(learned, virtual, own_accuracy(fold, task.head), taught, seconds)
+    counts_S = virtual.counts(task.head.class_count)
+    return Worth(learned, counts_S, own_accuracy(fold, task.head), taught, seconds)
 
 
-def train_on(virtual: Virtual, head: Head) -> Head:
+def train_on(virtual: LabelledFeatures, head: Head) -> Head:
     """Train a head of the same classes and metric on virtual features alone."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=0.316, fit_intercept=False, max_iter=1000)
-    model.fit(virtual.features_ND.numpy(), virtual.labels_N.numpy())
+    model.fit(virtual.features_NF.numpy(), virtual.labels_N.numpy())
     rows_SD = torch.zeros_like(head.weight)
     rows_SD[torch.from_numpy(model.classes_)] = torch.from_numpy(model.coef_).float()
     return Head(rows_SD, None, head.class_names, head.metric, head.scale)
@@ -73,7 +75,7 @@ def print_virtual(cases: Sequence[tuple[ClipFold, Task]]) -> None:
 
 def line(number: int, worth: Worth) -> str:
     """Write a table's line."""
-    shares_S = worth.virtual.kept_S / worth.virtual.drawn
+    shares_S = worth.counts_S / CONFIG.count
     quantiles = torch.quantile(shares_S, torch.tensor([0, 0.01, 0.1, 0.5])).tolist()
     losses = worth.learned.losses
     cells = [
@@ -82,7 +84,7 @@ def line(number: int, worth: Worth) -> str:
         f"{losses[0]:.4f}",
         f"{mean(losses[-10:]):.5f}",
         *(f"{100 * one:.0f} %" for one in quantiles),
-        f"{100 * float((worth.virtual.kept_S == 0).float().mean()):.1f} %",
+        f"{100 * float((worth.counts_S == 0).float().mean()):.1f} %",
         f"{100 * worth.head:.1f}",
         f"{100 * worth.regression:.1f}",
         f"{100 * worth.regression / worth.head:.0f} %",

@@ -23,8 +23,9 @@ from headgraft.models import catalogue
 from headgraft.models.heads.head import Head
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Wish, solve
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 
 SIZES = (2000, 5000, 10_000, 20_000)
 PLAIN_SEEN = 10_000
@@ -50,8 +51,10 @@ def measure(seen: int, features: int, size: int) -> tuple[float, float, float, i
     plain = time.perf_counter() - began
     began = time.perf_counter()
     # A budget that never cuts: what is measured is the whole search.
-    wish = Wish(budget_seconds=3600)
-    solution = solve(task, "ridge", {}, wish, device="cpu", progress=Progress())
+    preferences = Preferences(budget_seconds=3600)
+    solution = solve(
+        task, candidates_of(task, "ridge", {}), preferences, device="cpu", progress=Progress()
+    )
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return seconds, plain, peak, len(solution.tried)

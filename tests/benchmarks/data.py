@@ -16,11 +16,11 @@ from torch.nn.functional import normalize
 class Lite0:
     """EfficientNet-Lite0's ImageNet head and its features of one picture a class."""
 
-    weight_CD: Tensor  # noqa: N815 - shape suffix
-    bias_C: Tensor  # noqa: N815 - shape suffix
+    weight_CD: Tensor
+    bias_C: Tensor
     class_names: tuple[str, ...]
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_ND: Tensor
+    labels_N: Tensor
     folds: tuple[Tensor, ...]
 
 

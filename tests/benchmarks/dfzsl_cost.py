@@ -17,11 +17,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from headgraft.models import catalogue
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.dfzsl.settings import CONSTANTS
 from headgraft.models.progress import Progress
 from headgraft.models.synthesis.tfvaegan import TfvaeganConfig, train
-from headgraft.models.synthesis.virtual_features import Virtual
 from headgraft.models.task import Task
 from tests.benchmarks.clip_b32 import each_fold
 from tests.benchmarks.constants import constants_as
@@ -74,8 +74,7 @@ def busy(device: str) -> None:
     features_ND = torch.nn.functional.normalize(torch.randn(24_000, 512, generator=generator))
     labels_N = torch.arange(40).repeat_interleave(600)
     text_CA = torch.nn.functional.normalize(torch.randn(50, 512, generator=generator))
-    counts_S = labels_N.bincount()
-    seen = Virtual(features_ND.to(device), labels_N.to(device), counts_S, 600)
+    seen = LabelledFeatures(features_ND.to(device), labels_N.to(device))
 
     def steps(count: int) -> None:
         train(seen, text_CA, TfvaeganConfig(epochs=1, steps=count // 2), lambda *_: None, generator)

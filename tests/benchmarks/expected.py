@@ -20,19 +20,20 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from headgraft.models.features.labelled import Pictures, look
+from headgraft.models.features.labelled import CalibrationFeatures, calibration_features
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
-from headgraft.models.selection.estimate import Figure
-from headgraft.models.selection.solve import Solution, Wish, solve
+from headgraft.models.selection.estimate import AccuracyInterval
+from headgraft.models.selection.solve import Preferences, Solution, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_heads import clip_task, measured_on, own_accuracy, read_clip_folds
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task
 from tests.benchmarks.texts import encode_texts
+from tests.models.builders import candidates_of
 
 EMBEDDINGS = ("clip_vit_b32_text", "conceptnet+wiki2vec", "minilm:gloss", "minilm:names")
 HINDSIGHT = tuple(0.8 * 1.1**step for step in range(14))
@@ -47,8 +48,8 @@ class Case:
     """
 
     task: Task
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
+    features_ND: Tensor
+    labels_N: Tensor
     own_accuracy: float
     shown: tuple[Tensor, Tensor]
 
@@ -66,7 +67,7 @@ class Outcome:
 
     def holds(self, name: str) -> tuple[bool, bool]:
         """Tell whether the interval holds the truth: as it is, and widened by few pictures."""
-        figure: Figure = getattr(self.solution.estimate, name)
+        figure: AccuracyInterval = getattr(self.solution.estimate, name)
         truth = float(getattr(self.real, name))
         noise = NORMAL_90 * sqrt(max(truth * (1 - truth), 1e-4) / self.pictures)
         # The interval's own half and the pictures' noise are independent.
@@ -114,22 +115,23 @@ def clip_cases(
         yield Case(task, *measured_on(fold), own_accuracy(fold, task.head), shown)
 
 
-def some_pictures(case: Case, classes: int) -> Pictures:
+def some_pictures(case: Case, classes: int) -> CalibrationFeatures:
     """Take the shown pictures of so many seen classes, chosen by lot."""
     features_ND, labels_N = case.shown
     lot = torch.randperm(case.task.head.class_count, generator=torch.Generator().manual_seed(1))
     chosen_N = torch.isin(labels_N, lot[:classes])
-    return look(case.task.head, features_ND[chosen_N], labels_N[chosen_N])
+    return calibration_features(case.task.head, features_ND[chosen_N], labels_N[chosen_N])
 
 
 def run_case(
-    case: Case, method: str, *, tell_accuracy: bool, pictures: Pictures | None = None
+    case: Case, method: str, *, tell_accuracy: bool, pictures: CalibrationFeatures | None = None
 ) -> Outcome:
     """Solve a case without the pictures that measure it, then look at them."""
     known = case.own_accuracy if tell_accuracy else None
-    wish = Wish(seen_accuracy=known, pictures=pictures)
+    preferences, task = Preferences(seen_accuracy=known), replace(case.task, features=pictures)
     began = time.perf_counter()
-    solution = solve(case.task, method, {}, wish, device="cpu", progress=Progress())
+    candidates = candidates_of(task, method, {})
+    solution = solve(task, candidates, preferences, device="cpu", progress=Progress())
     seconds = time.perf_counter() - began
     seen = case.task.head.class_count
     return Outcome(
@@ -162,7 +164,7 @@ def _separation(case: Case, solution: Solution) -> float:
     logits_NC = inject(case.task.head, solution.unseen).logits(case.features_ND[new_N])
     right_N = (logits_NC.argmax(dim=1) == case.labels_N[new_N]).double()
     labels_N = case.labels_N[new_N] - seen
-    confidence_U = torch.tensor([one.confidence for one in solution.outlook])
+    confidence_U = torch.tensor([one.confidence for one in solution.confidences])
     order_U = confidence_U.argsort(descending=True)
     rank_U = torch.empty_like(order_U)
     rank_U[order_U] = torch.arange(len(order_U))
@@ -208,7 +210,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--known-accuracy", action="store_true", help="tell the head's accuracy")
     parser.add_argument("--features", action="store_true", help="calibrate by seen pictures")
     parser.add_argument("--classes", type=int, default=10**6, help="with pictures, at most")
-    parser.add_argument("--scatter", type=Path, help="write a picture of all estimates here")
     return parser.parse_args(arguments)
 
 
@@ -239,24 +240,6 @@ def main(arguments: Sequence[str]) -> None:
         all_of_them[name] = outcomes
         print(f"{name}: {len(outcomes)} folds\n{summary(outcomes)}", flush=True)
     print(f"all\n{summary([one for group in all_of_them.values() for one in group])}")
-    if options.scatter:
-        draw_scatter(all_of_them, options.scatter)
-
-
-def draw_scatter(groups: dict[str, list[Outcome]], path: Path) -> None:
-    """Plot expected against real T1 and H, a colour per class embedding."""
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(9, 4.5), layout="constrained")
-    for axes, name in zip(canvas.subplots(1, 2), ("T1", "H"), strict=True):
-        axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-        for label, outcomes in groups.items():
-            expected = [getattr(one.solution.estimate, name).value for one in outcomes]
-            real = [float(getattr(one.real, name)) for one in outcomes]
-            axes.scatter(expected, real, s=14, label=label)
-        axes.set(xlabel=f"expected {name}", ylabel=f"real {name}", xlim=(0, 1), ylim=(0, 1))
-        axes.legend(frameon=False)
-    canvas.savefig(path)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ from headgraft.models import catalogue
 from headgraft.models.heads.head import Head
 from headgraft.models.metrics import Gzsl
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import AUTO, Wish, solve
+from headgraft.models.selection.solve import AUTO, Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.data import Lite0, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, score
+from tests.models.builders import candidates_of
 
 NO_LIMIT = 36_000.0  # seconds: the budget must not decide what is measured
 
@@ -128,8 +129,10 @@ def _synthesize(task: Task, method: str, settings: dict[str, Any]) -> Any:
 def _calibrate(task: Task, method: str, settings: dict[str, Any]) -> Any:
     if method != AUTO and getattr(catalogue.method(method), "HEAD", "linear") != "linear":
         return _synthesize(task, method, settings)  # it calibrates itself
-    wish = Wish(budget_seconds=NO_LIMIT)
-    return solve(task, method, settings, wish, device="cpu", progress=Progress()).unseen
+    preferences = Preferences(budget_seconds=NO_LIMIT)
+    return solve(
+        task, candidates_of(task, method, settings), preferences, device="cpu", progress=Progress()
+    ).unseen
 
 
 def _as_published(method: str) -> dict[str, Any]:

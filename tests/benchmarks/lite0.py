@@ -26,10 +26,11 @@ from headgraft.models.heads.rows import equal_distance
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import AUTO, Wish, solve
+from headgraft.models.selection.solve import AUTO, Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.data import Lite0, bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.texts import encode_texts
+from tests.models.builders import candidates_of
 
 CALIBRATED_SCALE = 1.4
 
@@ -62,7 +63,13 @@ def run_fold(
 
 def _synthesize(task: Task, method: str, settings: dict[str, Any]) -> Head:
     if method == AUTO:
-        return solve(task, AUTO, settings, Wish(), device="cpu", progress=Progress()).unseen
+        return solve(
+            task,
+            candidates_of(task, AUTO, settings),
+            Preferences(),
+            device="cpu",
+            progress=Progress(),
+        ).unseen
     parsed = catalogue.row_method(method).parse(settings)
     return parsed.synthesize(task, device="cpu", progress=Progress())
 

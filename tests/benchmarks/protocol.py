@@ -22,17 +22,22 @@ from typing import Any, Literal, get_args
 
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Labelled, look
+from headgraft.models.features.labelled import (
+    CalibrationFeatures,
+    NamedFeatures,
+    calibration_features,
+)
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.learners import row_mlp
 from headgraft.models.methods.icis import settings as icis
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import AUTO, Wish, solve
+from headgraft.models.selection.solve import AUTO, Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks import base_classifier
 from tests.benchmarks.xlsa17_sets import Benchmark, make_task, read_benchmark, score
+from tests.models.builders import candidates_of
 
 Tell = Literal["nothing", "accuracy", "pictures"]
 SETS = ("CUB", "AWA2", "SUN")
@@ -69,11 +74,16 @@ class Line:
 
 
 def measure(
-    benchmark: Benchmark, head: Head, method: str, wish: Wish, device: str
+    benchmark: Benchmark,
+    head: Head,
+    method: str,
+    preferences: Preferences,
+    device: str,
+    features: CalibrationFeatures | None = None,
 ) -> Iterator[Line]:
     """Yield what is known of a method: the published figures, raw, and calibrated."""
     yield Line(f"{method} published", PUBLISHED.get((method, benchmark.name), ()))
-    task = make_task(benchmark, head)
+    task = replace(make_task(benchmark, head), features=features)
     needs = frozenset() if method == AUTO else catalogue.method(method).needs
     if needs:
         yield Line(method, (), f"left out: it needs {', '.join(sorted(needs))}")
@@ -81,7 +91,7 @@ def measure(
     for kind in ("calibrated",) if method == AUTO else ("raw", "calibrated"):
         began = time.perf_counter()
         try:
-            whole = _extend(task, method, wish if kind == "calibrated" else None, device)
+            whole = _extend(task, method, preferences if kind == "calibrated" else None, device)
         except InjectionError as error:
             yield Line(f"{method} {kind}", (), str(error))
             continue
@@ -91,12 +101,16 @@ def measure(
         yield Line(f"{method} {kind}", figures, f"{seconds:.1f} s")
 
 
-def _extend(task: Task, method: str, wish: Wish | None, device: str) -> Head | NativeHead:
+def _extend(
+    task: Task, method: str, preferences: Preferences | None, device: str
+) -> Head | NativeHead:
     """Return the head of all classes, calibrated if there is a wish, else as the paper has it."""
     progress = Progress()
-    given = {} if wish else paper_settings(method)
-    if wish and (method == AUTO or catalogue.method(method).head == "rows"):
-        found = solve(task, method, given, wish, device=device, progress=progress)
+    given = {} if preferences else paper_settings(method)
+    if preferences and (method == AUTO or catalogue.method(method).head == "rows"):
+        found = solve(
+            task, candidates_of(task, method, given), preferences, device=device, progress=progress
+        )
         return inject(task.head, found.unseen)
     made = catalogue.method(method).parse(given).synthesize(task, device=device, progress=progress)
     return inject(task.head, made) if isinstance(made, Head) else made
@@ -130,22 +144,25 @@ def run(benchmark: Benchmark, methods: Sequence[str], epochs: int, tell: Tell, d
         f"pictures in {time.perf_counter() - began:.0f} s, tested on {len(splits.test_seen)}; "
         f"{len(benchmark.unseen_names)} unseen classes, tested on {len(splits.test_unseen)}"
     )
-    wish = _wish(tell, head, pictures, recipe)
+    preferences, features = _preferences(tell, head, pictures, recipe), None
+    if tell == "pictures":
+        labels_N = pictures.rows_in(head.class_names)
+        features = calibration_features(head, pictures.features_NF, labels_N)
     print(f"  {'':<22}{''.join(f'{key:>7}' for key in (*COLUMNS[:4], 'b2n'))}")
     for method in methods:
-        for line in measure(benchmark, head, method, wish, device):
+        for line in measure(benchmark, head, method, preferences, device, features):
             print(line, flush=True)
 
 
-def _wish(tell: Tell, head: Head, pictures: Labelled, recipe: base_classifier.Recipe) -> Wish:
+def _preferences(
+    tell: Tell, head: Head, pictures: NamedFeatures, recipe: base_classifier.Recipe
+) -> Preferences:
     """Tell calibration what may be known: never anything of a test split."""
-    if tell == "pictures":
-        return Wish(pictures=look(head, pictures.features_ND, pictures.rows_in(head.class_names)))
     if tell == "accuracy":
         accuracy = base_classifier.held_out_accuracy(pictures, head.class_names, recipe)
         print(f"  trained on nine tenths, it recognises {100 * accuracy:.1f} % of the last tenth")
-        return Wish(seen_accuracy=max(accuracy, 1 / head.class_count))
-    return Wish()
+        return Preferences(seen_accuracy=max(accuracy, 1 / head.class_count))
+    return Preferences()
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

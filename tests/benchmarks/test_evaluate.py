@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from headgraft.models import catalogue
 from headgraft.models.heads import checkpoint
 from headgraft.models.progress import Progress
-from headgraft.workers.evaluate.score import Question, answer
+from headgraft.workers.evaluate.score import EvaluationRequest, evaluate_head
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
 from tests.benchmarks.lite0 import make_task, run_fold
 
@@ -40,8 +40,8 @@ def test_a_written_head_should_score_as_the_benchmark_does(tmp_path: Path) -> No
     every = [f"{index} {name}" for index, name in enumerate(data.class_names)]
     (tmp_path / "classes").write_text("\n".join(every), encoding="utf-8")
 
-    found = answer(
-        Question(
+    evaluation = evaluate_head(
+        EvaluationRequest(
             tmp_path / "head.safetensors",
             folder / "lite0_images.safetensors",
             label_names=tmp_path / "classes",
@@ -49,6 +49,6 @@ def test_a_written_head_should_score_as_the_benchmark_does(tmp_path: Path) -> No
     )
 
     expected = run_fold(data, hidden_C, embeddings_CA, "ridge", {}).raw
-    assert astuple(found.scores) == pytest.approx(astuple(expected), abs=1e-9)
-    assert (found.seen.classes, found.unseen.classes) == (900, 100)
-    assert found.notes == ()
+    assert astuple(evaluation.scores) == pytest.approx(astuple(expected), abs=1e-9)
+    assert (evaluation.seen.classes, evaluation.unseen.classes) == (900, 100)
+    assert evaluation.notes == ()

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from headgraft.models import catalogue
-from headgraft.models.features.labelled import Labelled
+from headgraft.models.features.labelled import NamedFeatures
 from headgraft.models.heads.extend import inject
 from headgraft.models.progress import Progress
-from headgraft.workers.evaluate.score import Question, answer
+from headgraft.workers.evaluate.score import EvaluationRequest, evaluate_head
 from tests import xlsa17_files
 from tests.benchmarks import base_classifier, protocol
 from tests.benchmarks.base_classifier import Recipe
@@ -53,7 +53,7 @@ def test_no_picture_of_a_test_split_should_train_the_seen_head(benchmark: Benchm
     test = benchmark.part(benchmark.splits.test_seen, benchmark.splits.test_unseen)
 
     assert len(train.labels_N) + len(test.labels_N) == len(benchmark.pictures.labels_N)
-    both = torch.cat([train.features_ND, test.features_ND]).tolist()
+    both = torch.cat([train.features_NF, test.features_NF]).tolist()
     assert len({tuple(row) for row in both}) == len(both)
 
 
@@ -77,7 +77,7 @@ def test_the_held_out_accuracy_should_not_know_the_pictures_it_is_measured_on(
 ) -> None:
     train = benchmark.part(benchmark.splits.trainval)
     shuffled_N = train.labels_N[torch.randperm(len(train.labels_N))]
-    meaningless = Labelled(train.features_ND, shuffled_N, train.class_names)
+    meaningless = NamedFeatures(train.features_NF, shuffled_N, train.class_names)
 
     names = benchmark.seen_names
     assert base_classifier.held_out_accuracy(train, names, Recipe(16, 40)) > 0.8
@@ -141,8 +141,8 @@ def test_the_protocol_should_agree_with_the_command(benchmark: Benchmark, root: 
     save_file({"fc.weight": whole.weight, "fc.bias": whole.bias}, root / "h.safetensors")
     (root / "names").write_text("\n".join(whole.class_names))
 
-    found = answer(
-        Question(root / "h.safetensors", root / "CUB" / "res101.mat", names=root / "names")
+    found = evaluate_head(
+        EvaluationRequest(root / "h.safetensors", root / "CUB" / "res101.mat", names=root / "names")
     )
 
     assert found.scores == score(benchmark, whole)

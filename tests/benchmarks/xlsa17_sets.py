@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy.io import loadmat
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.features.labelled import Labelled
+from headgraft.models.features.labelled import NamedFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.metrics import Gzsl, evaluate
@@ -23,9 +25,9 @@ class Benchmark:
     """Every picture, who is for what, and one unit attribute vector a class."""
 
     name: str
-    pictures: Labelled
+    pictures: NamedFeatures
     splits: xlsa17.Splits
-    attributes_CA: Tensor  # noqa: N815 - shape suffix
+    attributes_CA: Tensor
 
     @property
     def seen_names(self) -> tuple[str, ...]:
@@ -38,10 +40,10 @@ class Benchmark:
         """The classes to inject, in the order of the labels."""
         return self.splits.unseen_names(self.pictures)
 
-    def part(self, *splits: Tensor) -> Labelled:
+    def part(self, *splits: Tensor) -> NamedFeatures:
         """Return the pictures of some splits."""
         chosen, every = torch.cat(splits), self.pictures
-        return Labelled(every.features_ND[chosen], every.labels_N[chosen], every.class_names)
+        return NamedFeatures(every.features_NF[chosen], every.labels_N[chosen], every.class_names)
 
     def attributes_of(self, names: Sequence[str]) -> Tensor:
         """Return the attributes of classes (len(names), A)."""
@@ -52,7 +54,8 @@ def read_benchmark(folder: Path) -> Benchmark:
     """Read a data set's two files; InjectionError and OSError name what is wrong."""
     splits = xlsa17.read_splits(folder / xlsa17.SPLITS_FILE)
     pictures = xlsa17.read_pictures(folder / PICTURES_FILE, splits)
-    attributes_CA = xlsa17.read_attributes(folder / xlsa17.SPLITS_FILE)
+    stored_AC = loadmat(folder / xlsa17.SPLITS_FILE, variable_names=("att",))["att"]
+    attributes_CA = torch.from_numpy(np.ascontiguousarray(stored_AC.T, dtype=np.float32))
     return Benchmark(folder.name, pictures, splits, normalize(attributes_CA))
 
 
@@ -67,4 +70,4 @@ def score(benchmark: Benchmark, whole: Head | NativeHead) -> Gzsl:
     """Score an extended head, seen classes first, on the test pictures of both sides."""
     test = benchmark.part(benchmark.splits.test_seen, benchmark.splits.test_unseen)
     is_unseen_C = torch.arange(whole.class_count) >= len(benchmark.seen_names)
-    return evaluate(whole, test.features_ND, test.rows_in(whole.class_names), is_unseen_C)
+    return evaluate(whole, test.features_NF, test.rows_in(whole.class_names), is_unseen_C)

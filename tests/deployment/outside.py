@@ -129,12 +129,13 @@ class Outside:
                     left.unlink()
 
     def _environment(self, one: compose.Service, image: Path | None) -> dict[str, str]:
+        """Return a container's variables, and what tests/conftest.py tells all processes."""
         own = {name: self.put(str(value)) for name, value in one.get("environment", {}).items()}
         given = {} if image is None else dockerfiles.environment(image)
         ours = [self.images[image] / "bin"] if image else []
         folders = [*ours, self._binaries(), Path(sys.executable).parent, os.environ["PATH"]]
         rest = {"PATH": os.pathsep.join(map(str, folders)), "HOME": str(self.folder)}
-        return {**given, **own, **rest}
+        return {**given, **own, **rest, "PYTHONPATH": os.environ["PYTHONPATH"]}
 
     def _binaries(self) -> Path:
         """Return a folder that holds `valkey-server`, as the image has it on its PATH."""

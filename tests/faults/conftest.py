@@ -1,9 +1,9 @@
 """A Redis server, a store and processes of their own for every test that breaks them."""
 
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from headgraft.service.local.redis_server import RedisServer
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.store import Store
 from tests import checkpoints
+from tests.documents import statuses, summary
 from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 
-SITE = Path(__file__).parent / "site"
+# tests/site/sitecustomize.py adds them to the methods.
+METHODS = Path(__file__).parent / "methods"
 OWNER = "local"
 # It bounds failures only: a worker leaves the cores to whatever else runs.
 ENDED_SECONDS = 180.0
@@ -62,15 +64,8 @@ class Bench:
         }
         path = f"{OWNER}/{job}/request.json"
         self.store.write(path, json.dumps(spec).encode())
-        summary = {
-            "method": method,
-            "settings": settings,
-            "class_embeddings": {"kind": "embeddings", "encoder": None},
-            "seen_count": 20,
-            "unseen_count": 3,
-            "head": {"id": None, "sha256": "0", "bytes": head["bytes"], **SHAPE},
-        }
-        self.ledger.create(job, OWNER, spec=path, summary=summary, timeout_seconds=timeout_seconds)
+        about = summary(method=method, settings=settings, head={"bytes": head["bytes"], **SHAPE})
+        self.ledger.create(job, OWNER, spec=path, summary=about, timeout_seconds=timeout_seconds)
         return job
 
     def read(self, job: str) -> Record:
@@ -98,7 +93,7 @@ class Bench:
 
     def starts(self, job: str) -> int:
         """Return how often the job was begun, after its events."""
-        return [event.data.get("status") for event in self.ledger.events(job)].count("running")
+        return statuses(self.ledger.events(job)).count("running")
 
     def fault(self, point: str, action: str) -> tuple[dict[str, str], Path]:
         """Return the environment that breaks a process at a point, and the flag it raises there."""
@@ -111,17 +106,30 @@ class Bench:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+@contextmanager
+def bench_in(folder: Path) -> Iterator[Bench]:
     """Start a Redis server; workers and API are for the test to start."""
-    server = redis_server.start(tmp_path / "redis")
-    path = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH")]))
-    processes = Processes(tmp_path, server.url, {"PYTHONPATH": path})
+    server = redis_server.start(folder / "redis")
+    processes = Processes(folder, server.url, {"HEADGRAFT_TEST_METHODS": str(METHODS)})
     ledger = Ledger(server.url)
     ledger.open_queue()
     try:
-        yield Bench(tmp_path, server, processes, ledger, Store(f"file://{processes.store_folder}"))
+        yield Bench(folder, server, processes, ledger, Store(f"file://{processes.store_folder}"))
     finally:
         processes.stop()
         ledger.client.close()
         server.stop()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Return a bench of the test's own."""
+    with bench_in(tmp_path) as bench:
+        yield bench
+
+
+@pytest.fixture(scope="module")
+def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Return a bench for the tests of a file that leave its processes running."""
+    with bench_in(tmp_path_factory.mktemp("bench")) as bench:
+        yield bench

@@ -24,6 +24,7 @@ from headgraft.workers.ledger.scripts import GROUP
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
 from tests import checkpoints, keyspace
+from tests.documents import statuses
 from tests.faults.follower import Follower
 from tests.fundamentals import client
 from tests.ledger import Ledger
@@ -189,7 +190,7 @@ class Storm:
 
     def _defects(self, record: Record) -> list[str]:
         events = self.ledger.events(record.id, count=100_000)
-        told = [event.data["status"] for event in events if event.data["type"] == "status"]
+        told = statuses(events)
         results = list(self.processes.store_folder.glob(f"{OWNER}/{record.id}/*/manifest.json"))
         heads = list(self.processes.store_folder.glob(f"{OWNER}/{record.id}/*/head.safetensors"))
         wanted = 1 if record.status == "succeeded" else 0

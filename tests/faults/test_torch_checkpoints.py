@@ -20,12 +20,12 @@ MIB = 1 << 20
 LIMITS = {"HEADGRAFT_CONVERT_SECONDS": "8", "HEADGRAFT_CONVERT_MEMORY_BYTES": str(200 * MIB)}
 
 
-@pytest.fixture
-def running(bench: Bench) -> Bench:
+@pytest.fixture(scope="module")
+def running(shared_bench: Bench) -> Bench:
     """Start an API, and a worker that allows a torch file little."""
-    bench.processes.start_api()
-    bench.processes.start_worker(**LIMITS)
-    return bench
+    shared_bench.processes.start_api()
+    shared_bench.processes.start_worker(**LIMITS)
+    return shared_bench
 
 
 def post(bench: Bench, file: Path) -> str:
@@ -91,21 +91,19 @@ def test_files_that_harm_their_reader_should_fail_and_leave_the_warm_worker_aliv
     assert confined(running) == []
 
 
-def test_cancelling_should_end_a_conversion_soon(bench: Bench, tmp_path: Path) -> None:
+def test_cancelled_or_killed_a_conversion_should_end_soon(bench: Bench, tmp_path: Path) -> None:
     bench.processes.start_api()
-    bench.processes.start_worker()
-    job = post(bench, files.endless(tmp_path / "never-ends.pt"))
+    worker = bench.processes.start_worker()
+    endless = files.endless(tmp_path / "never-ends.pt")
+
+    job = post(bench, endless)
     eventually(lambda: confined(bench), 60, "the conversion runs")
     client.cancel(bench.processes.url, job)
     eventually(lambda: not confined(bench), 30, "the conversion ends")
     assert bench.read(job).status == "cancelled"
 
-
-def test_a_killed_worker_should_take_its_conversion_with_it(bench: Bench, tmp_path: Path) -> None:
-    bench.processes.start_api()
-    worker = bench.processes.start_worker()
-    post(bench, files.endless(tmp_path / "never-ends.pt"))
-    eventually(lambda: confined(bench), 60, "the conversion runs")
+    post(bench, endless)
+    eventually(lambda: confined(bench), 60, "the second conversion runs")
     [reader] = confined(bench)
     eventually(lambda: reader.cpu_times().user > 4, 60, "it is past its imports")
     for child in bench.processes.children(worker):

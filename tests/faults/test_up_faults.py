@@ -20,7 +20,7 @@ from tests.processes import eventually, free_port
 
 # Long enough to be killed in the middle, and short enough to end beside other work: a worker
 # leaves the cores to whatever else runs.
-LONG_ICIS = {"epochs": 400, "early_stop": False}
+LONG_ICIS = {"epochs": 150, "early_stop": False}
 ENDED_SECONDS = 300.0
 
 

@@ -1,6 +1,8 @@
 """When a worker loads its encoders: before a job asks, except where the tests spare it that."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.faults.conftest import Bench
@@ -20,6 +22,13 @@ def test_a_worker_should_load_its_encoders_before_a_job_asks(bench: Bench) -> No
 
 def test_a_worker_of_the_tests_should_load_none_before_a_job_asks(bench: Bench) -> None:
     """Otherwise tests/site/sitecustomize.py has lost its effect, and the tests take longer."""
-    worker = bench.processes.start_worker()
-    assert bench.ended(bench.run("sleeps", seconds=0.1)).status == "succeeded"
-    assert not has_loaded_an_encoder(bench, worker)
+    program = "import threading; threading.Thread(target=print, args=('loads',), name={}).start()"
+    for name, printed in (("'warm'", ""), ("'another'", "loads\n")):
+        ran = subprocess.run(
+            [sys.executable, "-c", program.format(name)],
+            env={**os.environ, **bench.processes.environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ran.stdout == printed

@@ -22,39 +22,6 @@ def test_a_method_that_kills_its_process_should_fail_after_three_attempts(bench:
     assert bench.ended(after).status == "succeeded"
 
 
-def test_a_method_that_ignores_the_stop_should_time_out_and_the_next_job_run(
-    bench: Bench,
-) -> None:
-    bench.processes.start_worker()
-    job = bench.run("deaf", timeout_seconds=1, seconds=600)
-    after = bench.run("sleeps", seconds=0.1)
-    record = bench.ended(job)
-    assert record.status == "failed"
-    assert record.error is not None
-    assert record.error.code == "timeout"
-    assert "timeout_seconds, 1" in record.error.message
-    assert bench.ended(after).status == "succeeded"
-    assert bench.read(after).worker != record.worker
-
-
-def test_a_job_that_stops_when_told_should_time_out_in_the_same_process(bench: Bench) -> None:
-    bench.processes.start_worker()
-    record = bench.ended(bench.run("sleeps", timeout_seconds=1, seconds=600))
-    after = bench.ended(bench.run("sleeps", seconds=0.1))
-    assert record.error is not None
-    assert record.error.code == "timeout"
-    assert after.worker == record.worker
-
-
-def test_running_out_of_memory_should_fail_the_job_and_keep_the_worker(bench: Bench) -> None:
-    bench.processes.start_worker()
-    record = bench.ended(bench.run("hungry"))
-    after = bench.ended(bench.run("sleeps", seconds=0.1))
-    assert record.error is not None
-    assert record.error.code == "out_of_memory"
-    assert after.worker == record.worker
-
-
 def test_a_dead_device_should_move_the_job_to_a_new_process_each_time(bench: Bench) -> None:
     bench.processes.start_worker(HEADGRAFT_LEASE_SECONDS="1")
     record = bench.ended(job := bench.run("poisoned"))
@@ -63,17 +30,6 @@ def test_a_dead_device_should_move_the_job_to_a_new_process_each_time(bench: Ben
     assert bench.starts(job) == 3
     workers = {line["worker"] for line in bench.log() if line["event"] == "job_begun"}
     assert len(workers) == 3
-
-
-def test_our_own_defect_should_show_the_job_id_and_nothing_else(bench: Bench) -> None:
-    bench.processes.start_worker()
-    record = bench.ended(job := bench.run("faulty"))
-    assert record.error is not None
-    assert record.error.code == "internal_error"
-    assert record.error.message == f"internal error in job {job}"
-    [logged] = [line for line in bench.log() if line["event"] == "job_error"]
-    assert "a detail nobody outside should read" in logged["exception"]
-    assert logged["job"] == job
 
 
 @pytest.mark.parametrize(
@@ -87,7 +43,7 @@ def test_a_kill_between_two_lines_should_cost_an_attempt_at_most(bench: Bench, p
     assert record.status == "succeeded"
     assert record.attempt == (1 if point == "before_begin" else 2)
     assert record.manifest is not None
-    published = bench.store.read(record.manifest["prefix"] + "manifest.json")
+    published = bench.store.read(record.manifest.prefix + "manifest.json")
     assert b"head.safetensors" in published
     assert bench.ledger.client.xlen(bench.ledger.key("queue")) == 0
     assert bench.starts(job) == record.attempt

@@ -6,17 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from headgraft.models.features.labelled import LabelledFeatures
 from tests.models.planted_clusters import around
 
 
 @dataclass(frozen=True, eq=False)
-class Planted:
+class Planted(LabelledFeatures):
     """Unit features of the seen classes, class embeddings (C, A) and means (C, D) of all."""
 
-    features_ND: Tensor  # noqa: N815 - shape suffix
-    labels_N: Tensor  # noqa: N815 - shape suffix
-    text_CA: Tensor  # noqa: N815 - shape suffix
-    means_CD: Tensor  # noqa: N815 - shape suffix
+    text_CA: Tensor
+    means_CD: Tensor
     unseen: int
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.features.regions import HeldRegions
 from headgraft.models.heads.head import Head
 from headgraft.models.task import Attributes, Task
+from tests.region_features import RegionsInMemory
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Planted:
     """The task, test pictures of all classes, and where each shows its attributes (N, A, R)."""
 
     task: Task
-    test: HeldRegions
-    shown_NAR: Tensor  # noqa: N815 - shape suffix
-    unseen_C: Tensor  # noqa: N815 - shape suffix
+    test: RegionsInMemory
+    shown_NAR: Tensor
+    unseen_C: Tensor
 
     def averaged(self) -> "Planted":
         """Return the same task on features averaged over all regions."""
         regions = self.task.regions
-        assert isinstance(regions, HeldRegions)
+        assert isinstance(regions, RegionsInMemory)
         task = dataclasses.replace(self.task, regions=_averaged(regions))
         return dataclasses.replace(self, task=task, test=_averaged(self.test))
 
@@ -105,7 +105,7 @@ def _pictures(
     looks_AD: Tensor,
     labels_N: Tensor,
     generator: torch.Generator,
-) -> tuple[HeldRegions, Tensor]:
+) -> tuple[RegionsInMemory, Tensor]:
     count, regions = len(labels_N), plan.side**2
     shape = (count, regions, plan.feature_size)
     noise_NRD = plan.noise * torch.randn(shape, generator=generator) / plan.feature_size**0.5
@@ -120,7 +120,7 @@ def _pictures(
     planted_NRD = shown_NAR.float().transpose(1, 2) @ looks_AD
     is_free_NR = ~shown_NAR.any(dim=1)
     features_NRD = planted_NRD + noise_NRD + nuisance_NRD * is_free_NR[..., None]
-    return HeldRegions(features_NRD.transpose(1, 2).contiguous(), labels_N), shown_NAR
+    return RegionsInMemory(features_NRD.transpose(1, 2).contiguous(), labels_N), shown_NAR
 
 
 def _nuisance(
@@ -131,5 +131,5 @@ def _nuisance(
     return faint_NRD + 0.8 * normalize(torch.randn(shape, generator=generator), dim=2)
 
 
-def _averaged(regions: HeldRegions) -> HeldRegions:
-    return HeldRegions(regions.features_NDR.mean(dim=2, keepdim=True), regions.labels_N)
+def _averaged(regions: RegionsInMemory) -> RegionsInMemory:
+    return RegionsInMemory(regions.features_NDR.mean(dim=2, keepdim=True), regions.labels_N)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from headgraft.models.heads.head import Head
-from headgraft.models.metrics import evaluate, harmonic_mean, weighted_mean
+from headgraft.models.metrics import Leads, evaluate, harmonic_mean, weighted_mean
 
 
 def identity_head() -> Head:
@@ -67,3 +67,17 @@ def test_the_weighted_mean_should_follow_its_weight() -> None:
     assert float(weighted_mean(u, s, 1.0)) == pytest.approx(0.32)
     assert float(weighted_mean(u, s, 100.0)) == pytest.approx(0.2, abs=0.01)
     assert float(weighted_mean(u, s, 0.01)) == pytest.approx(0.8, abs=0.03)
+
+
+def test_an_offset_should_turn_seen_predictions_into_unseen_ones() -> None:
+    labels_N = torch.tensor([0, 0, 0, 1, 2, 2, 3])
+
+    leads = Leads.of(PICTURES, labels_N, UNSEEN_C)
+    offsets_T, u_T, s_T = leads.by_offset()
+
+    assert leads.lead_N.tolist() == [9, 9, -4, 9, 4, -9, -9]
+    assert leads.right_N.tolist() == [True, True, False, True, True, True, False]
+    assert leads.unseen_N.tolist() == [False] * 4 + [True] * 3
+    assert (float(offsets_T[0]), float(offsets_T[-1])) == (-9, 9)
+    assert (float(u_T[0]), float(s_T[0])) == (0, 0.75)
+    assert float(u_T[-1]) == pytest.approx(2 / 3)

@@ -1,25 +1,41 @@
-"""Presets: what a publication sets, and what stays as given."""
+"""Presets: what a publication sets, and what stays as the user gave it."""
 
-from typing import Any
+from types import MappingProxyType
 
 import pytest
+from pydantic import ValidationError
 
-from headgraft.models.settings import filled
-
-PAPER = {"epochs": 60, "preset": "default"}
-
-
-def test_absent_settings_should_be_the_published_ones_when_asked_for() -> None:
-    given = {"preset": "paper", "seed": 3}
-
-    assert filled(given, "preset", "paper", PAPER) == {"epochs": 60, "preset": "paper", "seed": 3}
+from headgraft.models.settings import MethodSettings
 
 
-def test_a_setting_that_is_given_should_stay() -> None:
-    assert filled({"preset": "paper", "epochs": 7}, "preset", "paper", PAPER)["epochs"] == 7
+class SomeSettings(MethodSettings):
+    PRESETS = MappingProxyType(
+        {("preset", "paper"): {"epochs": 60}, ("faithful", True): {"epochs": 1000}}
+    )
+
+    preset: str = "default"
+    faithful: bool = False
+    epochs: int = 5
+    seed: int = 0
 
 
-@pytest.mark.parametrize("given", [{}, {"preset": "default"}, {"faithful": 1}, [], None, "paper"])
-def test_anything_else_should_come_back_as_it_is(given: Any) -> None:
-    assert filled(given, "preset", "paper", PAPER) is given
-    assert filled(given, "faithful", True, PAPER) is given
+def test_absent_settings_should_be_the_presets_when_it_is_chosen() -> None:
+    chosen = SomeSettings.model_validate({"preset": "paper", "seed": 3})
+
+    assert (chosen.epochs, chosen.preset, chosen.seed) == (60, "paper", 3)
+    assert SomeSettings(faithful=True).epochs == 1000
+
+
+def test_a_setting_that_the_user_gave_should_stay() -> None:
+    assert SomeSettings(preset="paper", epochs=7).epochs == 7
+
+
+@pytest.mark.parametrize("settings", [{}, {"preset": "default"}, {"faithful": 1}])
+def test_without_a_preset_the_defaults_should_stay(settings: dict[str, object]) -> None:
+    assert SomeSettings.model_validate(settings).epochs == 5
+
+
+@pytest.mark.parametrize("settings", [{"epoch": 1}, [], None, "paper", {"preset": ["paper"]}])
+def test_an_unknown_setting_or_no_mapping_should_be_refused(settings: object) -> None:
+    with pytest.raises(ValidationError):
+        SomeSettings.model_validate(settings)

@@ -11,8 +11,9 @@ from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.conse.offset import choose_offset
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Solution, Wish, solve
+from headgraft.models.selection.solve import Preferences, Solution, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 
 SMALL: dict[str, dict[str, Any]] = {"icis": {"epochs": 1}}
 SIZES = [
@@ -59,7 +60,7 @@ def check(task: Task, found: Solution) -> None:
     figures = [found.estimate.T1, found.estimate.u, found.estimate.s, found.estimate.H]
     numbers = [number for one in figures for number in (one.low, one.value, one.high)]
     numbers += [number for point in found.curve for number in (point.u, point.s, point.H)]
-    numbers += [one.confidence for one in found.outlook]
+    numbers += [one.confidence for one in found.confidences]
     assert all(0 <= number <= 1 for number in numbers)  # NaN is not
     assert all(line.estimate for line in found.tried if line.fits)
 
@@ -69,10 +70,12 @@ def check(task: Task, found: Solution) -> None:
     [*((method, *size) for size in SIZES for method in METHODS), *LARGE],
 )
 def test_any_number_of_classes_should_be_extended(method: str, seen: int, unseen: int) -> None:
-    task, wish = random_task(seen, unseen), Wish(budget_seconds=0.0)
+    task, preferences = random_task(seen, unseen), Preferences(budget_seconds=0.0)
     settings = SMALL.get(method, {})
 
-    found = solve(task, method, settings, wish, device="cpu", progress=Progress())
+    found = solve(
+        task, candidates_of(task, method, settings), preferences, device="cpu", progress=Progress()
+    )
 
     check(task, found)
 

@@ -16,17 +16,16 @@ from schemathesis.transport.serialization import Binary
 
 from headgraft.service.injections.rules import read_methods
 from tests.service.files import Tensors, checkpoint, numbers
+from tests.service.test_contract import HEAD_VARIABLE, NAMES
 from tests.service.uploads.feature_files import feature_tensors
 
-HEAD_VARIABLE = "HEADGRAFT_TEST_HEAD"  # the id of an uploaded head of `NAMES`
 KEY, RESUME = "Idempotency-Key", "Last-Event-ID"
 EXAMPLE_URL = "https://example.com/headgraft"
 REACHABLE_URL = "http://127.0.0.1:9/hook"  # no name can be resolved here; nobody listens there
-NAMES = ["a seen class", "another seen class", "a third seen class"]
 SIZE = 4
 # Without a worker that has time for it, a job ends by its deadline: nobody waits for long.
 DEADLINE_SECONDS = 2
-PLAIN_METHODS = [name for name, about in read_methods().items() if not about["needs"]]
+PLAIN_METHODS = [name for name, about in read_methods().items() if not about.needs]
 Document = dict[str, Any]
 
 

@@ -15,6 +15,7 @@ from headgraft.service.webhooks import records
 from headgraft.service.webhooks.records import Webhook
 from headgraft.workers.jobs.spec import HeadRecord
 from headgraft.workers.ledger.quota import Reservation
+from tests.documents import head_record
 from tests.ledger import Ledger
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create
@@ -56,7 +57,7 @@ def test_a_job_should_run_and_go(limited: Ledger, name: str) -> None:
     assert limited.release("inj_1", "t1") == "ok"
     assert limited.cancel("inj_1", reservation) == "ok"
     assert limited.remove("inj_1", "ada")
-    limited.serve(repository.create, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
+    limited.serve(repository.create, head_record())
     limited.serve(repository.delete, HeadRecord, "head_1", "ada")
 
 

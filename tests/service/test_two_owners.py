@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
+from pydantic import SecretStr
 
 from headgraft.service.app import create_app
 from headgraft.service.config import ServiceSettings
@@ -81,7 +82,7 @@ def test_a_planted_call_should_be_missed(path: str, about: dict[str, Any], told:
 
 
 def test_no_call_with_an_id_should_be_missing_in_the_document() -> None:
-    settings = ServiceSettings(redis_url="redis://nowhere", store_url="s3://bucket")
+    settings = ServiceSettings(redis_url=SecretStr("redis://nowhere"), store_url="s3://bucket")
     served = {
         (method.lower(), route.path)
         for route in iter_route_contexts(create_app(settings).routes)

@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
-from itertools import product
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from headgraft import __main__ as headgraft
+from headgraft.service import server
 from headgraft.workers.environment import ConfigError, check_redis_url
+from headgraft.workers.process import health, parent
 from headgraft.workers.urls import hide_passwords, without_password
+from tests import command
 from tests.processes import Processes, eventually, free_port
 
 PASSWORD = "hunter2hunter2"
@@ -48,10 +52,10 @@ def variables(state: Path, changed: Environment) -> dict[str, str]:
 
 
 def ran(
-    command: list[str], state: Path, changed: Environment | None = None
+    words: list[str], state: Path, changed: Environment | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, *words],
         env=variables(state, changed or {}),
         capture_output=True,
         text=True,
@@ -59,15 +63,21 @@ def ran(
     )
 
 
-@pytest.mark.parametrize(
-    ("program", "told"),
-    [*product(["API", "worker"], WRONG), *product(PROGRAMS, list(WRONG)[:1])],
-)
+@pytest.mark.parametrize("told", WRONG)
+@pytest.mark.parametrize("main", [server.main, parent.main], ids=["API", "worker"])
 def test_a_wrong_setting_should_be_one_line_that_names_it(
-    tmp_path: Path, program: str, told: str
+    tmp_path: Path, main: Callable[[], int], told: str
 ) -> None:
-    done = ran(PROGRAMS[program], tmp_path, WRONG[told])
+    check_one_line(command.run(main, ["program"], variables(tmp_path, WRONG[told])), told)
 
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_should_name_a_wrong_setting(tmp_path: Path, program: str) -> None:
+    told = next(iter(WRONG))
+    check_one_line(ran(PROGRAMS[program], tmp_path, WRONG[told]), told)
+
+
+def check_one_line(done: subprocess.CompletedProcess[str], told: str) -> None:
     assert done.returncode == 2
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -76,13 +86,13 @@ def test_a_wrong_setting_should_be_one_line_that_names_it(
 
 
 @pytest.mark.parametrize("url", [f"redis://:{PASSWORD}@redis:port", f"redis://:{PASSWORD}/x@redis"])
-@pytest.mark.parametrize("command", ["up --port=0 --no-worker", "keys list", "doctor", "worker"])
+@pytest.mark.parametrize("words", ["up --port=0 --no-worker", "keys list", "doctor"])
 def test_a_command_should_name_a_wrong_setting_in_one_line(
-    tmp_path: Path, command: str, url: str
+    tmp_path: Path, words: str, url: str
 ) -> None:
-    arguments = ["-m", "headgraft", *command.split()]
+    environment = variables(tmp_path, {"HEADGRAFT_REDIS_URL": url})
 
-    done = ran(arguments, tmp_path, {"HEADGRAFT_REDIS_URL": url})
+    done = command.run(headgraft.main, ["headgraft", *words.split()], environment)
 
     assert done.returncode > 0
     lines = [one for one in (done.stdout + done.stderr).splitlines() if "REDIS_URL" in one]
@@ -102,11 +112,11 @@ def test_up_should_name_a_wrong_setting_of_its_worker(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", [PROGRAMS["health"], ["-m", "headgraft", "keys", "list"]])
+@pytest.mark.parametrize(("main", "words"), [(health.main, []), (headgraft.main, ["keys", "list"])])
 def test_a_redis_that_is_away_should_be_told_without_its_password(
-    tmp_path: Path, command: list[str]
+    tmp_path: Path, main: Callable[[], int], words: list[str]
 ) -> None:
-    done = ran(command, tmp_path)
+    done = command.run(main, ["program", *words], variables(tmp_path, {}))
 
     assert done.returncode == 1
     assert "Redis does not answer" in done.stderr

@@ -1,7 +1,4 @@
-"""Reads labelled features from a safetensors or npz file, and lists of class names.
-
-It does not know which head they are for.
-"""
+"""Reads labelled features from a safetensors or npz file, and lists of class names."""
 
 import json
 import zipfile
@@ -16,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Labelled, features_error
+from headgraft.models.features.labelled import NamedFeatures
 
 FEATURES, LABELS, CLASS_NAMES = "features", "labels", "class_names"
 # RuntimeError: an encrypted or unknown kind of zip entry; MemoryError: a shape that cannot be.
@@ -25,7 +22,7 @@ UNREADABLE = (ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFil
 Names = tuple[str, ...] | None
 
 
-def read(path: Path, class_names: Names = None) -> Labelled:
+def read(path: Path, class_names: Names = None) -> NamedFeatures:
     """Read `features` (N, D) and `labels` (N,); the file's `class_names` give way to those given.
 
     They are a JSON list in the metadata of a safetensors file, an array of text in an npz one.
@@ -33,14 +30,14 @@ def read(path: Path, class_names: Names = None) -> Labelled:
     """
     if path.suffix not in READERS:
         legal = ", ".join([*READERS, ".mat"])
-        raise features_error(f"{path} has the suffix {path.suffix!r}; legal are {legal}")
+        raise InjectionError(f"{path} has the suffix {path.suffix!r}; legal are {legal}")
     features_ND, labels_N, stored = READERS[path.suffix](path)
     try:
         # One copy in float32 whatever it was stored in: the head's logits are no narrower.
-        labelled = Labelled(features_ND, labels_N, class_names or stored)
+        labelled = NamedFeatures(features_ND, labels_N, class_names or stored)
     except InjectionError as error:
-        raise features_error(f"{path}: {error}") from error
-    return Labelled(labelled.features_ND.float(), labelled.labels_N, labelled.class_names)
+        raise InjectionError(f"{path}: {error}") from error
+    return NamedFeatures(labelled.features_NF.float(), labelled.labels_N, labelled.class_names)
 
 
 def read_names(path: Path) -> tuple[str, ...]:
@@ -51,15 +48,18 @@ def read_names(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise features_error(f"{path} is no UTF-8 text: {error}") from error
+        raise InjectionError(f"{path} is no UTF-8 text: {error}") from error
     names = tuple(line.partition(": ")[0].strip() for line in lines if line.strip())
     if not names or not all(names):
-        raise features_error(f"{path} must list one class a line, NAME or 'NAME: description'")
+        raise InjectionError(f"{path} must list one class a line, NAME or 'NAME: description'")
     return names
 
 
 def names_in(metadata: dict[str, str], path: Path) -> Names:
-    """Return the `class_names` of a safetensors file's metadata, None where there are none."""
+    """Return the `class_names` of a safetensors file's metadata, None where there are none.
+
+    InjectionError for anything but a JSON list of texts.
+    """
     try:
         names = json.loads(metadata.get(CLASS_NAMES, "null"))
     except ValueError:
@@ -67,7 +67,7 @@ def names_in(metadata: dict[str, str], path: Path) -> Names:
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise features_error(f"{path}: class_names in the metadata must be a JSON list of texts")
+        raise InjectionError(f"{path}: class_names in the metadata must be a JSON list of texts")
     return tuple(names)
 
 
@@ -78,7 +78,7 @@ def _read_safetensors(path: Path) -> tuple[Tensor, Tensor, Names]:
             names = names_in(file.metadata() or {}, path)
             return file.get_tensor(FEATURES), file.get_tensor(LABELS), names
     except SafetensorError as error:
-        raise features_error(f"{path} is not a readable safetensors file: {error}") from error
+        raise InjectionError(f"{path} is not a readable safetensors file: {error}") from error
 
 
 def _read_npz(path: Path) -> tuple[Tensor, Tensor, Names]:
@@ -86,14 +86,14 @@ def _read_npz(path: Path) -> tuple[Tensor, Tensor, Names]:
         try:
             file = np.load(opened, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise features_error(f"{path} holds a single array, not several by name")
+                raise InjectionError(f"{path} holds a single array, not several by name")
             _check_arrays(path, file.files)
             names = file[CLASS_NAMES] if CLASS_NAMES in file.files else None
             features_ND, labels_N = _tensor(file, FEATURES), _tensor(file, LABELS)
         except InjectionError:
             raise
         except UNREADABLE as error:
-            raise features_error(f"{path} is not a readable npz file: {error}") from error
+            raise InjectionError(f"{path} is not a readable npz file: {error}") from error
     return features_ND, labels_N, None if names is None else tuple(map(str, np.ravel(names)))
 
 
@@ -102,13 +102,13 @@ def _tensor(file: Any, name: str) -> Tensor:
     try:
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
     except TypeError:
-        raise features_error(f"array {name!r} holds {array.dtype}, not numbers") from None
+        raise InjectionError(f"array {name!r} holds {array.dtype}, not numbers") from None
 
 
 def _check_arrays(path: Path, held: Any) -> None:
     missing = [name for name in (FEATURES, LABELS) if name not in held]
     if missing:
-        raise features_error(
+        raise InjectionError(
             f"{path} has no array {missing[0]!r}; it has: "
             f"{', '.join(map(repr, sorted(held))) or 'none'}"
         )

@@ -1,7 +1,4 @@
-"""Reads whatever head a safetensors file holds, as something that scores features.
-
-It does not know on which features.
-"""
+"""Reads whatever head a safetensors file holds, as something that scores features."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +12,15 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.heads import attribute, checkpoint, semantic
 from headgraft.models.heads.head import Metric
 from headgraft.models.heads.protocol import NativeHead
-from headgraft.models.metrics import Classifier
+from headgraft.models.metrics import Scorer
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header
-from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
+from headgraft.workers.formats.safetensors import read_header
 
 
 @dataclass(frozen=True)
-class How:
-    """How to read a head of rows; names that are None are found."""
+class RowOptions:
+    """How to read a head of rows; tensor names that are None are looked for."""
 
     weight: str | None = None
     bias: str | None = None
@@ -31,17 +28,17 @@ class How:
     scale: float = 1.0
 
 
-AS_FOUND = How()
+AS_STORED = RowOptions()
 
 
 @dataclass(frozen=True, eq=False)
-class HeadFile:
+class LoadedHead:
     """A head, its classes in the order of its scores, and the tensors of its rows.
 
     Of a head without rows: what it reads its features by.
     """
 
-    scorer: Classifier
+    scorer: Scorer
     class_names: tuple[str, ...]
     tensors: HeadTensors
     takes_regions: bool = False
@@ -56,28 +53,28 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise InjectionError(f"{path} is not a readable safetensors file: {error}") from error
 
 
-def read_rows(path: Path, class_names: Sequence[str], how: How) -> HeadFile:
+def read_rows(path: Path, class_names: Sequence[str], options: RowOptions) -> LoadedHead:
     """Read a head of one row per name; InjectionError or HeaderError for what does not fit."""
     tensors = find_head(
-        _header(path), class_count=len(class_names), weight=how.weight, bias=how.bias
+        _header(path), class_count=len(class_names), weight=options.weight, bias=options.bias
     )
     head = checkpoint.read_head(
         path,
         weight=tensors.weight,
         bias=tensors.bias,
         class_names=class_names,
-        metric=how.metric,
-        scale=how.scale,
+        metric=options.metric,
+        scale=options.scale,
     )
-    return HeadFile(head, head.class_names, tensors)
+    return LoadedHead(head, head.class_names, tensors)
 
 
 def is_native(metadata: dict[str, str]) -> bool:
-    """Tell a file of `?format=native`, which says itself all that there is to say of its head."""
+    """Tell whether a file is one of `?format=native`, whose metadata describes its head."""
     return metadata.get("kind") in READERS
 
 
-def read_native(path: Path, metadata: dict[str, str]) -> HeadFile:
+def read_native(path: Path, metadata: dict[str, str]) -> LoadedHead:
     """Read a head of its own kind; InjectionError where the file is incomplete."""
     kind = metadata["kind"]
     make, part, weight = READERS[kind]
@@ -94,7 +91,7 @@ def read_native(path: Path, metadata: dict[str, str]) -> HeadFile:
             f"{path}: {part} has shape {shape}; there are {len(head.class_names)} classes"
         )
     rows = find_head(_header(path), class_count=len(tensors[weight]), weight=weight, bias=None)
-    return HeadFile(head, head.class_names, rows, takes_regions=kind == attribute.KIND)
+    return LoadedHead(head, head.class_names, rows, takes_regions=kind == attribute.KIND)
 
 
 # How a head is made again, which of its tensors has one row per class, and which reads features.
@@ -107,5 +104,4 @@ READERS: dict[str, tuple[Make, str, str]] = {
 
 def _header(path: Path) -> Header:
     with path.open("rb") as file:
-        length = header_length(file.read(LENGTH_BYTES))
-        return parse_header(file.read(length))
+        return read_header(file)[0]

@@ -1,4 +1,4 @@
-"""Finds out which rows of a head are unseen classes; it does not know what is measured on them."""
+"""Finds out which rows of a head are unseen classes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def by_names(unseen_names: tuple[str, ...], head_names: tuple[str, ...]) -> Tens
 
 
 def by_count(seen_count: int, class_count: int) -> Tensor:
-    """Return the mask (C,) of all rows behind the first `seen_count`."""
+    """Return the mask (C,) of all rows after the first `seen_count`; InjectionError if none is."""
     if not 1 <= seen_count < class_count:
         raise InjectionError(
             f"--seen-count {seen_count} leaves no class on one side; with {class_count} classes "
@@ -34,7 +34,10 @@ def by_count(seen_count: int, class_count: int) -> Tensor:
 
 
 def stored_count(path: Path, metadata: Mapping[str, str], class_count: int) -> int | None:
-    """Return how many first rows a result says were there before, None where it does not."""
+    """Return how many first rows were there before injection, as the metadata says, if it does.
+
+    InjectionError for a number that is impossible.
+    """
     text = metadata.get(SEEN_COUNT)
     if text is None:
         return None
@@ -44,11 +47,3 @@ def stored_count(path: Path, metadata: Mapping[str, str], class_count: int) -> i
             f"can be 1 to {class_count - 1}"
         )
     return int(text)
-
-
-def unknown(path: Path, class_count: int) -> InjectionError:
-    """Make the error of a head of which nobody says what was injected."""
-    return InjectionError(
-        f"{path} does not say which of its {class_count} classes are unseen: list them with "
-        "--unseen FILE, or give the number of the seen ones, which come first, as --seen-count N"
-    )

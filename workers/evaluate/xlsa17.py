@@ -1,4 +1,4 @@
-"""Reads the two MATLAB files of the xlsa17 benchmark; it does not know what is measured on them.
+"""Reads the two MATLAB files of the xlsa17 benchmark.
 
 res101.mat holds features and labels of every picture, att_splits.mat the class names, the
 attributes and which picture is for what. Both count from 1; everything returned counts from 0.
@@ -16,8 +16,10 @@ from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 from torch import Tensor
 
-from headgraft.models.features.labelled import Labelled, features_error
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import NamedFeatures
 
+Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 SPLITS_FILE = "att_splits.mat"
 # What the reader lets through from its own parsing, wherever a file is cut off.
 PARSING = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
@@ -33,13 +35,13 @@ class Splits:
     test_seen: Tensor
     test_unseen: Tensor
 
-    def unseen_names(self, pictures: Labelled) -> tuple[str, ...]:
+    def unseen_names(self, pictures: NamedFeatures) -> tuple[str, ...]:
         """Name the classes of `test_unseen`, in the order of the labels."""
         unseen = sorted(set(pictures.labels_N[self.test_unseen].tolist()))
         return tuple(self.class_names[label] for label in unseen)
 
 
-def read_pictures(path: Path, splits: Splits) -> Labelled:
+def read_pictures(path: Path, splits: Splits) -> NamedFeatures:
     """Read every picture of res101.mat, features as float32.
 
     InjectionError for a file, an array, a label or a split that does not fit, naming what does.
@@ -47,10 +49,10 @@ def read_pictures(path: Path, splits: Splits) -> Labelled:
     arrays = _load(path, ("features", "labels"))
     features_DN = arrays["features"]
     if features_DN.dtype.kind != "f":
-        raise features_error(f"{path}: the features are {features_DN.dtype}; they must be floats")
+        raise InjectionError(f"{path}: the features are {features_DN.dtype}; they must be floats")
     features_ND = np.ascontiguousarray(features_DN.T, dtype=np.float32)
     labels_N = _counted(path, "labels", arrays["labels"], len(splits.class_names), "classes")
-    labelled = Labelled(torch.from_numpy(features_ND), labels_N, splits.class_names)
+    labelled = NamedFeatures(torch.from_numpy(features_ND), labels_N, splits.class_names)
     for name, numbers in _parts(splits).items():
         _check_numbers(path, name, numbers, len(labels_N))
     _check_sides(labelled, splits)
@@ -67,33 +69,27 @@ def read_splits(path: Path) -> Splits:
     return Splits(_texts(path, arrays["allclasses_names"]), trainval, test_seen, test_unseen)
 
 
-def read_attributes(path: Path) -> Tensor:
-    """Read `att` of att_splits.mat as (C, A), float32, in the order of the class names."""
-    attributes_AC = _load(path, ("att",))["att"]
-    return torch.from_numpy(np.ascontiguousarray(attributes_AC.T, dtype=np.float32))
-
-
-def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+def _load(path: Path, names: tuple[str, ...]) -> dict[str, Array]:
     with path.open("rb") as file:
         try:
             held = [name for name, *_ in whosmat(file)]
             missing = [name for name in names if name not in held]
             file.seek(0)
-            arrays: dict[str, Any] = {} if missing else loadmat(file, variable_names=names)
+            arrays: dict[str, Array] = {} if missing else loadmat(file, variable_names=names)
         except NotImplementedError:
-            raise features_error(
+            raise InjectionError(
                 f"{path} is a MATLAB 7.3 file (HDF5), which is not read here: "
                 "save it again with save(..., '-v7')"
             ) from None
         except UNREADABLE as error:
-            raise features_error(f"{path} cannot be read as a MATLAB file: {error}") from error
+            raise InjectionError(f"{path} cannot be read as a MATLAB file: {error}") from error
     if missing:
-        raise features_error(
+        raise InjectionError(
             f"{path} has no array {missing[0]!r}; it has: {', '.join(sorted(held)) or 'none'}"
         )
     for name in names:
         if not isinstance(arrays[name], np.ndarray):
-            raise features_error(f"{path}: {name} is a sparse matrix; save full({name}) instead")
+            raise InjectionError(f"{path}: {name} is a sparse matrix; save full({name}) instead")
     return arrays
 
 
@@ -101,18 +97,18 @@ def _counted(path: Path, name: str, array: Any, most: int | None, what: str) -> 
     """Return numbers that count from 1, in whatever type MATLAB keeps them, counting from 0."""
     flat = np.ravel(array)
     if flat.dtype.kind not in "iuf" or not np.array_equal(flat, np.floor(flat)):
-        raise features_error(f"{path}: {name} must hold whole numbers; they are {flat.dtype}")
+        raise InjectionError(f"{path}: {name} must hold whole numbers; they are {flat.dtype}")
     bad = flat[(flat < 1) | (flat > (np.inf if most is None else most))]
     if len(bad):
         legal = "at least 1" if most is None else f"1 to {most}, as there are {most} {what}"
-        raise features_error(f"{path}: {name} holds {bad[0]:g}; legal is {legal}")
+        raise InjectionError(f"{path}: {name} holds {bad[0]:g}; legal is {legal}")
     return torch.from_numpy(flat.astype(np.int64) - 1)
 
 
 def _texts(path: Path, cells: Any) -> tuple[str, ...]:
     texts = [np.ravel(cell) for cell in np.ravel(cells)]
     if not all(text.dtype.kind == "U" and text.size == 1 for text in texts):
-        raise features_error(f"{path}: allclasses_names must hold one name per class")
+        raise InjectionError(f"{path}: allclasses_names must hold one name per class")
     return tuple(str(text[0]) for text in texts)
 
 
@@ -127,19 +123,19 @@ def _parts(splits: Splits) -> dict[str, Tensor]:
 def _check_numbers(path: Path, name: str, numbers: Tensor, pictures: int) -> None:
     if not len(numbers) or int(numbers.max()) >= pictures:
         held = f"holds {int(numbers.max()) + 1}" if len(numbers) else "is empty"
-        raise features_error(
+        raise InjectionError(
             f"{name} {held}; {path.name} has {pictures} pictures, so legal is 1 to {pictures}"
         )
 
 
-def _check_sides(labelled: Labelled, splits: Splits) -> None:
+def _check_sides(labelled: NamedFeatures, splits: Splits) -> None:
     """Refuse a class whose pictures are both in a seen and in the unseen split."""
     unseen = labelled.labels_N[splits.test_unseen]
     for name, numbers in (("trainval_loc", splits.trainval), ("test_seen_loc", splits.test_seen)):
         both = labelled.labels_N[numbers]
         both = both[torch.isin(both, unseen)]
         if len(both):
-            raise features_error(
+            raise InjectionError(
                 f"class {splits.class_names[int(both[0])]!r} has pictures in {name} and in "
                 "test_unseen_loc; an unseen class can have none in the others"
             )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import BinaryIO
 
 import jiter
 
@@ -35,6 +36,16 @@ def header_length(first_bytes: bytes) -> int:
             "as torch.save writes them"
         )
     return length
+
+
+def read_header(file: BinaryIO) -> tuple[Header, int]:
+    """Read and check a file's header; return it and the offset at which the tensors' bytes begin.
+
+    HeaderError where it is not one: also files of our own may have been written by a process that
+    read an untrusted upload.
+    """
+    length = header_length(file.read(LENGTH_BYTES))
+    return parse_header(file.read(length)), LENGTH_BYTES + length
 
 
 def parse_header(raw: bytes) -> Header:

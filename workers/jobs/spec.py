@@ -16,12 +16,24 @@ from pydantic import (
     model_validator,
 )
 
+from headgraft.models.errors import InjectionCode
 from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs.manifest import Manifest
+from headgraft.workers.jobs.summary import FileFormat, HeadShape, Summary
 
-SCHEMA = 1
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-FileFormat = Literal["safetensors", "torch"]
+# Why a job failed: what the user caused, and what stopped the run.
+FailureCode = Literal[
+    InjectionCode,
+    "deadline",
+    "internal_error",
+    "out_of_memory",
+    "scratch_full",
+    "store_error",
+    "timeout",
+    "worker_lost",
+]
 
 EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 TensorName = Annotated[str, Field(min_length=1, max_length=500)]
@@ -143,11 +155,12 @@ class StoredHead(Strict):
         assert self.tensors is not None, f"nobody has looked for the head in {self.path} yet"
         return self.tensors
 
-    def known(self) -> dict[str, Any]:
-        """Return feature_size, dtype, weight and bias; None for what only a worker can tell."""
+    @property
+    def shape(self) -> HeadShape:
+        """What is known of the head: None for what only a worker can tell."""
         if self.tensors is None:
-            return {"feature_size": None, "dtype": None, "weight": self.weight, "bias": self.bias}
-        return self.tensors.model_dump(include={"feature_size", "dtype", "weight", "bias"})
+            return HeadShape(feature_size=None, dtype=None, weight=self.weight, bias=self.bias)
+        return HeadShape.model_validate(self.tensors, from_attributes=True)
 
 
 class StoredFeatures(Strict):
@@ -188,7 +201,7 @@ class JobSpec(Strict):
 class JobError(BaseModel):
     """Why a job failed: a code for programs, a sentence for people."""
 
-    code: str
+    code: FailureCode
     message: str
 
 
@@ -201,7 +214,7 @@ class Record(BaseModel):
     attempt: int
     timeout_seconds: int
     spec: str
-    summary: dict[str, Any]
+    summary: Summary
     created_at: int
     started_at: int | None = None
     finished_at: int | None = None
@@ -213,7 +226,7 @@ class Record(BaseModel):
     stage: str | None = None
     loss: float | None = None
     error: JobError | None = None
-    manifest: dict[str, Any] | None = None
+    manifest: Manifest | None = None
     metadata: dict[str, str] = {}
     deadline_at: int | None = None
     request_id: str | None = None
@@ -240,25 +253,25 @@ class Record(BaseModel):
 
 
 class HeadRecord(BaseModel):
-    """An uploaded head as the ledger holds it; `head` is a `jobs.StoredHead` as JSON."""
+    """An uploaded head as the ledger holds it."""
 
     KIND: ClassVar = "head"
     BODY: ClassVar = "head"
     id: str
     owner: str
     created_at: int
-    head: dict[str, Any]
+    head: StoredHead
 
 
 class FeaturesRecord(BaseModel):
-    """Uploaded features as the ledger holds them; `features` is a `StoredFeatures` as JSON."""
+    """Uploaded features as the ledger holds them."""
 
     KIND: ClassVar = "feature"
     BODY: ClassVar = "features"
     id: str
     owner: str
     created_at: int
-    features: dict[str, Any]
+    features: StoredFeatures
 
 
 def folders(owner: str, job: str) -> tuple[str, str]:

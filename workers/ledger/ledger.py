@@ -23,23 +23,26 @@
   job:ID           hash, the record; expires `retention_seconds` after the job ended
   events:ID        stream, what happened to the job; expires with the record
   worker:NAME      string, what a worker announced; expires with its presence
-  answer:DIGEST    hash, what a request with an Idempotency-Key made and was told; expires 60 s
-                   after the last byte of an upload; what was made: with the job's record, or
-                   `retention_seconds` after an upload
+  answer:DIGEST    hash, what a request with an Idempotency-Key made; expires 60 s after the last
+                   byte, once made with the job's record or after `retention_seconds`
   result:DIGEST    string, the job whose result answers an identical request; expires with the job
   seconds:METHOD   list, what the last jobs of a method took; expires `retention_seconds` after
   janitor          string, set while a janitor has cleaned within the hour; expires
   wake             channel, the id of each job that has a new event (holds no data)
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import redis
+from pydantic import BaseModel
+from pydantic_core import from_json
 
+from headgraft.workers.jobs.events import StepProgress
+from headgraft.workers.jobs.manifest import Manifest
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobError, Record
+from headgraft.workers.jobs.summary import Summary
 from headgraft.workers.ledger.scripts import (
     GROUP,
     JobKeys,
@@ -52,6 +55,12 @@ from headgraft.workers.ledger.scripts import (
 
 ATTEMPTS_MAX = 3
 PRESENCE_SECONDS = 15.0
+# Fields of a record that are JSON; read as such, which is faster than by way of a dict.
+DOCUMENTS: dict[str, type[BaseModel]] = {
+    "summary": Summary,
+    "error": JobError,
+    "manifest": Manifest,
+}
 
 Answer = Literal["ok", "cancelled", "lost"]
 Begun = Literal["begun", "lost", "gone", "exhausted", "late"]
@@ -85,7 +94,7 @@ class Renew(Script[Answer], name="renew"):
     token: str
 
 
-class Progress(Script[Answer], name="progress"):
+class NoteProgress(Script[Answer], name="progress"):
     """Note the progress of a run; without a fraction, only ask whether it is still wanted."""
 
     keys: JobKeys
@@ -125,7 +134,7 @@ class DeleteJob(Script[Literal["removed", "missing"]], name="delete_job"):
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedJob:
     """A message delivered to one consumer: the job is its to begin while the lease lasts."""
 
     message: str
@@ -143,7 +152,9 @@ class Ledger(RedisScripts):
             if "BUSYGROUP" not in str(error):
                 raise
 
-    def claim(self, consumer: str, *, lease_seconds: float, block_seconds: float) -> Claim | None:
+    def claim(
+        self, consumer: str, *, lease_seconds: float, block_seconds: float
+    ) -> ClaimedJob | None:
         """Take over a message whose lease ran out, else wait for a new one; None if none came.
 
         `block_seconds` must stay under the client's socket timeout of 5 s.
@@ -164,9 +175,9 @@ class Ledger(RedisScripts):
                 raise
             self.open_queue()
             return None
-        return Claim(taken[0][0], taken[0][1]["job"]) if taken else None
+        return ClaimedJob(taken[0][0], taken[0][1]["job"]) if taken else None
 
-    def begin(self, claim: Claim, consumer: str, token: str) -> Begun:
+    def begin(self, claim: ClaimedJob, consumer: str, token: str) -> Begun:
         """Count an attempt and make `token` the run's; `exhausted` and `late` ended the job."""
         return self.run(Begin(self.of_job(claim.job), consumer, claim.message, token))
 
@@ -174,15 +185,13 @@ class Ledger(RedisScripts):
         """Keep the message: `lost` when another worker has it, `cancelled` when nobody wants it."""
         return self.run(Renew(self.of_job(job), consumer, token))
 
-    def progress(
-        self, job: str, token: str, change: tuple[float, str, float | None] | None
-    ) -> Answer:
-        """Note (fraction 0-1, stage, loss); with None only ask whether the run is wanted."""
-        return self.run(Progress(self.of_job(job), token, *(change or (None, None, None))))
+    def progress(self, job: str, token: str, step: StepProgress | None) -> Answer:
+        """Note a step; with None only ask whether the run is wanted."""
+        return self.run(NoteProgress(self.of_job(job), token, *(step or (None, None, None))))
 
-    def succeed(self, job: str, token: str, manifest: dict[str, Any]) -> Answer:
+    def succeed(self, job: str, token: str, manifest: Manifest) -> Answer:
         """Publish a finished run; refused (`cancelled`, `lost`) unless the token still holds."""
-        keys, document = self.of_job(job), json.dumps(manifest)
+        keys, document = self.of_job(job), manifest.model_dump_json()
         return self.run(Finish(keys, token, "succeeded", "manifest", document))
 
     def fail(self, job: str, token: str, error: JobError) -> Answer:
@@ -231,11 +240,14 @@ def read_record(fields: dict[str, str]) -> Record | None:
     """Return the record that a job's hash holds; None for an empty one."""
     if not fields:
         return None
-    document: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
-    for name in ("summary", "error", "manifest", "metadata"):
-        if name in document:
-            document[name] = json.loads(document[name])
-    return Record.model_validate(document)
+    texts = {name: value for name, value in fields.items() if value != ""}
+    parts = {
+        name: model.model_validate_json(texts.pop(name))
+        for name, model in DOCUMENTS.items()
+        if name in texts
+    }
+    metadata = from_json(texts.pop("metadata", "{}"))
+    return Record.model_validate({**texts, **parts, "metadata": metadata})
 
 
 def read_presences(documents: list[str | None]) -> list[Presence]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any, Literal
 
 from headgraft.workers import faults
-from headgraft.workers.jobs.events import Event
+from headgraft.workers.jobs.events import EVENT_DATA, Event
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.ledger import delete_job, read_presences, read_record
@@ -79,8 +79,7 @@ class ServiceLedger(AsyncRedisScripts):
         the reservation is another's.
         """
         # The script sets the time.
-        document = job.model_dump(mode="json", exclude={"created_at"})
-        manifest = document.pop("manifest")
+        document = job.model_dump(mode="json", exclude={"created_at", "manifest"})
         fields = {
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in {**document, "result": result}.items()
@@ -95,7 +94,7 @@ class ServiceLedger(AsyncRedisScripts):
             id=job.id,
             deadline_seconds=deadline_seconds,
             bytes=bytes_stored,
-            manifest=json.dumps(manifest) if manifest else None,
+            manifest=job.manifest.model_dump_json() if job.manifest else None,
             quota=quota,
             reservation=reservation,
             fields=fields,
@@ -174,7 +173,7 @@ class ServiceLedger(AsyncRedisScripts):
         """Return the job's events after stream id `after`, oldest first."""
         start = after if after == "-" else f"({after}"
         entries = await self.command("xrange", self.key("events", job), start, "+", count)
-        return [Event(entry, json.loads(fields["data"])) for entry, fields in entries]
+        return [Event(entry, EVENT_DATA.validate_json(fields["data"])) for entry, fields in entries]
 
     async def wakes(self) -> AsyncGenerator[str | None, None]:
         """Yield ids of jobs with news, None about once a second; LedgerError when cut off."""

@@ -1,7 +1,4 @@
-"""A network without its last layer: what it sees in pictures, pooled or region by region.
-
-It does not know which network it is: it watches one picture go through, or asks timm's own.
-"""
+"""Features of a network below its last layer, pooled or region by region."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

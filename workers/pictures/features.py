@@ -1,17 +1,13 @@
-"""Writes what a network sees in a folder of pictures as a file that `POST /v1/features` takes.
+"""Writes what a network sees in a folder of pictures as a file that `POST /v1/features` takes."""
 
-`python -m headgraft.workers.pictures.features` runs it.
-"""
-
-import argparse
 import json
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -21,9 +17,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
-from headgraft.models.errors import InjectionError
-from headgraft.workers.evaluate.features import read_names
-from headgraft.workers.formats.safetensors import LENGTH_BYTES
+from headgraft.models.heads.checkpoint import METADATA, NAMES, write_header
 from headgraft.workers.pictures.backbone import Backbone
 from headgraft.workers.pictures.folder import (
     PictureFolder,
@@ -33,7 +27,6 @@ from headgraft.workers.pictures.folder import (
 )
 
 Dtype = Literal["float16", "float32"]
-STORED: dict[Dtype, tuple[str, str]] = {"float16": ("F16", "<f2"), "float32": ("F32", "<f4")}
 Transform = Callable[[Image], Tensor]
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RESIZED, CROPPED = 256, 224
@@ -119,9 +112,11 @@ def timm_network(name: str, weights: Path | None) -> tuple[nn.Module, Transform]
 
 
 def _batches(pictures: PictureFolder, transform: Transform, size: int) -> Iterator[Tensor]:
-    for start in range(0, len(pictures.paths), size):
-        chosen = pictures.paths[start : start + size]
-        yield torch.stack([transform(open_picture(path)) for path in chosen])
+    # Threads, since PIL decodes without the interpreter's lock.
+    with ThreadPoolExecutor() as threads:
+        for start in range(0, len(pictures.paths), size):
+            opened = threads.map(open_picture, pictures.paths[start : start + size])
+            yield torch.stack([transform(picture) for picture in opened])
 
 
 def _write(
@@ -132,66 +127,23 @@ def _write(
     for features in seen:
         if not shape:
             shape = (len(pictures.paths), *features.shape[1:])
-            file.write(_header(shape, pictures, dtype))
+            write_header(file, _header(shape, pictures, dtype))
         if not torch.isfinite(features.to(getattr(torch, dtype))).all():
             raise picture_error(f"a feature is NaN, or too large for {dtype}")
-        file.write(features.cpu().numpy().astype(STORED[dtype][1]).tobytes())
+        file.write(features.cpu().numpy().astype(_stored(dtype)).tobytes())
     file.write(np.array(pictures.labels, "<i8").tobytes())
     return shape
 
 
-def _header(shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype) -> bytes:
-    name, kind = STORED[dtype]
-    size, count = prod(shape) * np.dtype(kind).itemsize, shape[0]
-    described: dict[str, Any] = {
-        "__metadata__": {"class_names": json.dumps(pictures.class_names, ensure_ascii=False)},
+def _header(shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype) -> dict[str, Any]:
+    name, count = NAMES[getattr(torch, dtype)], shape[0]
+    size = prod(shape) * _stored(dtype).itemsize
+    return {
+        METADATA: {"class_names": json.dumps(pictures.class_names, ensure_ascii=False)},
         "features": {"dtype": name, "shape": shape, "data_offsets": [0, size]},
         "labels": {"dtype": "I64", "shape": [count], "data_offsets": [size, size + 8 * count]},
     }
-    raw = json.dumps(described, ensure_ascii=False).encode()
-    raw += b" " * (-len(raw) % 8)
-    return len(raw).to_bytes(LENGTH_BYTES, "little") + raw
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m headgraft.workers.pictures.features")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", required=True, help="a network's name in timm")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--names", type=Path)
-    parser.add_argument("--regions", action="store_true")
-    parser.add_argument("--layer")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--dtype", choices=get_args(Dtype))
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the file and say what is in it; what the user did wrong is one line on stderr."""
-    options = parse(arguments)
-    try:
-        network, transform = timm_network(options.model, options.weights)
-        written = write_features(
-            network,
-            options.folder,
-            options.out,
-            regions=options.regions,
-            layer=options.layer,
-            class_names=read_names(options.names) if options.names else None,
-            transform=transform,
-            batch_size=options.batch_size,
-            dtype=options.dtype,
-            progress=True,
-        )
-    except (InjectionError, OSError) as error:
-        sys.stderr.write(f"headgraft: {error}\n")
-        return 1
-    shape, classes = " x ".join(map(str, written.shape)), len(written.class_names)
-    sys.stdout.write(f"{options.out}: features {shape} of {classes} classes\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _stored(dtype: Dtype) -> "np.dtype[Any]":
+    return np.dtype(dtype).newbyteorder("<")

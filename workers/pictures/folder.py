@@ -1,4 +1,4 @@
-"""Pictures in folders by class, in the habit of ImageFolder; it does not know who looks at them."""
+"""Lists pictures in one folder per class, as torchvision's ImageFolder lays them out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from headgraft.models.errors import InjectionError
+from headgraft.workers.formats.header import some
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
@@ -28,17 +29,18 @@ def find_pictures(folder: Path, class_names: Sequence[str] | None = None) -> Pic
     """
     if not folder.is_dir():
         raise picture_error(f"{folder} is no folder")
-    found = sorted(path for path in folder.iterdir() if path.is_dir())
-    names = tuple(class_names or (path.name for path in found))
+    inner = sorted(path for path in folder.iterdir() if path.is_dir())
+    names = tuple(class_names or (path.name for path in inner))
     number_of = {name: number for number, name in enumerate(names)}
     paths: list[Path] = []
     labels: list[int] = []
-    for one in found:
-        if one.name not in number_of:
-            raise picture_error(f"{one}: the head has no class {one.name!r}; it has {_some(names)}")
-        inside = sorted(path for path in one.rglob("*") if path.suffix.lower() in SUFFIXES)
-        paths += inside
-        labels += [number_of[one.name]] * len(inside)
+    for of_class in inner:
+        name = of_class.name
+        if name not in number_of:
+            raise picture_error(f"{of_class}: the head has no class {name!r}; it has {some(names)}")
+        pictures = sorted(path for path in of_class.rglob("*") if path.suffix.lower() in SUFFIXES)
+        paths += pictures
+        labels += [number_of[name]] * len(pictures)
     if not paths:
         legal = ", ".join(SUFFIXES)
         raise picture_error(f"{folder} has no picture in a folder of its class; legal are {legal}")
@@ -56,9 +58,4 @@ def open_picture(path: Path) -> Image.Image:
 
 def picture_error(message: str) -> InjectionError:
     """Make the error of a picture, or a folder of them, that cannot be used."""
-    return InjectionError(message, code="invalid_pictures")
-
-
-def _some(names: Sequence[str], limit: int = 8) -> str:
-    shown = ", ".join(map(repr, names[:limit]))
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+    return InjectionError(message)

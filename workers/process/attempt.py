@@ -1,7 +1,4 @@
-"""One attempt at one job: run it in a thread, watch it, commit its result behind the token.
-
-It knows nothing of how jobs are claimed or how processes are restarted.
-"""
+"""One attempt at one job: run it in a thread, watch it, commit its result behind the token."""
 
 import errno
 import threading
@@ -11,7 +8,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 import torch
@@ -19,21 +16,19 @@ import torch
 from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
 from headgraft.workers import faults
+from headgraft.workers.jobs.manifest import EncoderUsed, Manifest
 from headgraft.workers.jobs.spec import JobError, JobSpec, Record
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
-from headgraft.workers.process.lease import Keeper
-from headgraft.workers.run.job import Shelf, run_job
+from headgraft.workers.process.lease import LeaseRenewer
+from headgraft.workers.run.job import EncoderRegistry, run_job
 from headgraft.workers.run.publish import publish
 from headgraft.workers.store import Store, StoreError
-from headgraft.workers.torch_files.convert import Limits
+from headgraft.workers.torch_files.convert import ConversionLimits
 
 STOP_SECONDS = 10.0
 WATCH_SECONDS = 0.05
 PAUSE_MAX_SECONDS = 2.0
-
-# What the API shows of a run's report without opening it.
-TOLD = ("head", "method", "settings", "estimate", "seconds", "page")
 
 Reason = Literal["cancelled", "lost", "timeout", "drained"]
 T = TypeVar("T")
@@ -45,20 +40,20 @@ class MustExitError(Exception):
 
 
 @dataclass
-class Means:
-    """What one child process runs its attempts with. `brisk` gives up fast, for the keeper."""
+class WorkerContext:
+    """What a child process runs its attempts with; `no_retry_ledger` is the lease renewer's."""
 
     ledger: Ledger
-    brisk: Ledger
+    no_retry_ledger: Ledger
     store: Store
-    shelf: Shelf
+    registry: EncoderRegistry
     device: str
     consumer: str
     lease_seconds: float
-    limits: Limits
+    limits: ConversionLimits
     grace_until: float = float("inf")
 
-    def insist(self, call: Callable[[], T]) -> T:
+    def retry_until_redis_answers(self, call: Callable[[], T]) -> T:
         """Repeat a ledger call until Redis answers; MustExitError past a drain's grace time."""
         pause_seconds = 0.1
         while True:
@@ -76,7 +71,7 @@ class Means:
 class Outcome:
     """What the run's thread leaves behind: a manifest, or why there is none."""
 
-    manifest: dict[str, Any] | None = None
+    manifest: Manifest | None = None
     error: JobError | None = None
     device_dead: bool = False
 
@@ -85,7 +80,7 @@ class Outcome:
 class Attempt:
     """A begun attempt; `run` returns when the job is committed, failed, released or refused."""
 
-    means: Means
+    context: WorkerContext
     record: Record
     token: str
     stop: threading.Event = field(default_factory=threading.Event)
@@ -98,15 +93,15 @@ class Attempt:
 
     def run(self) -> None:
         """Run the job to its end; MustExitError when this process must end with it."""
-        self.keeper = Keeper(
-            self.means.brisk,
+        self.renewer = LeaseRenewer(
+            self.context.no_retry_ledger,
             self.record.id,
-            consumer=self.means.consumer,
+            consumer=self.context.consumer,
             token=self.token,
-            lease_seconds=self.means.lease_seconds,
+            lease_seconds=self.context.lease_seconds,
             stop=self.stop,
         )
-        self.keeper.start()
+        self.renewer.start()
         # A thread begins without the context that log lines take job and trace from.
         work = copy_context().run
         thread = threading.Thread(target=work, args=(self._work,), name=self.record.id, daemon=True)
@@ -115,7 +110,7 @@ class Attempt:
             reason = self._watch(thread)
             self._conclude(reason, hung=thread.is_alive())
         finally:
-            self.keeper.close()
+            self.renewer.close()
         if thread.is_alive() or self.outcome.device_dead:
             raise MustExitError(reason or "device_dead")
 
@@ -132,11 +127,11 @@ class Attempt:
         return None
 
     def _why_stop(self, now: float, deadline: float) -> Reason | None:
-        if self.keeper.verdict != "ok":
-            return self.keeper.verdict
+        if self.renewer.verdict != "ok":
+            return self.renewer.verdict
         if now > deadline:
             return "timeout"
-        return "drained" if now > self.means.grace_until else None
+        return "drained" if now > self.context.grace_until else None
 
     def _conclude(self, reason: Reason | None, *, hung: bool) -> None:
         answer = self._answer(reason, hung=hung)
@@ -146,24 +141,25 @@ class Attempt:
             self._discard()
 
     def _answer(self, reason: Reason | None, *, hung: bool) -> Answer:
-        ledger, job, token = self.means.ledger, self.record.id, self.token
+        ledger, job, token = self.context.ledger, self.record.id, self.token
+        retry = self.context.retry_until_redis_answers
         manifest, error = self.outcome.manifest, self.outcome.error
         if manifest and not hung:
             faults.point("before_commit")
-            return self.means.insist(lambda: ledger.succeed(job, token, manifest))
+            return retry(lambda: ledger.succeed(job, token, manifest))
         if reason == "timeout":
             late = _late(self.record)
-            return self.means.insist(lambda: ledger.fail(job, token, late))
+            return retry(lambda: ledger.fail(job, token, late))
         if reason == "drained" or self.outcome.device_dead:
             counts = self.outcome.device_dead
-            return self.means.insist(lambda: ledger.release(job, token, counts=counts))
+            return retry(lambda: ledger.release(job, token, counts=counts))
         if error and reason is None:
-            return self.means.insist(lambda: ledger.fail(job, token, error))
-        return self.keeper.verdict
+            return retry(lambda: ledger.fail(job, token, error))
+        return self.renewer.verdict
 
     def _discard(self) -> None:
         try:
-            self.means.store.delete(self.prefix)
+            self.context.store.delete(self.prefix)
         except StoreError as error:
             log.warning("artifacts_left_to_the_janitor", prefix=self.prefix, error=str(error))
 
@@ -178,35 +174,35 @@ class Attempt:
             )
             self.outcome.error = _job_error(error, self.record.id)
 
-    def _produce(self) -> dict[str, Any]:
-        progress = Progress(self.keeper.note, self.stop)
-        spec = JobSpec.model_validate_json(self.means.store.read(self.record.spec))
+    def _produce(self) -> Manifest:
+        progress = Progress(self.renewer.note, self.stop)
+        spec = JobSpec.model_validate_json(self.context.store.read(self.record.spec))
         with TemporaryDirectory(prefix="headgraft-") as scratch:
             folder = Path(scratch)
-            fetched = self.means.store.fetch(spec.head.path, folder)
+            fetched = self.context.store.fetch(spec.head.path, folder)
             given = spec.features
-            features = self.means.store.fetch(given.path, folder) if given else None
+            features = self.context.store.fetch(given.path, folder) if given else None
             output = folder / "out"
             output.mkdir()
-            report = run_job(
+            report, page = run_job(
                 spec,
                 fetched,
                 output,
-                shelf=self.means.shelf,
-                device=self.means.device,
-                limits=self.means.limits,
+                registry=self.context.registry,
+                device=self.context.device,
+                limits=self.context.limits,
                 progress=progress,
                 features=features,
             )
             progress(1.0, "publish")
-            told = {part: report.get(part) for part in TOLD} | {"encoder": self._encoder(spec)}
-            return publish(self.means.store, output, self.prefix, told)
+            encoder = self._encoder(spec)
+            return publish(self.context.store, output, self.prefix, report, page, encoder)
 
-    def _encoder(self, spec: JobSpec) -> dict[str, str] | None:
+    def _encoder(self, spec: JobSpec) -> EncoderUsed | None:
         name = spec.class_embeddings.encoder
         if name is None:
             return None
-        return {"name": name, "digest": self.means.shelf.get(name).info.digest}
+        return EncoderUsed(name=name, digest=self.context.registry.get(name).info.digest)
 
 
 def _late(record: Record) -> JobError:
@@ -218,7 +214,7 @@ def _late(record: Record) -> JobError:
 
 
 def _job_error(error: Exception, job: str) -> JobError:
-    """Tell the user's errors, in full, from ours, of which the user sees the job's id."""
+    """Map an exception to the job's error; a user error keeps its text, others show the job id."""
     if isinstance(error, InjectionError):
         return JobError(code=error.code, message=str(error))
     if _is_out_of_memory(error):

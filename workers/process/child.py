@@ -1,7 +1,4 @@
-"""A worker's child process: warm, on one device, one job at a time.
-
-It knows nothing of its siblings; its parent starts it again when it ends.
-"""
+"""A worker's child process: warm, on one device, one job at a time."""
 
 import os
 import secrets
@@ -16,14 +13,14 @@ import structlog
 from headgraft.workers import faults, logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
-from headgraft.workers.jobs.presence import Presence
-from headgraft.workers.ledger.ledger import Claim, Ledger
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
+from headgraft.workers.ledger.ledger import ClaimedJob, Ledger
 from headgraft.workers.ledger.scripts import LedgerError, connect
-from headgraft.workers.process.attempt import Attempt, Means, MustExitError
-from headgraft.workers.run.job import Shelf
+from headgraft.workers.process.attempt import Attempt, MustExitError, WorkerContext
+from headgraft.workers.run.job import EncoderRegistry
 from headgraft.workers.run.publish import versions
 from headgraft.workers.store import Store, StoreError
-from headgraft.workers.torch_files.convert import Limits
+from headgraft.workers.torch_files.convert import ConversionLimits
 
 BLOCK_SECONDS = 1.0
 ANNOUNCE_SECONDS = 4.0
@@ -43,21 +40,21 @@ class Child:
         self.gone = threading.Event()
         redis_url = settings.redis_url.get_secret_value()
         ledger = Ledger(connect(redis_url), retention_seconds=settings.retention_seconds)
-        brisk = Ledger(connect(redis_url, retries=0))
-        self.means = Means(
+        no_retry_ledger = Ledger(connect(redis_url, retries=0))
+        self.context = WorkerContext(
             ledger=ledger,
-            brisk=brisk,
+            no_retry_ledger=no_retry_ledger,
             store=Store(settings.store_url),
-            shelf=Shelf(settings.encoders, settings.cache, device),
+            registry=EncoderRegistry(settings.encoders, settings.cache, device),
             device=device,
             consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             lease_seconds=settings.lease_seconds,
-            limits=Limits(settings.convert_memory_bytes, settings.convert_seconds),
+            limits=ConversionLimits(settings.convert_memory_bytes, settings.convert_seconds),
         )
 
     def drain(self, *_signal: object) -> None:
         """Claim nothing more; the running job has its grace time from now."""
-        self.means.grace_until = time.monotonic() + self.settings.grace_seconds
+        self.context.grace_until = time.monotonic() + self.settings.grace_seconds
         self.draining.set()
 
     def serve(self) -> None:
@@ -74,10 +71,10 @@ class Child:
             self.gone.set()
             announcer.join()
 
-    def _claim(self) -> Claim | None:
+    def _claim(self) -> ClaimedJob | None:
         try:
-            return self.means.ledger.claim(
-                self.means.consumer,
+            return self.context.ledger.claim(
+                self.context.consumer,
                 lease_seconds=self.settings.lease_seconds,
                 block_seconds=BLOCK_SECONDS,
             )
@@ -86,12 +83,13 @@ class Child:
             self.draining.wait(BLOCK_SECONDS)
             return None
 
-    def _attempt(self, claim: Claim) -> None:
+    def _attempt(self, claim: ClaimedJob) -> None:
         token = secrets.token_hex(16)
-        means = self.means
+        context = self.context
         faults.point("before_begin")
-        begun = means.insist(lambda: means.ledger.begin(claim, means.consumer, token))
-        record = means.insist(lambda: means.ledger.get(claim.job))
+        ledger, retry = context.ledger, context.retry_until_redis_answers
+        begun = retry(lambda: ledger.begin(claim, context.consumer, token))
+        record = retry(lambda: ledger.get(claim.job))
         if begun != "begun" or record is None:
             log.info("not_begun", job=claim.job, answer=begun)
             return
@@ -102,38 +100,38 @@ class Child:
             token=token[:8],
             **record.origin,
         ):
-            log.info("job_begun", worker=means.consumer)
+            log.info("job_begun", worker=context.consumer)
             faults.point("after_begin")
-            Attempt(means, record, token).run()
+            Attempt(context, record, token).run()
 
     def _announce(self) -> None:
         """Say every few seconds that this worker lives, and take it back at the end."""
         presence = Presence(
-            name=self.means.consumer,
-            device=self.means.device,
+            name=self.context.consumer,
+            device=self.context.device,
             versions=versions(),
             encoders={
-                name: {"dimension": info.dimension, "digest": info.digest, "kind": info.kind}
-                for name, info in self.means.shelf.installed().items()
+                name: EncoderPresence(dimension=info.dimension, digest=info.digest, kind=info.kind)
+                for name, info in self.context.registry.installed().items()
             },
         )
         while True:
             try:
-                self.means.brisk.announce(presence)
+                self.context.no_retry_ledger.announce(presence)
             except LedgerError as error:
                 log.warning("redis_away", error=str(error))
             if self.gone.wait(ANNOUNCE_SECONDS):
                 break
         try:
-            self.means.brisk.withdraw(presence.name)
+            self.context.no_retry_ledger.withdraw(presence.name)
         except LedgerError as error:
             log.warning("redis_away", error=str(error))
 
     def _warm(self) -> None:
         """Load the encoders before a job asks; a broken one fails the jobs that name it."""
-        for name in self.means.shelf.installed():
+        for name in self.context.registry.installed():
             try:
-                self.means.shelf.get(name)
+                self.context.registry.get(name)
             except Exception:
                 log.exception("encoder_unusable", encoder=name)
 

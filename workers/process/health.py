@@ -1,7 +1,4 @@
-"""Exit code 0 while every device of this host's worker has a child that announces itself.
-
-It does not know which of them is busy.
-"""
+"""Exit code 0 while every device of this host's worker has a child that announces itself."""
 
 import socket
 import sys
@@ -14,7 +11,7 @@ from headgraft.workers.process.parent import devices
 
 
 def missing(settings: WorkerSettings) -> int:
-    """Return how many of this host's children the ledger does not know; LedgerError without it."""
+    """Return how many of this host's children are not in the ledger; LedgerError without it."""
     ledger = Ledger(connect(settings.redis_url.get_secret_value(), retries=0))
     # A child's name begins with its host's, which in a container is the container's own.
     ours = [one for one in ledger.workers() if one.name.startswith(f"{socket.gethostname()}-")]

@@ -76,7 +76,7 @@ class Janitor:
             return False
         kept = [record.token] if record.token else []
         if record.manifest:
-            kept.append(record.manifest["prefix"].rstrip("/").rpartition("/")[2])
+            kept.append(record.manifest.prefix.rstrip("/").rpartition("/")[2])
         return path == record.spec or found["rest"].split("/")[0] in kept
 
     def _exists(self, kind: str, name: str) -> bool:

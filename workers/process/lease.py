@@ -1,13 +1,11 @@
-"""The thread that keeps a running job ours and carries its progress to Redis.
-
-It does not know what the job does; it only sets the event that every step of it looks at.
-"""
+"""The thread that renews the lease of a running job and sends its progress to Redis."""
 
 import threading
 import time
 
 import structlog
 
+from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.ledger.ledger import Answer, Ledger
 from headgraft.workers.ledger.scripts import LedgerError
 
@@ -17,7 +15,7 @@ RENEWALS_A_LEASE = 4
 log = structlog.get_logger()
 
 
-class Keeper:
+class LeaseRenewer:
     """Renews every lease/4, asks four times a second; on a verdict other than ok, sets `stop`.
 
     Away from Redis for longer than the lease, the verdict is `lost`: somebody else may have the
@@ -40,23 +38,25 @@ class Keeper:
         self._lease_seconds = lease_seconds
         self._stop = stop
         self._closed = threading.Event()
-        self._change: tuple[float, str, float | None] | None = None
-        self._thread = threading.Thread(target=self._keep, name=f"keeper-{job}", daemon=True)
+        self._step: StepProgress | None = None
+        self._thread = threading.Thread(
+            target=self._renew_until_closed, name=f"renewer-{job}", daemon=True
+        )
 
     def start(self) -> None:
-        """Begin to keep the job."""
+        """Begin to renew the lease."""
         self._thread.start()
 
     def note(self, fraction: float, stage: str, loss: float | None) -> None:
         """Take a step's progress; only the latest of each tick travels."""
-        self._change = (fraction, stage, loss)
+        self._step = StepProgress(fraction, stage, loss)
 
     def close(self) -> None:
-        """Stop keeping; returns when the thread has ended."""
+        """Stop renewing; returns when the thread has ended."""
         self._closed.set()
         self._thread.join()
 
-    def _keep(self) -> None:
+    def _renew_until_closed(self) -> None:
         answered = renewed = time.monotonic()
         while not self._closed.wait(TICK_SECONDS):
             now = time.monotonic()
@@ -73,8 +73,8 @@ class Keeper:
                 return
 
     def _ask(self, due: bool) -> Answer:
-        change, self._change = self._change, None
-        answer = self._ledger.progress(self._job, self._token, change)
+        step, self._step = self._step, None
+        answer = self._ledger.progress(self._job, self._token, step)
         if answer == "ok" and due:
             answer = self._ledger.renew(self._job, self._consumer, self._token)
         return answer

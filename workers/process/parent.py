@@ -1,7 +1,4 @@
-"""A worker's parent process: one child per device, started again when it ends.
-
-It knows nothing of jobs, and does not import torch.
-"""
+"""A worker's parent process: one child per device, started again when it ends."""
 
 import os
 import shutil
@@ -10,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -18,11 +15,9 @@ import structlog
 from headgraft.workers import logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
-from headgraft.workers.processes import end_with_parent
+from headgraft.workers.processes import Supervisor, start_module
 
 POLL_SECONDS = 0.1
-BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
-STEADY_SECONDS = 60.0
 KILL_AFTER_SECONDS = 20.0
 PERIOD_SECONDS = 3600.0
 SCRATCH = "headgraft-child-"
@@ -33,49 +28,45 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Slot:
-    """A device and the child that serves it."""
+class DeviceChild:
+    """The child that serves a device; its scratch folder ends with it."""
 
     device: str
     process: subprocess.Popen[bytes] | None = None
     scratch: str = ""
-    started: float = 0.0
-    start_at: float = 0.0
-    ended_early: int = 0
 
-    def start(self) -> None:
-        """Start the child; it dies with this process, and its scratch folder dies with it."""
+    def restart(self) -> None:
+        """Start the child with a new scratch folder."""
         self.scratch = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
         variables = {**QUIET_THREADS, **os.environ, "TMPDIR": self.scratch}
         device, environment = _visible(self.device, variables)
-        self.process = _start_with_us(
-            ["-m", "headgraft.workers.process.child", device], environment
+        self.process = start_module(
+            "headgraft.workers.process.child", device, environment=environment
         )
-        self.started = time.monotonic()
         log.info("child_started", device=self.device, pid=self.process.pid)
 
-    def reap(self) -> None:
-        """Notice that the child ended, and say when the next one starts."""
-        if self.process is None or self.process.poll() is None:
-            return
-        steady = time.monotonic() - self.started > STEADY_SECONDS
-        self.ended_early = 0 if steady else self.ended_early + 1
-        pause = 0.0 if steady else BACKOFF_SECONDS[min(self.ended_early, 6) - 1]
-        log.warning("child_ended", device=self.device, code=self.process.returncode, pause=pause)
-        self.process = None
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.start_at = time.monotonic() + pause
+    def poll(self) -> int | None:
+        """Return the exit code once ended, the scratch folder removed; None before."""
+        code = self.process.poll() if self.process else None
+        if code is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        return code
+
+    def note_end(self, reason: str, pause_seconds: float) -> None:
+        """Log why the child does not run, and when the next one starts."""
+        log.warning("child_ended", device=self.device, reason=reason, pause=pause_seconds)
 
 
-@dataclass
 class Parent:
-    """Keeps every slot served until stopped."""
+    """Keeps a child running for every device until stopped."""
 
-    settings: WorkerSettings
-    slots: list[Slot]
-    stopping: bool = field(default=False)
-    janitor: subprocess.Popen[bytes] | None = None
-    janitor_at: float = 0.0
+    def __init__(self, grace_seconds: float, names: list[str]) -> None:
+        self.grace_seconds = grace_seconds
+        self.children = [DeviceChild(name) for name in names]
+        self.supervisors = [Supervisor(one, one.note_end, start_at=0) for one in self.children]
+        self.stopping = False
+        self.janitor: subprocess.Popen[bytes] | None = None
+        self.janitor_at = 0.0
 
     def stop(self, *_signal: object) -> None:
         """Begin to stop; `serve` does it."""
@@ -84,36 +75,30 @@ class Parent:
     def serve(self) -> None:
         """Start children and replace those that end; on stop, drain them, at last kill them."""
         while not self.stopping:
-            for slot in self.slots:
-                slot.reap()
-                if slot.process is None and time.monotonic() >= slot.start_at:
-                    slot.start()
+            for supervisor in self.supervisors:
+                supervisor.tend()
             self._tend_janitor()
             time.sleep(POLL_SECONDS)
         if self.janitor:
             self.janitor.kill()
             self.janitor.wait()
-        self._finish(signal.SIGTERM, self.settings.grace_seconds + KILL_AFTER_SECONDS)
+        self._finish(signal.SIGTERM, self.grace_seconds + KILL_AFTER_SECONDS)
         self._finish(signal.SIGKILL, KILL_AFTER_SECONDS)
 
     def _tend_janitor(self) -> None:
         if self.janitor is None and time.monotonic() >= self.janitor_at:
-            self.janitor = _start_with_us(
-                ["-m", "headgraft.workers.process.janitor"], dict(os.environ)
-            )
+            self.janitor = start_module("headgraft.workers.process.janitor", environment=os.environ)
             self.janitor_at = time.monotonic() + PERIOD_SECONDS
         elif self.janitor and self.janitor.poll() is not None:
             self.janitor = None
 
     def _finish(self, order: signal.Signals, patience_seconds: float) -> None:
-        running = [slot for slot in self.slots if slot.process]
-        for slot in running:
-            if slot.process:
-                slot.process.send_signal(order)
+        started = [child for child in self.children if child.process]
+        for child in started:
+            if child.process:
+                child.process.send_signal(order)
         deadline = time.monotonic() + patience_seconds
-        while any(slot.process for slot in running) and time.monotonic() < deadline:
-            for slot in running:
-                slot.reap()
+        while any(child.poll() is None for child in started) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
 
 
@@ -152,21 +137,11 @@ def _visible(device: str, environment: dict[str, str]) -> tuple[str, dict[str, s
     return "cuda:0", {**environment, "CUDA_VISIBLE_DEVICES": device.removeprefix("cuda:")}
 
 
-def _start_with_us(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a Python process in a session of its own that is killed when this one dies."""
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        env=environment,
-        start_new_session=True,
-        preexec_fn=end_with_parent(signal.SIGKILL),
-    )
-
-
 def main() -> int:
     """Run a worker until SIGTERM or Ctrl-C; 0 when every child was drained, 2 without settings."""
     settings = read_or_exit(WorkerSettings)
     logs.configure(settings.log_level)
-    parent = Parent(settings, [Slot(device) for device in devices(settings.devices)])
+    parent = Parent(settings.grace_seconds, devices(settings.devices))
     signal.signal(signal.SIGTERM, parent.stop)
     signal.signal(signal.SIGINT, parent.stop)
     if sys.platform == "linux":

@@ -1,17 +1,16 @@
-"""Looks where an attribute head looked on a few pictures, for the report.
-
-It does not know how the report shows it.
-"""
+"""Which regions of a few pictures an attribute head attended to, for the report."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from headgraft.models.features.regions import Regions, regions_error
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import INVALID, POINTER
+from headgraft.models.features.regions import RegionFeatures
 from headgraft.models.heads.attribute import AttributeHead
+from headgraft.workers.jobs.report import AttributeAttention, PictureAttention
 
 PICTURES_MAX = 16
 ATTRIBUTES_SHOWN = 3
@@ -21,8 +20,8 @@ VISIBLE = 0.02  # of the darkest region
 
 
 def look(
-    head: AttributeHead, regions: Regions, asked: Sequence[int] | None
-) -> list[dict[str, Any]]:
+    head: AttributeHead, regions: RegionFeatures, asked: Sequence[int] | None
+) -> list[PictureAttention]:
     """Tell of each picture its class, the head's answer, and the attributes that most spoke for it.
 
     `weights` are rows of the grid of regions, from the top, and sum to 1; a fine grid's are added
@@ -39,21 +38,21 @@ def look(
     best = parts_PA.topk(min(ATTRIBUTES_SHOWN, parts_PA.shape[1]), dim=1)
     attention_PAR = head.attention(features_PDR)
     return [
-        {
-            "picture": int(number),
-            "class": head.class_names[int(regions.labels_N[number])],
-            "answer": head.class_names[int(answers_P[place])],
-            "attributes": [
-                {
-                    "name": _name(head, attribute),
-                    "score": round(score, DIGITS),
-                    "weights": _grid(attention_PAR[place, attribute], regions.grid),
-                }
+        PictureAttention(
+            picture=int(number),
+            class_name=head.class_names[int(regions.labels_N[number])],
+            answer=head.class_names[int(answers_P[place])],
+            attributes=[
+                AttributeAttention(
+                    name=_name(head, attribute),
+                    score=round(score, DIGITS),
+                    weights=_grid(attention_PAR[place, attribute], regions.grid),
+                )
                 for attribute, score in zip(
                     best.indices[place].tolist(), best.values[place].tolist(), strict=True
                 )
             ],
-        }
+        )
         for place, number in enumerate(numbers_P)
     ]
 
@@ -68,8 +67,10 @@ def spread(labels_N: Tensor) -> Tensor:
 def _checked(asked: Sequence[int] | None, pictures: int) -> list[int]:
     for number in asked or ():
         if not 0 <= number < pictures:
-            raise regions_error(
-                f"attention_of names picture {number}; pictures are 0 to {pictures - 1}"
+            raise InjectionError(
+                f"attention_of names picture {number}; pictures are 0 to {pictures - 1}",
+                code=INVALID,
+                pointer=POINTER,
             )
     return list(asked or ())
 

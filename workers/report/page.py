@@ -1,71 +1,56 @@
-"""The report as one page to look at: no script, no request, every stranger's text escaped.
-
-It knows nothing of how the page is served.
-"""
+"""Renders the report as one page: no script, no request, all text of users escaped."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import structlog
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from headgraft.models.selection.search import NO_DIFFERENCE
-from headgraft.workers.report import attention, plots, wording
-from headgraft.workers.report.svg import Drawing, as_svg, printable
+from headgraft.workers.jobs.manifest import ReportPage
+from headgraft.workers.jobs.report import Report
+from headgraft.workers.report import attention, charts, wording
 from headgraft.workers.report.wording import SHOWN_MAX, class_rows
 
 PAGE_FILE = "report.html"
 TEMPLATES = files("headgraft.workers.report") / "templates"
 NO_DIFFERENCE_POINTS = round(100 * NO_DIFFERENCE)
 BARS_MAX = 12
-# What a report may lack and the page then leaves out.
-PARTS = (
-    "asked",
-    "attention",
-    "attribute",
-    "calibration",
-    "class_sized_tensors",
-    "converted",
-    "head",
-    "method",
-    "seen_rows",
-    "semantic",
-)
-PLOTS = ("accuracy", "trade_off", "map", "norms")
-Part = Mapping[str, Any]
 log = structlog.get_logger()
 
 
-def render(report: Part) -> str:
-    """Return the page of a report as JSON has it; parts that the report lacks are left out."""
+def render(report: Report) -> str:
+    """Return the page of a report; parts that the report lacks are left out."""
     rows = class_rows(report)
     lines = wording.candidates(report)
+    bars = [
+        (f"{line.method} {number}", line.estimate, line.chosen)
+        for number, line in enumerate(lines, start=1)
+        if line.estimate
+    ]
     return _template().render(
-        report={**dict.fromkeys(PARTS), **report},
+        report=report,
         style=Markup(_style()),  # noqa: S704  # our own file
         style_source=style_source(),
         headline=wording.headline(report),
-        measures=wording.measures(report.get("estimate")),
+        measures=wording.measures(report.estimate),
         reasons=wording.reasons(report),
         candidates=lines,
         no_difference=NO_DIFFERENCE_POINTS,
         rows=rows[:SHOWN_MAX],
         rows_left=len(rows) - SHOWN_MAX,
         warned=sum(row.warning is not None for row in rows),
-        settings=wording.settings_text(report.get("settings") or {}),
-        seconds=report.get("seconds") or {},
-        plots=_plots(report, lines),
+        settings=wording.settings_text(report.settings),
+        bars=bars[:BARS_MAX],
     )
 
 
-def write(report: Part, target: Path) -> dict[str, str] | None:
-    """Write the page; return what its server must know: the policy's source of its one style.
+def write(report: Report, target: Path) -> ReportPage | None:
+    """Write the page; return what its server must know.
 
     The head is what was asked for: a page that cannot be drawn is None and a line in the log.
     """
@@ -75,7 +60,7 @@ def write(report: Part, target: Path) -> dict[str, str] | None:
         log.exception("page_not_drawn")
         return None
     target.write_text(text, encoding="utf-8")
-    return {"style_source": style_source()}
+    return ReportPage(style_source=style_source())
 
 
 @cache
@@ -84,48 +69,26 @@ def style_source() -> str:
     return "sha256-" + b64encode(sha256(_style().encode()).digest()).decode()
 
 
-def _plots(report: Part, lines: Sequence[wording.Candidate]) -> dict[str, Markup | None]:
-    """Draw what the report has figures for."""
-    drawn: dict[str, Markup | None] = dict.fromkeys(PLOTS)
-    bars = [
-        (f"{one.method} {number}", one.estimate, one.chosen)
-        for number, one in enumerate(lines, start=1)
-        if one.estimate
-    ]
-    if bars:
-        described = "Expected accuracy of each candidate, with intervals"
-        drawn["accuracy"] = as_svg(plots.accuracy(bars[:BARS_MAX]), "a", described)
-    if report.get("curve"):
-        described = "Accuracy on old against new classes, the chosen point marked"
-        drawn["trade_off"] = as_svg(plots.trade_off(report["curve"]), "t", described)
-    names = list((report.get("norms") or {}).get("unseen") or ())
-    if report.get("map") and len(report["map"]["unseen"]) == len(names):
-        described = "Map of old and new rows"
-        drawn["map"] = as_svg(plots.row_map(report["map"], names), "m", described)
-    if names:
-        drawn["norms"] = as_svg(_norms(report), "n", "Norms of new rows over those of old ones")
-    return drawn
-
-
-def _norms(report: Part) -> Drawing:
-    norms = report["norms"]
-    before = report.get("raw_norms") or []
-    lanes = {"by the method": before} if before else {}
-    lanes["as delivered"] = list(norms["unseen"].values())
-    return plots.norms((norms["seen_min"], norms["seen_mean"], norms["seen_max"]), lanes)
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
 def _style() -> str:
-    return (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return _read("report.css")
 
 
 @cache
 def _template() -> Template:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        loader=FunctionLoader(_read),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["printable"] = printable
+    environment.filters["printable"] = charts.printable
     environment.filters["percent"] = wording.percent
     environment.filters["cells"] = attention.cells
-    return environment.from_string((TEMPLATES / "report.html").read_text(encoding="utf-8"))
+    environment.globals.update(charts.GLOBALS)
+    return environment.get_template("report.html")

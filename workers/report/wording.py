@@ -1,17 +1,19 @@
 """Says in words what a report's figures mean, in all and of each new class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
-Part = Mapping[str, Any]
+from pydantic import JsonValue
+
+from headgraft.workers.jobs.report import Estimate, Figure, Report
+
 MEASURES = {
     "u": ("New classes", "A picture of a new class, among all classes old and new."),
     "s": ("Old classes", "A picture of an old class, among all classes old and new."),
     "H": ("Balance", "The harmonic mean of u and s: low as soon as one of them is."),
     "T1": ("New among new", "A picture of a new class when only the new ones are in question."),
 }
-PARTS = ("value", "low", "high")
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 SHOWN_MAX = 60
 RELATIVES = 3
@@ -36,90 +38,85 @@ class Candidate:
 
     method: str
     settings: str
-    estimate: Part | None
+    estimate: Estimate | None
     seconds: float
     skipped: str | None
     chosen: bool
 
 
-def is_known(estimate: Part | None) -> bool:
-    """Tell whether an estimate says anything: one over all of 0 to 1 does not."""
-    return bool(estimate) and any(
-        estimate[symbol]["low"] > 0 or estimate[symbol]["high"] < 1  # type: ignore[index]  # not None here
-        for symbol in ("u", "s", "H")
-    )
+def known_estimate(estimate: Estimate | None) -> Estimate | None:
+    """Return an estimate that says anything: one over all of 0 to 1 does not."""
+    if estimate is None:
+        return None
+    figures = (estimate.u, estimate.s, estimate.H)
+    return estimate if any(one.low > 0 or one.high < 1 for one in figures) else None
 
 
-def headline(report: Part) -> str:
+def headline(report: Report) -> str:
     """Say in a sentence what the customer gets."""
-    added = _classes(report["unseen_count"], "new")
-    estimate = report.get("estimate")
-    if not is_known(estimate):
-        return (
-            f"The head now has {added} beside {_classes(report['seen_count'], 'old')}; "
-            "what accuracy to expect is not known."
-        )
-    assert estimate is not None
-    u, s = estimate["u"], estimate["s"]
+    added, old = _classes(report.unseen_count, "new"), _classes(report.seen_count, "old")
+    estimate = known_estimate(report.estimate)
+    if estimate is None:
+        return f"The head now has {added} beside {old}; what accuracy to expect is not known."
     return (
-        f"With {added} added, expect the head to recognise {_share(u)} of the pictures of new "
-        f"classes and {_share(s)} of those of the {_classes(report['seen_count'], 'old')}."
+        f"With {added} added, expect the head to recognise {_share(estimate.u)} of the pictures of "
+        f"new classes and {_share(estimate.s)} of those of the {old}."
     )
 
 
-def reasons(report: Part) -> list[str]:
+def reasons(report: Report) -> list[str]:
     """Say what limits the belief in the figures, or why there are none."""
-    estimate = report.get("estimate") or {}
-    found = [*estimate.get("reasons", ()), *(report.get("reasons") or ())]
-    return found if estimate or found else [UNESTIMATED]
+    if report.estimate is None:
+        return report.reasons or [UNESTIMATED]
+    return [*report.estimate.reasons, *report.reasons]
 
 
-def measures(estimate: Part | None) -> list[Measure]:
+def measures(estimate: Estimate | None) -> list[Measure]:
     """Put the expected accuracies into words; none where nothing is known."""
-    if not is_known(estimate):
+    estimate = known_estimate(estimate)
+    if estimate is None:
         return []
-    assert estimate is not None
+    figures = {"u": estimate.u, "s": estimate.s, "H": estimate.H, "T1": estimate.T1}
     return [
-        Measure(symbol, name, meaning, *(percent(estimate[symbol][p]) for p in PARTS))
-        for symbol, (name, meaning) in MEASURES.items()
+        Measure(symbol, *MEASURES[symbol], *_percentages(figure))
+        for symbol, figure in figures.items()
     ]
 
 
-def candidates(report: Part) -> list[Candidate]:
+def candidates(report: Report) -> list[Candidate]:
     """List what was tried: the chosen first, then by falling H, what was skipped last."""
-    tried = report.get("tried") or []
-    chosen = _chosen(tried, report)
+    chosen = _chosen(report)
     lines = [
         Candidate(
-            method=one["method"],
-            settings=settings_text(one["settings"]),
-            estimate=one["estimate"] if is_known(one["estimate"]) else None,
-            seconds=one["seconds"],
-            skipped=one.get("skipped"),
+            method=one.method,
+            settings=settings_text(one.settings),
+            estimate=known_estimate(one.estimate),
+            seconds=one.seconds,
+            skipped=one.skipped,
             chosen=number == chosen,
         )
-        for number, one in enumerate(tried)
+        for number, one in enumerate(report.tried)
     ]
     return sorted(lines, key=lambda one: (not one.chosen, -_expected(one.estimate)))
 
 
-def _chosen(tried: Sequence[Part], report: Part) -> int | None:
+def _chosen(report: Report) -> int | None:
     """Find the line whose method and settings are those of the result, the most telling first."""
-    final = (report.get("settings") or {}).items()
+    final = report.settings.items()
     fitting = [
-        (len(one["settings"]), _expected(one["estimate"]), -number)
-        for number, one in enumerate(tried)
-        if one["method"] == report.get("method") and not one.get("skipped")
-        if all(item in final for item in one["settings"].items())
+        (len(one.settings), _expected(one.estimate), -number)
+        for number, one in enumerate(report.tried)
+        if one.method == report.method and not one.skipped
+        if all(item in final for item in one.settings.items())
     ]
     return -max(fitting)[2] if fitting else None
 
 
-def _expected(estimate: Part | None) -> float:
-    return float(estimate["H"]["value"]) if estimate else -1.0
+def _expected(estimate: Estimate | None) -> float:
+    return estimate.H.value if estimate else -1.0
 
 
-def settings_text(settings: Part) -> str:
+def settings_text(settings: Mapping[str, JsonValue]) -> str:
     """Write settings in a line, numbers with three digits."""
     return ", ".join(f"{name} {_shown(value)}" for name, value in settings.items())
 
@@ -133,8 +130,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}"
 
 
-def _share(figure: Part) -> str:
-    value, low, high = (percent(figure[part]) for part in PARTS)
+def _percentages(figure: Figure) -> tuple[str, str, str]:
+    return percent(figure.value), percent(figure.low), percent(figure.high)
+
+
+def _share(figure: Figure) -> str:
+    value, low, high = _percentages(figure)
     return f"{value}{NARROW}% ({low} to {high}{NARROW}%)"
 
 
@@ -164,43 +165,38 @@ class ClassRow:
     norm_after: float | None
 
 
-def class_rows(report: Part) -> list[ClassRow]:
+def class_rows(report: Report) -> list[ClassRow]:
     """Return every new class: by rising confidence, or in order where none was estimated."""
-    outlook = report.get("outlook") or {}
-    has_rows = report.get("kind", "rows") == "rows"
-    nearest = report.get("nearest_seen_classes") or {}
-    after = (report.get("norms") or {}).get("unseen") or {}
-    before = dict(zip(after, report.get("raw_norms") or [], strict=False))
-    names = list(after) or list(outlook) or list(nearest)
+    after = report.norms.unseen if report.norms else {}
+    before = dict(zip(after, report.raw_norms, strict=False))
     rows = [
-        ClassRow(
-            name=name,
-            confidence=_of(outlook, name).get("confidence"),
-            warning=_of(outlook, name).get("warning"),
-            advice=_of(outlook, name).get("advice"),
-            by_meaning=_relatives(_of(outlook, name).get("nearest") or [])
-            or (() if has_rows else _named(nearest, name)),
-            by_row=_named(nearest, name) if has_rows else (),
-            norm_before=before.get(name),
-            norm_after=after.get(name),
-        )
-        for name in names
+        _class_row(report, name, before.get(name), after.get(name))
+        for name in report.nearest_seen_classes
     ]
     return sorted(rows, key=_doubt)
+
+
+def _class_row(
+    report: Report, name: str, norm_before: float | None, norm_after: float | None
+) -> ClassRow:
+    expected = report.outlook.get(name)
+    near = _relatives((one.class_name, one.cosine) for one in report.nearest_seen_classes[name])
+    has_rows = report.kind == "rows"
+    return ClassRow(
+        name=name,
+        confidence=expected.confidence if expected else None,
+        warning=expected.warning if expected else None,
+        advice=expected.advice if expected else None,
+        by_meaning=_relatives(expected.nearest if expected else ()) or (() if has_rows else near),
+        by_row=near if has_rows else (),
+        norm_before=norm_before,
+        norm_after=norm_after,
+    )
 
 
 def _doubt(row: ClassRow) -> float:
     return 1.0 if row.confidence is None else row.confidence
 
 
-def _of(outlook: Part, name: str) -> Part:
-    found: Part = outlook.get(name) or {}
-    return found
-
-
-def _named(nearest: Part, name: str) -> tuple[Relative, ...]:
-    return _relatives([(one["class"], one["cosine"]) for one in nearest.get(name, [])])
-
-
-def _relatives(pairs: Sequence[Sequence[Any]]) -> tuple[Relative, ...]:
-    return tuple(Relative(str(name), float(cosine)) for name, cosine in pairs[:RELATIVES])
+def _relatives(pairs: Iterable[tuple[str, float]]) -> tuple[Relative, ...]:
+    return tuple(Relative(name, cosine) for name, cosine in islice(pairs, RELATIVES))

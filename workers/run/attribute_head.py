@@ -1,18 +1,17 @@
 """Writes an attribute head's files, and the report's part about them.
 
-Such a head is no rows: it reads region features, and comes as files of its own. It knows nothing of
-how the head was made.
+Such a head is no rows: it reads region features, and comes as files of its own.
 """
 
 from pathlib import Path
-from typing import Any
 
-from headgraft.models.features.regions import Regions
-from headgraft.models.heads.attribute import KIND, AttributeHead
+from headgraft.models.features.regions import RegionFeatures
+from headgraft.models.heads.attribute import AttributeHead
 from headgraft.models.heads.attribute_export import fits_onnx, to_exported, to_onnx
 from headgraft.models.heads.checkpoint import write_tensors
 from headgraft.models.heads.head import Head
 from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.jobs.report import AttributePart, WrittenPart
 from headgraft.workers.report import attention, data
 from headgraft.workers.run.linear_head import ONNX_FILE, write_labels
 from headgraft.workers.run.semantic_head import NATIVE_FILE
@@ -37,24 +36,21 @@ def write_files(head: AttributeHead, regions: int, folder: Path) -> None:
 
 
 def write(
-    spec: jobs.JobSpec, head: AttributeHead, regions: Regions, folder: Path
-) -> dict[str, Any]:
+    spec: jobs.JobSpec, head: AttributeHead, regions: RegionFeatures, folder: Path
+) -> WrittenPart:
     """Write its files into `folder`; return what the report says of a head without rows."""
     write_files(head, regions.grid[0] * regions.grid[1], folder)
     split, names = head.seen_count, head.class_names
     seen = Head(head.class_attributes_CA[:split], None, names[:split])
     unseen = Head(head.class_attributes_CA[split:], None, names[split:])
-    return {
-        **data.asked(spec, unseen.class_count),
-        "kind": KIND,
-        "reasons": REASONS,
-        "attribute": {
-            "alpha": head.alpha,
-            "margin": head.margin,
-            "hold_out": dict(head.hold_out),
-            "feature_size": head.feature_size,
-            "grid": list(regions.grid),
-        },
-        "nearest_seen_classes": data.nearest(seen, unseen),
-        "attention": attention.look(head, regions, spec.attention_of),
-    }
+    written = data.describe(spec, "attribute", seen, unseen)
+    written.reasons = list(REASONS)
+    written.attribute = AttributePart(
+        alpha=head.alpha,
+        margin=head.margin,
+        hold_out=dict(head.hold_out),
+        feature_size=head.feature_size,
+        grid=list(regions.grid),
+    )
+    written.attention = attention.look(head, regions, spec.attention_of)
+    return written

@@ -1,7 +1,4 @@
-"""Makes of a job what its attributes mean: vectors as they were sent, or names a model has read.
-
-It does not know what a method does with them.
-"""
+"""Makes a job's attribute vectors: as they were sent, or encoded from the attributes' names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +9,21 @@ from headgraft.models.embeddings import encoders
 from headgraft.models.task import Attributes
 from headgraft.workers.jobs import spec
 
-# A name is read as it stands: an attribute is no thing that a photo could be of.
+# Embed attribute names without a prompt template.
 TEMPLATES = ("{}",)
 GetEncoder = Callable[[str], encoders.TextEncoder]
 
 
 def attributes_of(
-    given: spec.VectorEmbeddings, get_encoder: GetEncoder, cache: Path | None
+    request: spec.VectorEmbeddings, get_encoder: GetEncoder, cache: Path | None
 ) -> Attributes | None:
     """Return the vectors (A, V) and names of a job's attributes; None where it says neither."""
-    names = None if given.attribute_names is None else tuple(given.attribute_names)
-    if given.attribute_vectors is not None:
-        return Attributes(torch.tensor(given.attribute_vectors), names)
+    names = None if request.attribute_names is None else tuple(request.attribute_names)
+    if request.attribute_vectors is not None:
+        return Attributes(torch.tensor(request.attribute_vectors), names)
     if names is None:
         return None
-    encoder = get_encoder(given.attribute_encoder)
+    encoder = get_encoder(request.attribute_encoder)
     none = [None] * len(names)
     vectors_AV = encoders.encode_classes(encoder, names, none, TEMPLATES, cache)
     return Attributes(vectors_AV, names)

@@ -1,7 +1,4 @@
-"""Reads uploaded labelled features, no more of them than calibration can use.
-
-It knows nothing of where the file came from, nor what becomes of the features.
-"""
+"""Reads uploaded labelled features, no more of them than calibration can use."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Pictures, look
+from headgraft.models.features.labelled import (
+    INVALID,
+    POINTER,
+    CalibrationFeatures,
+    calibration_features,
+)
 from headgraft.models.heads.head import Head
 
 # Beyond these, more pictures hardly move an estimate; scores take (pictures, classes) floats.
@@ -20,7 +22,7 @@ SCORES_MAX = 40_000_000
 BLOCK_NUMBERS = 8_000_000
 
 
-def read(path: Path, head: Head) -> Pictures:
+def read_features(path: Path, head: Head) -> CalibrationFeatures:
     """Read `features` (N, D) and `labels` (N,), as many per class as there is room for.
 
     InjectionError (`invalid_features`) where they do not fit the head or the file is broken.
@@ -32,13 +34,13 @@ def read(path: Path, head: Head) -> Pictures:
             chosen_M = choose(labels_N, _room(head))
             features_MD = _rows(stored, chosen_M)
     except (SafetensorError, OSError) as error:
-        detail = f"the features cannot be read: {error}"
-        raise InjectionError(detail, code="invalid_features", pointer="/features_id") from error
-    return look(head, features_MD, labels_N[chosen_M])
+        problem = f"the features cannot be read: {error}"
+        raise InjectionError(problem, code=INVALID, pointer=POINTER) from error
+    return calibration_features(head, features_MD, labels_N[chosen_M])
 
 
 def choose(labels_N: Tensor, limit: int, seed: int = 0) -> Tensor:
-    """Return the numbers, rising, of at most `limit` pictures, of every class alike many."""
+    """Return the indices, rising, of at most `limit` pictures, of every class alike many (M,)."""
     if len(labels_N) <= limit:
         return torch.arange(len(labels_N))
     shuffled = torch.randperm(len(labels_N), generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""Runs one injection: files in, files out. It knows neither Redis nor HTTP nor the store."""
+"""Runs one injection: files in, files out."""
 
 import dataclasses
 import threading
@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,21 +22,21 @@ from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
-from headgraft.workers.report import data
-from headgraft.workers.run import attribute_head as attribute
-from headgraft.workers.run import features as labelled
-from headgraft.workers.run import linear_head
-from headgraft.workers.run import semantic_head as semantic
+from headgraft.workers.jobs.manifest import ReportPage
+from headgraft.workers.jobs.report import Converted, Report, WrittenPart
+from headgraft.workers.report import data, page
+from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
+from headgraft.workers.run.features import read_features
 from headgraft.workers.run.regions import RegionFile
-from headgraft.workers.run.solve import Made, Rows, solve
-from headgraft.workers.torch_files.convert import Limits, converted, defect
+from headgraft.workers.run.solve import SolvedHead, SolvedRows, solve_job
+from headgraft.workers.torch_files.convert import ConversionLimits, converted, defect
 
 HEAD_FILE = "head.safetensors"
 REPORT_FILE = "report.json"
 
 
-class Shelf:
+class EncoderRegistry:
     """The encoders of one process: each loaded once, on first use or by `warm`."""
 
     def __init__(self, folder: Path | None, cache: Path | None, device: str) -> None:
@@ -55,11 +54,11 @@ class Shelf:
             return self._loaded[name]
 
     def installed(self) -> dict[str, encoders.EncoderInfo]:
-        """Say what could be loaded."""
+        """List the encoders that could be loaded."""
         return encoders.installed(self._folder)
 
 
-class Stages:
+class StageTimer:
     """Seconds spent in each named stage of a run."""
 
     def __init__(self) -> None:
@@ -78,19 +77,20 @@ def run_job(
     source: Path,
     folder: Path,
     *,
-    shelf: Shelf,
+    registry: EncoderRegistry,
     device: str,
-    limits: Limits,
+    limits: ConversionLimits,
     progress: Progress,
     features: Path | None = None,
-) -> dict[str, Any]:
+) -> tuple[Report, ReportPage | None]:
     """Inject `spec.add` into the checkpoint `source`; write head, report and its page.
 
     All go into `folder`; `features` is the file of `spec.features`. A torch file is converted
-    within `limits`, and gone then; the head is a safetensors file. Returns the report. Raises
-    InjectionError for what the user caused, Stopped when told to stop.
+    within `limits`, and gone then; the head is a safetensors file. Returns the report, and of its
+    page what the page's server must know. Raises InjectionError for what the user caused, Stopped
+    on cancellation.
     """
-    stages = Stages()
+    timer = StageTimer()
     progress(0.0, "load")
     parsed = None
     if spec.method != AUTO:
@@ -98,32 +98,37 @@ def run_job(
     conversion = None
     if spec.head.format == "torch":
         progress(0.0, "convert")
-        with stages.time("convert"):
+        with timer.time("convert"):
             spec, source, conversion = converted(spec, source, limits=limits, progress=progress)
-    with stages.time("load"):
+    with timer.time("load"):
         head = _read_head(spec.head, source)
         regions = RegionFile(features) if features and _needs_regions(parsed) else None
-        pictures = labelled.read(features, head) if features and not regions else None
+        pooled = read_features(features, head) if features and not regions else None
     progress(0.0, "embed")
-    with stages.time("embed"):
-        task = _task(spec, head, shelf)
-        task = dataclasses.replace(task, regions=regions, pictures=pictures)
+    with timer.time("embed"):
+        task = _task(spec, head, registry)
+        task = dataclasses.replace(task, regions=regions, features=pooled)
     progress(0.0, "synthesize")
-    with stages.time("synthesize"):
-        made, told = solve(spec, parsed, task, device=device, progress=progress)
+    with timer.time("synthesize"):
+        solved, how = solve_job(spec, parsed, task, device=device, progress=progress)
     progress(1.0, "write")
-    with stages.time("write"):
-        document = told | _written(spec, task, made, source, folder)
-    document["converted"] = conversion and {"from": spec.head.format, **conversion.model_dump()}
-    document["seconds"] = stages.seconds
-    (folder / REPORT_FILE).write_text(data.as_json(document), encoding="utf-8")
+    with timer.time("write"):
+        written = _write(spec, task, solved, source, folder)
+    report = Report(
+        **{name: value for name, value in how if name in how.model_fields_set},
+        **{name: value for name, value in written if name in written.model_fields_set},
+        converted=Converted(source_format=spec.head.format, **conversion.model_dump())
+        if conversion
+        else None,
+        seconds=timer.seconds,
+    )
+    (folder / REPORT_FILE).write_text(data.as_json(report), encoding="utf-8")
     progress(1.0, "draw")
-    with stages.time("draw"):
-        # It brings matplotlib, which would make every start of a worker a third of a second longer.
-        from headgraft.workers.report import page
-
-        document["page"] = page.write(document, folder / page.PAGE_FILE)
-    return document
+    with timer.time("draw"):
+        drawn = page.write(report, folder / page.PAGE_FILE)
+    # What is asked of the run afterwards counts the drawing, too.
+    report.seconds = timer.seconds
+    return report, drawn
 
 
 def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
@@ -140,23 +145,23 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
         raise defect(str(error)) from error
 
 
-def _task(spec: jobs.JobSpec, head: Head, shelf: Shelf) -> Task:
-    given, tower, attributes = spec.class_embeddings, None, None
-    if isinstance(given, jobs.NameEmbeddings):
-        encoder = shelf.get(given.encoder)
+def _task(spec: jobs.JobSpec, head: Head, registry: EncoderRegistry) -> Task:
+    request, tower, attributes = spec.class_embeddings, None, None
+    if isinstance(request, jobs.NameEmbeddings):
+        encoder = registry.get(request.encoder)
         tower = encoder.text_tower
         classes = [*spec.head.class_names, *spec.add]
         embeddings_CA = encoders.encode_classes(
             encoder,
             jobs.names(classes),
             [entry.description for entry in classes],
-            given.templates,
-            shelf.cache,
+            request.templates,
+            registry.cache,
         )
         seen_SA, unseen_UA = embeddings_CA[: head.class_count], embeddings_CA[head.class_count :]
     else:
-        seen_SA, unseen_UA = torch.tensor(given.seen), torch.tensor(given.unseen)
-        attributes = attributes_of(given, shelf.get, shelf.cache)
+        seen_SA, unseen_UA = torch.tensor(request.seen), torch.tensor(request.unseen)
+        attributes = attributes_of(request, registry.get, registry.cache)
     return Task(head, seen_SA, unseen_UA, jobs.names(spec.add), tower, attributes)
 
 
@@ -164,33 +169,25 @@ def _needs_regions(parsed: AnyParsed | None) -> bool:
     return parsed is not None and "regions" in parsed.method.needs
 
 
-def _written(
-    spec: jobs.JobSpec, task: Task, made: Made, source: Path, folder: Path
-) -> dict[str, Any]:
-    """Write the head's files; return what the report says of them."""
-    if isinstance(made, SemanticHead):
-        return semantic.write(spec, made, source, folder)
-    if isinstance(made, AttributeHead):
-        assert task.regions is not None
-        return attribute.write(spec, made, task.regions, folder)
-    assert isinstance(made, Rows)
-    target, replaced = folder / HEAD_FILE, None if made.seen is task.head else made.seen
-    _write(spec, source, target, made.unseen, replaced)
-    linear_head.write(inject(made.seen, made.unseen), task.head.class_count, folder)
-    return data.describe(spec, made.seen, made.unseen, source, target)
-
-
 def _write(
-    spec: jobs.JobSpec, source: Path, target: Path, unseen: Head, replaced: Head | None
-) -> None:
-    tensors = spec.head.located
-    names = jobs.names([*spec.head.class_names, *spec.add])
+    spec: jobs.JobSpec, task: Task, solved: SolvedHead, source: Path, folder: Path
+) -> WrittenPart:
+    """Write the head's files; return what the report says of them."""
+    if isinstance(solved, SemanticHead):
+        return semantic_head.write(spec, solved, source, folder)
+    if isinstance(solved, AttributeHead):
+        assert task.regions is not None
+        return attribute_head.write(spec, solved, task.regions, folder)
+    assert isinstance(solved, SolvedRows)
+    seen, unseen, target = solved.seen, solved.unseen, folder / HEAD_FILE
     checkpoint.write_extended(
         source,
         target,
-        weight=tensors.weight,
-        bias=tensors.bias,
+        weight=spec.head.located.weight,
+        bias=spec.head.located.bias,
         unseen=unseen,
-        class_names=names,
-        replaced=replaced,
+        class_names=jobs.names([*spec.head.class_names, *spec.add]),
+        replaced=None if seen is task.head else seen,
     )
+    linear_head.write(inject(seen, unseen), task.head.class_count, folder)
+    return data.describe_rows(spec, seen, unseen, source, target)

@@ -1,7 +1,4 @@
-"""Writes a head of rows alone, beside the checkpoint, as the files that other tools read.
-
-It does not know how the rows were made, nor which of the files anybody asks for.
-"""
+"""Writes a head of rows alone, beside the checkpoint, as the files that other tools read."""
 
 import json
 from pathlib import Path
@@ -26,16 +23,16 @@ def write(head: Head, seen_count: int, folder: Path) -> None:
     ONNX: `features` to `logits`. npz: `weight`, `bias` if any, and what the ONNX file says of
     classes and metric, as texts. pt: the state dict of the `torch.nn.Linear`.
     """
-    told = {
+    metadata = {
         **labels.metadata(head.class_names, seen_count),
         "metric": head.metric,
         "scale": repr(head.scale),
     }
     if fits(head):
-        (folder / ONNX_FILE).write_bytes(linear_to_onnx(head, told))
+        (folder / ONNX_FILE).write_bytes(linear_to_onnx(head, metadata))
     tensors = {"weight": head.weight, **({} if head.bias is None else {"bias": head.bias})}
     arrays = {name: _as_numpy(tensor) for name, tensor in tensors.items()}
-    texts = {name: np.array(text) for name, text in told.items()}
+    texts = {name: np.array(text) for name, text in metadata.items()}
     np.savez(folder / NPZ_FILE, allow_pickle=False, **arrays, **texts)
     torch.save(tensors, folder / PT_FILE)
     write_labels(head.class_names, folder)

@@ -1,39 +1,54 @@
-"""Publishes a run's files under its own prefix, the manifest last.
-
-It knows nothing of jobs: whether the prefix counts is the ledger's to say.
-"""
+"""Publishes a run's files under its own prefix, the manifest last."""
 
 import hashlib
 import importlib.metadata
-import json
 from pathlib import Path
-from typing import Any
 
 from headgraft.workers import faults
+from headgraft.workers.jobs.manifest import (
+    MANIFEST_FILE,
+    EncoderUsed,
+    Manifest,
+    ReportPage,
+    StoredFile,
+)
+from headgraft.workers.jobs.report import Report
 from headgraft.workers.store import Store
 
-MANIFEST_FILE = "manifest.json"
 VERSIONED = ("headgraft", "torch", "safetensors", "open_clip_torch", "sentence-transformers")
 
 
-def publish(store: Store, folder: Path, prefix: str, told: dict[str, Any]) -> dict[str, Any]:
+def publish(
+    store: Store,
+    folder: Path,
+    prefix: str,
+    report: Report,
+    page: ReportPage | None,
+    encoder: EncoderUsed | None,
+) -> Manifest:
     """Write every file of a folder under `prefix`, then manifest.json; return the manifest.
 
-    It also says what is `told` here: what the API shows of a run without opening its files.
+    It repeats of the report what the API shows of a run without opening its files.
     """
     files = {}
     faults.point("before_publish")
     for path in sorted(folder.iterdir()):
         store.write(prefix + path.name, path)
-        files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    manifest = {
-        "prefix": prefix,
-        "files": files,
-        "versions": versions(),
-        **told,
-    }
+        files[path.name] = StoredFile(bytes=path.stat().st_size, sha256=sha256(path))
+    manifest = Manifest(
+        prefix=prefix,
+        files=files,
+        versions=versions(),
+        head=report.head,
+        method=report.method,
+        settings=report.settings,
+        estimate=report.estimate,
+        seconds=report.seconds,
+        page=page,
+        encoder=encoder,
+    )
     faults.point("before_manifest")
-    store.write(prefix + MANIFEST_FILE, json.dumps(manifest).encode())
+    store.write(prefix + MANIFEST_FILE, manifest.model_dump_json().encode())
     return manifest
 
 

@@ -1,7 +1,4 @@
-"""Region features in a safetensors file that is mapped, never loaded: read as they are asked for.
-
-It knows nothing of where the file came from, nor what becomes of the features.
-"""
+"""Region features in a safetensors file, which is mapped and read picture by picture."""
 
 import mmap
 from pathlib import Path
@@ -10,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headgraft.models.features.regions import grid_of, regions_error
+from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import INVALID, POINTER
+from headgraft.models.features.regions import grid_of
 from headgraft.workers.formats.header import HeaderError, TensorEntry
-from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
+from headgraft.workers.formats.safetensors import read_header
 
 # By dtype of a safetensors header.
 Numbers = np.dtype[np.generic]
@@ -34,24 +33,22 @@ class RegionFile:
         try:
             self._open(path)
         except (HeaderError, OSError, KeyError, ValueError) as error:
-            raise regions_error(f"the features cannot be read: {error!r}") from error
+            problem = f"the features cannot be read: {error!r}"
+            raise InjectionError(problem, code=INVALID, pointer=POINTER) from error
         if self._features.ndim not in (3, 4):
-            raise regions_error(
+            raise InjectionError(
                 f"the features have shape {self._features.shape}; with regions they are "
-                "(pictures, numbers, regions) or (pictures, numbers, height, width)"
+                "(pictures, numbers, regions) or (pictures, numbers, height, width)",
+                code=INVALID,
+                pointer=POINTER,
             )
 
     def _open(self, path: Path) -> None:
         with path.open("rb") as file:
-            length = header_length(file.read(LENGTH_BYTES))
-            tensors = parse_header(file.read(length)).tensors
+            header, start = read_header(file)
             self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._touched = 0
-        start, features, labels = (
-            LENGTH_BYTES + length,
-            tensors["features"],
-            tensors["labels"],
-        )
+        features, labels = header.tensors["features"], header.tensors["labels"]
         self._features = self._array(features, FLOATS[features.dtype], start)
         stored_N = self._array(labels, INTEGERS[labels.dtype], start)
         self.labels_N = torch.from_numpy(stored_N.astype(np.int64))
@@ -85,7 +82,8 @@ class RegionFile:
         bad_B = ~torch.isfinite(features_BDR).flatten(1).all(dim=1)
         if bad_B.any():
             number = int(numbers_B[int(bad_B.nonzero()[0])])
-            raise regions_error(f"the features of picture {number} hold NaN or infinity")
+            problem = f"the features of picture {number} hold NaN or infinity"
+            raise InjectionError(problem, code=INVALID, pointer=POINTER)
         return features_BDR
 
     def _give_back(self) -> None:

@@ -1,17 +1,16 @@
 """Writes a semantic head's files, and the report's part about them.
 
-Such a head is no rows: it cannot extend the checkpoint, so it comes as files of its own. It knows
-nothing of how the head was made.
+Such a head is no rows: it cannot extend the checkpoint, so it comes as files of its own.
 """
 
 from pathlib import Path
-from typing import Any
 
 from headgraft.models.heads.checkpoint import write_tensors
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.onnx import semantic_to_onnx
-from headgraft.models.heads.semantic import KIND, SemanticHead
+from headgraft.models.heads.semantic import SemanticHead
 from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.jobs.report import SemanticPart, WrittenPart
 from headgraft.workers.report import data
 from headgraft.workers.run.linear_head import ONNX_FILE, write_labels
 
@@ -23,7 +22,7 @@ REASONS = (
 )
 
 
-def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) -> dict[str, Any]:
+def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) -> WrittenPart:
     """Write its files into `folder`; return what the report says of a head without rows."""
     native = folder / NATIVE_FILE
     write_tensors(native, head.state_dict(), head.metadata())
@@ -34,11 +33,8 @@ def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) ->
     split, names = head.seen.class_count, head.class_names
     seen = Head(head.class_embeddings_CA[:split], None, names[:split])
     unseen = Head(head.class_embeddings_CA[split:], None, names[split:])
-    return {
-        **data.asked(spec, unseen.class_count),
-        "kind": KIND,
-        "reasons": REASONS,
-        "semantic": {"temperature": head.temperature, "unseen_offset": head.unseen_offset},
-        "seen_rows": data.proof(tensors, source, native, renamed),
-        "nearest_seen_classes": data.nearest(seen, unseen),
-    }
+    written = data.describe(spec, "semantic", seen, unseen)
+    written.reasons = list(REASONS)
+    written.semantic = SemanticPart.model_validate(head)
+    written.seen_rows = data.proof(tensors, source, native, renamed)
+    return written

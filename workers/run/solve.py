@@ -1,10 +1,7 @@
-"""Gets the unseen rows of a job, calibrated or plain, and what the report says of them.
-
-It knows nothing of files.
-"""
+"""Gets the unseen rows of a job, calibrated or plain, and what the report says of them."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,81 +11,84 @@ from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.method import AnyParsed, ParsedRows
 from headgraft.models.progress import Progress
-from headgraft.models.selection import solve as auto
+from headgraft.models.selection.solve import Preferences, Solution, choose_candidates, solve
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
+from headgraft.workers.jobs.report import (
+    AppliedCalibration,
+    Estimate,
+    ExpectedClass,
+    RowMap,
+    SolvedPart,
+    TradeOffPoint,
+    TriedMethod,
+)
 
 MAP_CLASSES_MAX = 5000
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class SolvedRows:
     """Unseen rows, and the seen head they extend: the uploaded one, or one in its place."""
 
     seen: Head
     unseen: Head
 
 
-Made = Rows | NativeHead
+SolvedHead = SolvedRows | NativeHead
 
 
-def solve(
+def solve_job(
     spec: jobs.JobSpec,
     parsed: AnyParsed | None,
     task: Task,
     *,
     device: str,
     progress: Progress,
-) -> tuple[Made, dict[str, Any]]:
-    """Return what was made and the part of the report that tells how it came about.
+) -> tuple[SolvedHead, SolvedPart]:
+    """Return the job's rows or native head, and the part of the report about how it was made.
 
     `parsed` is the method of the job with its settings; None: the best of all is chosen.
     """
-    wish = spec.calibration
-    if parsed is not None and (parsed.method.head != "rows" or not wish.enabled):
-        made = parsed.synthesize(task, device=device, progress=progress)
-        told = {"method": parsed.name, "settings": parsed.dump}
-        return (Rows(*split(task.head, made)) if isinstance(made, Head) else made), told
-    wishes = auto.Wish(
-        prefer=wish.prefer,
-        seen_loss_points=wish.seen_loss_points,
-        add_bias=wish.add_bias,
-        budget_seconds=wish.budget_seconds,
-        calibrate=wish.enabled,
-        seen_accuracy=wish.seen_accuracy,
-        pictures=task.pictures,
-    )
+    preferences = Preferences(**spec.calibration.model_dump())
+    if parsed is not None and (parsed.method.head != "rows" or not preferences.enabled):
+        head = parsed.synthesize(task, device=device, progress=progress)
+        solved = SolvedRows(*split(task.head, head)) if isinstance(head, Head) else head
+        return solved, SolvedPart(method=parsed.name, settings=parsed.dump)
     if parsed is None:
-        found = auto.solve(task, auto.AUTO, spec.settings, wishes, device=device, progress=progress)
+        candidates = choose_candidates(task, spec.settings)
     else:
-        one = [cast(ParsedRows, parsed)]
-        found = auto.solve_by(one, task, wishes, device=device, progress=progress)
-    return Rows(found.seen, found.unseen), _told(found)
+        candidates = [cast(ParsedRows, parsed)]
+    solution = solve(task, candidates, preferences, device=device, progress=progress)
+    return SolvedRows(solution.seen, solution.unseen), _report(solution)
 
 
-def _told(found: auto.Solution) -> dict[str, Any]:
-    chosen = found.calibration.scale if found.calibration else None
-    return {
-        "method": found.method,
-        "settings": found.settings,
-        "calibration": found.calibration and asdict(found.calibration),
-        "estimate": asdict(found.estimate),
-        "tried": [asdict(one) for one in found.tried],
-        "curve": [{**asdict(point), "chosen": point.scale == chosen} for point in found.curve],
-        "outlook": {one.name: asdict(one) for one in found.outlook},
-        "raw_norms": found.raw.weight.norm(dim=1).tolist(),
-        "map": _map(found.seen, found.unseen),
-    }
+def _report(solution: Solution) -> SolvedPart:
+    calibration = solution.calibration
+    scale = calibration.scale if calibration else None
+    return SolvedPart(
+        method=solution.method,
+        settings=solution.settings,
+        calibration=AppliedCalibration.model_validate(calibration) if calibration else None,
+        estimate=Estimate.model_validate(solution.estimate),
+        tried=[TriedMethod.model_validate(result) for result in solution.tried],
+        curve=[
+            TradeOffPoint(**asdict(point), chosen=point.scale == scale) for point in solution.curve
+        ],
+        outlook={one.name: ExpectedClass.model_validate(one) for one in solution.confidences},
+        raw_norms=solution.raw.weight.norm(dim=1).tolist(),
+        map=_map(solution.seen, solution.unseen),
+    )
 
 
-def _map(seen: Head, unseen: Head) -> dict[str, list[list[float]]]:
-    """Lay rows out in the plane of the seen rows' two leading directions."""
+def _map(seen: Head, unseen: Head) -> RowMap:
+    """Project rows on the plane of the seen rows' two leading directions."""
     rows_CD = torch.cat([seen.weight.float(), unseen.weight])
     centred_CD = rows_CD - seen.weight.float().mean(dim=0)
     basis_D2 = _plane(centred_CD[: seen.class_count])
     points_C2 = (centred_CD @ basis_D2).tolist()
     split = seen.class_count
-    return {"seen": points_C2[:split][:MAP_CLASSES_MAX], "unseen": points_C2[split:]}
+    return RowMap(seen=points_C2[:split][:MAP_CLASSES_MAX], unseen=points_C2[split:])
 
 
 def _plane(centred_SD: Tensor) -> Tensor:

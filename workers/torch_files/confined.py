@@ -1,6 +1,6 @@
-"""The process that reads a stranger's torch file and writes its tensors as a safetensors file.
+"""The process that reads an untrusted torch file and writes its tensors as a safetensors file.
 
-It knows nothing of jobs; it may be killed at any time, and nothing it says is trusted.
+It may be killed at any time, and nothing it says is trusted.
 `python -m headgraft.workers.torch_files.confined SOURCE TARGET MEMORY_BYTES SECONDS PARENT_PID`
 """
 

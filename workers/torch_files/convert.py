@@ -1,4 +1,4 @@
-"""Has a torch file converted to safetensors by a process of its own, and judges how that ended.
+"""Converts a torch file to safetensors in a process of its own, and judges how that ended.
 
 It never reads the torch file itself, and does not import torch.
 """
@@ -21,7 +21,7 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress
 from headgraft.workers.formats.find_head import find_head
 from headgraft.workers.formats.header import Header, HeaderError
-from headgraft.workers.formats.safetensors import LENGTH_BYTES, header_length, parse_header
+from headgraft.workers.formats.safetensors import read_header
 from headgraft.workers.jobs.spec import JobSpec
 
 SAFETENSORS = ".safetensors"
@@ -62,7 +62,7 @@ class Verdict(BaseModel):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ConversionLimits:
     """What one conversion may take; the seconds are counted from when the process is up."""
 
     memory_bytes: int
@@ -73,7 +73,9 @@ class Limits:
         return min(self.memory_bytes, SIZE_FACTOR * file_bytes + SPARE_BYTES)
 
 
-def convert(source: Path, target: Path, *, limits: Limits, progress: Progress) -> Conversion:
+def convert(
+    source: Path, target: Path, *, limits: ConversionLimits, progress: Progress
+) -> Conversion:
     """Write the tensors of a torch file to a safetensors file.
 
     InjectionError (`invalid_checkpoint`) for whatever is wrong with the file, beyond a limit
@@ -179,7 +181,7 @@ def _verdict(said: bytes, code: int, errors: IO[bytes]) -> Verdict:
 
 
 def converted(
-    spec: JobSpec, source: Path, *, limits: Limits, progress: Progress
+    spec: JobSpec, source: Path, *, limits: ConversionLimits, progress: Progress
 ) -> tuple[JobSpec, Path, Conversion]:
     """Convert a torch file and say in the job where its head is; the old file is gone then.
 
@@ -202,11 +204,10 @@ def converted(
 
 
 def _header_of(path: Path) -> Header:
-    """Read a header as warily as an upload's: the process that wrote it may have been anybody's."""
+    """Validate the header like an upload's; the process that wrote it handled untrusted data."""
     with path.open("rb") as file:
-        length = header_length(file.read(LENGTH_BYTES))
-        found = parse_header(file.read(length))
-    promised = LENGTH_BYTES + length + found.data_bytes
+        header, data_start = read_header(file)
+    promised = data_start + header.data_bytes
     if path.stat().st_size != promised:
         raise HeaderError(f"the converted file has not the {promised} bytes of its header")
-    return found
+    return header

@@ -1,4 +1,4 @@
-"""Finds a network's tensors in what torch.load returned; it does not know what file that was."""
+"""Finds a network's tensors in what torch.load returned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -10,19 +10,18 @@ to the new classes' cosines. Null chooses it from hidden seen classes, without a
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.method import Method
 from headgraft.models.methods.conse.offset import choose_offset
 from headgraft.models.progress import Progress
+from headgraft.models.settings import MethodSettings
 from headgraft.models.task import Task
 
 
-class ConseSettings(BaseModel):
+class ConseSettings(MethodSettings):
     """The constants of the comparison."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     temperature: float = Field(
         1.0, gt=0, le=1000, description="What the seen logits are divided by."

@@ -1,7 +1,7 @@
 """Chooses the offset of new classes in a semantic head, from hidden seen classes.
 
-It looks at no picture. Features are drawn in unknown units, and made so long that the head's mean
-confidence in its answers is the accuracy it is taken to have.
+Features are simulated, not of pictures. Their unit is unknown: they are scaled so that the head's
+mean confidence is the accuracy it is assumed to have.
 """
 
 import torch
@@ -9,16 +9,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
-from headgraft.models.metrics import weighted_mean
-from headgraft.models.synthesis.simulated_features import draw
+from headgraft.models.metrics import Leads, weighted_mean
+from headgraft.models.synthesis.simulated_features import simulate_features
 
 ACCURACY = 0.85  # assumed of the head
 CLASSES_MIN = 5
 GROUPS = 3
-STEPS = 401
 BISECTIONS = 40
-
-Contest = tuple[Tensor, Tensor, Tensor]
 
 
 def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: float) -> float:
@@ -31,20 +28,21 @@ def choose_offset(head: Head, embeddings_SA: Tensor, unseen: int, temperature: f
         return 0.0
     weight_SD = head.weight.float()
     weight_SD = normalize(weight_SD) if head.metric == "cosine" else weight_SD
-    features = draw(weight_SD, ACCURACY)
+    features = simulate_features(weight_SD, ACCURACY)
     scores_NS = features.scores(weight_SD)
     logits_NS = scores_NS * _length(scores_NS, features.head_accuracy) / temperature
-    played = [
-        _play(logits_NS, embeddings_SA, features.labels_N, hidden_S)
+    leads = [
+        _simulate(logits_NS, embeddings_SA, features.labels_N, hidden_S)
         for hidden_S in _groups(head.class_count, unseen)
     ]
-    gap_N, right_N, new_N = (torch.cat(part) for part in zip(*played, strict=True))
-    return _best(gap_N, right_N, new_N)
+    together = Leads(*map(torch.cat, zip(*leads, strict=True)))
+    offsets_T, u_T, s_T = together.by_offset()
+    return float(offsets_T[weighted_mean(u_T, s_T, 1.0).argmax()])
 
 
 def _groups(seen: int, unseen: int) -> list[Tensor]:
     """Mark groups of classes to hide (S,), each as large as the classes to add if there are."""
-    # The order by lot is that of `draw`, whose first classes are the ones that have features.
+    # The random order is that of `simulate_features`: the first classes are those with features.
     order_S = torch.randperm(seen, generator=torch.Generator().manual_seed(0))
     size = min(unseen, seen // GROUPS)
     places_S = torch.empty_like(order_S).scatter_(0, order_S, torch.arange(seen))
@@ -62,24 +60,10 @@ def _length(scores_NS: Tensor, accuracy: float) -> float:
     return float((low * high) ** 0.5)
 
 
-def _play(logits_NS: Tensor, embeddings_SA: Tensor, labels_N: Tensor, hidden_S: Tensor) -> Contest:
-    """Hide classes and inject them.
-
-    Returns of each feature by how much the best old class leads the best new one, whether the
-    best of its own side is right, and whether its class is a hidden one.
-    """
+def _simulate(
+    logits_NS: Tensor, embeddings_SA: Tensor, labels_N: Tensor, hidden_S: Tensor
+) -> Leads:
+    """Hide classes and inject them, as the head that `method.synthesize` returns scores them."""
     chance_NS = logits_NS.masked_fill(hidden_S, -torch.inf).softmax(dim=1)
     cosine_NS = normalize(chance_NS @ embeddings_SA) @ embeddings_SA.T
-    old = cosine_NS.masked_fill(hidden_S, -torch.inf).max(dim=1)
-    new = cosine_NS.masked_fill(~hidden_S, -torch.inf).max(dim=1)
-    new_N = hidden_S[labels_N]
-    answer_N = torch.where(new_N, new.indices, old.indices)
-    return old.values - new.values, answer_N == labels_N, new_N
-
-
-def _best(gap_N: Tensor, right_N: Tensor, new_N: Tensor) -> float:
-    offsets_T = torch.linspace(float(gap_N.min()), float(gap_N.max()), STEPS)
-    new_wins_NT = offsets_T > gap_N[:, None]
-    u_T = (right_N[:, None] & new_wins_NT)[new_N].float().mean(dim=0)
-    s_T = (right_N[:, None] & ~new_wins_NT)[~new_N].float().mean(dim=0)
-    return float(offsets_T[weighted_mean(u_T, s_T, 1.0).argmax()])
+    return Leads.of(cosine_NS, labels_N, hidden_S)

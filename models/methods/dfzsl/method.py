@@ -20,7 +20,7 @@ from headgraft.models.heads.rows import text_rows
 from headgraft.models.learners.prompt_tuning import residual_bias
 from headgraft.models.method import Method
 from headgraft.models.methods.dfzsl.settings import DfzslSettings
-from headgraft.models.methods.dfzsl.stages import Stages, expected_seconds, run
+from headgraft.models.methods.dfzsl.stages import StageResults, expected_seconds, run
 from headgraft.models.progress import Progress
 from headgraft.models.task import Task
 
@@ -39,7 +39,7 @@ def synthesize(
     return task.head.with_rows(text_rows(stages.rows_CD[-len(names) :], task.head), names)
 
 
-def _all_rows(stages: Stages, head: Head) -> Tensor:
+def _all_rows(stages: StageResults, head: Head) -> Tensor:
     rows_CK = text_rows(stages.rows_CD, head)
     if head.bias is not None:
         unit = head.scale if head.metric == "cosine" else rows_CK[0, :-1].norm()

@@ -1,17 +1,16 @@
 """The settings of dfzsl, and the constants of its two presets."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from headgraft.models.learners.cosine_classifier import CosineClassifierConfig
 from headgraft.models.learners.prompt_tuning import PromptTuningConfig
-from headgraft.models.settings import filled
+from headgraft.models.settings import MethodSettings
 from headgraft.models.synthesis.tfvaegan import TfvaeganConfig
 from headgraft.models.synthesis.virtual_features import VirtualFeaturesConfig
-
-PAPER = {"generator": "tfvaegan"}
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,10 @@ CONSTANTS: dict[str, DfzslConstants] = {
 }
 
 
-class DfzslSettings(BaseModel):
+class DfzslSettings(MethodSettings):
     """What a user chooses; the rest are the constants of the preset."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    PRESETS = MappingProxyType({("preset", "paper"): {"generator": "tfvaegan"}})
 
     preset: Literal["default", "paper"] = Field(
         "default", description="Constants of the trainings: few steps, or those of the authors."
@@ -87,8 +86,3 @@ class DfzslSettings(BaseModel):
         constants = CONSTANTS[self.preset]
         virtual = replace(constants.virtual, mode=self.mode, filter_by_head=self.filter_by_head)
         return replace(constants, virtual=virtual)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_the_paper(cls, given: Any) -> Any:
-        return filled(given, "preset", "paper", PAPER)

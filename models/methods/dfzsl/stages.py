@@ -1,6 +1,6 @@
 """The four stages of dfzsl, one after the other, with what each leaves behind.
 
-DFZSL, AAAI 2024, arXiv 2401.15657. It knows how the stages meet, not what goes on inside them.
+DFZSL, AAAI 2024, arXiv 2401.15657.
 """
 
 from dataclasses import dataclass
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
+from headgraft.models.features.labelled import LabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.learners import cosine_classifier, prompt_tuning
 from headgraft.models.learners.cosine_classifier import offsets
-from headgraft.models.learners.prompt_tuning import Tuned
+from headgraft.models.learners.prompt_tuning import TunedText
+from headgraft.models.method import training_seconds
 from headgraft.models.methods.dfzsl.settings import DfzslConstants, DfzslSettings
 from headgraft.models.progress import Report, within
 from headgraft.models.synthesis import tfvaegan
-from headgraft.models.synthesis.virtual_features import Virtual, training_features
+from headgraft.models.synthesis.virtual_features import training_features
 from headgraft.models.task import Task
 
 SHARES = (0.3, 0.4, 0.85)  # of the time, when virtual features, tuning and generator are done
@@ -25,19 +26,18 @@ NUMBER_DRAWN = 1500  # multiply-adds that cost as much
 
 
 @dataclass(frozen=True, eq=False)
-class Stages:
+class StageResults:
     """What each stage left: the last are rows (C, D) of any length, seen classes first."""
 
-    virtual: Virtual
-    tuned: Tuned
-    made_MD: Tensor  # noqa: N815 - shape suffix
-    labels_M: Tensor  # noqa: N815 - shape suffix
-    rows_CD: Tensor  # noqa: N815 - shape suffix
+    virtual: LabelledFeatures
+    unseen: LabelledFeatures
+    tuned: TunedText
+    rows_CD: Tensor
 
 
 def run(
     task: Task, settings: DfzslSettings, *, device: str | torch.device, progress: Report
-) -> Stages:
+) -> StageResults:
     """Run all stages for class embeddings of the features' size.
 
     InjectionError where they are of another, or a class loses all its virtual features.
@@ -51,21 +51,21 @@ def run(
         task, text_CD[:seen], constants.virtual, within(progress, 0.0, SHARES[0]), generator
     )
     tuned = _tune(task, virtual, text_CD, constants, within(progress, *SHARES[:2]), generator)
-    made_MD, labels_M = _make(virtual, tuned.text_CD, task, settings, progress, generator)
-    rows_CD = _classify(virtual, tuned.text_CD, (made_MD, labels_M), settings, progress, generator)
-    return Stages(virtual, tuned, made_MD, labels_M, rows_CD)
+    unseen = _synthesize_unseen(virtual, tuned.text_CD, task, settings, progress, generator)
+    rows_CD = _classify(task, virtual, unseen, tuned.text_CD, settings, progress, generator)
+    return StageResults(virtual, unseen, tuned, rows_CD)
 
 
 def _tune(
     task: Task,
-    virtual: Virtual,
+    virtual: LabelledFeatures,
     text_CD: Tensor,
     constants: DfzslConstants,
     progress: Report,
     generator: torch.Generator,
-) -> Tuned:
+) -> TunedText:
     """Tune the text by the virtual features: through the prompt where an encoder is at hand."""
-    features_ND, labels_N = virtual.features_ND, virtual.labels_N
+    features_ND, labels_N = virtual.features_NF, virtual.labels_N
     seen = task.head.class_count
     if task.text_tower is None:
         return prompt_tuning.tune_embeddings(
@@ -89,53 +89,49 @@ def _tune(
     )
 
 
-def _make(
-    virtual: Virtual,
+def _synthesize_unseen(
+    virtual: LabelledFeatures,
     text_CD: Tensor,
     task: Task,
     settings: DfzslSettings,
     progress: Report,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Make features of unseen classes (M, D), with labels (M,) that count all classes."""
+) -> LabelledFeatures:
+    """Make features (M, D) of unseen classes; labels count all classes."""
     unseen = len(task.unseen_class_names)
     if settings.generator == "tfvaegan":
         report = within(progress, *SHARES[1:])
-        return tfvaegan.synthesize_features(
-            virtual,
-            text_CD,
-            unseen,
-            settings.constants.gan,
-            lambda done, loss: report(done, "training generator", loss),
-            generator,
+        features = tfvaegan.synthesize_features(
+            virtual, text_CD, unseen, settings.constants.gan, report, generator
         )
+        return LabelledFeatures(*features)
     count, S = settings.constants.gan.features_per_class, len(text_CD) - unseen
-    made_MD = text_CD[S:].repeat_interleave(count, dim=0)
-    labels_M = torch.arange(S, len(text_CD), device=text_CD.device)
-    return made_MD, labels_M.repeat_interleave(count)
+    labels_M = torch.arange(S, len(text_CD), device=text_CD.device).repeat_interleave(count)
+    return LabelledFeatures(text_CD[S:].repeat_interleave(count, dim=0), labels_M)
 
 
 def _classify(
-    virtual: Virtual,
+    task: Task,
+    virtual: LabelledFeatures,
+    unseen: LabelledFeatures,
     text_CD: Tensor,
-    made: tuple[Tensor, Tensor],
     settings: DfzslSettings,
     progress: Report,
     generator: torch.Generator,
 ) -> Tensor:
-    """Train rows from the text on, on virtual and made features."""
-    report = within(progress, SHARES[2], 1.0)
-    unseen = len(text_CD) - len(virtual.kept_S)
+    """Train rows (C, D), from the text on, on virtual features of seen and made ones of unseen."""
+    report, seen = within(progress, SHARES[2], 1.0), task.head.class_count
     offsets_C = torch.zeros(len(text_CD))
     if settings.adjust:
-        offsets_C = offsets(virtual.kept_S, unseen, settings.r)
+        counts_S = virtual.counts(seen)
+        offsets_C = offsets(counts_S, len(text_CD) - seen, settings.r)
     return cosine_classifier.train_cosine(
-        torch.cat([virtual.features_ND, made[0]]),
-        torch.cat([virtual.labels_N, made[1]]),
+        torch.cat([virtual.features_NF, unseen.features_NF]),
+        torch.cat([virtual.labels_N, unseen.labels_N]),
         text_CD,
         settings.constants.rows,
         offsets_C,
-        lambda done, loss: report(done, "training rows", loss),
+        report,
         generator,
     )
 
@@ -154,9 +150,9 @@ def expected_seconds(task: Task, settings: DfzslSettings, device: str | torch.de
     (S, D), U = task.head.weight.shape, len(task.unseen_class_names)
     constants = settings.constants
     virtual, classifier = constants.virtual, constants.rows
-    seen, made = S * virtual.count, U * constants.gan.features_per_class
-    asked = virtual.steps * virtual.draws * (virtual.classes or S)
-    multiply_adds, updates = ((2 * S + NUMBER_DRAWN) * asked + S * seen) * D, 0
+    seen, unseen = S * virtual.count, U * constants.gan.features_per_class
+    drawn = virtual.steps * virtual.draws * (virtual.classes or S)
+    multiply_adds, updates = ((2 * S + NUMBER_DRAWN) * drawn + S * seen) * D, 0
     tower = task.text_tower
     tuning = constants.embedding_tuning if tower is None else constants.tuning
     reading = prompt_tuning.MAP_SIZE * 2 * D if tower is None else tower.multiply_adds
@@ -164,6 +160,6 @@ def expected_seconds(task: Task, settings: DfzslSettings, device: str | torch.de
     if settings.generator == "tfvaegan":
         generator = constants.gan.size(seen, D, D)
         multiply_adds, updates = multiply_adds + generator[0], updates + generator[1]
-    steps = classifier.epochs * -(-(seen + made) // classifier.batch_size)
+    steps = classifier.epochs * -(-(seen + unseen) // classifier.batch_size)
     rows = steps * (S + U) * D
     return training_seconds(multiply_adds + rows * classifier.batch_size, updates + rows, device)

@@ -1,4 +1,4 @@
-"""Two autoencoders that share a code; it does not know how they are trained."""
+"""Two autoencoders, of class embeddings and of rows, that share a code."""
 
 from itertools import pairwise
 from typing import Literal
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from headgraft.models.learners.layers import linear
+from headgraft.models.learners.layers import seeded_linear
 
 Distance = Literal["cosine", "mse"]
 Terms = Literal["mlp", "autoencoders", "cross_terms", "all"]
@@ -81,7 +81,7 @@ class Autoencoders(nn.Module):
 def _stack(sizes: list[int], deviation: float, generator: torch.Generator) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [linear(inputs, outputs, generator, deviation=deviation), nn.ReLU()]
+        layers += [seeded_linear(inputs, outputs, generator, deviation=deviation), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 

@@ -13,11 +13,10 @@ ours; "autoencoders" keeps d(D_w E_a a, theta), or nothing would train the predi
 
 import torch
 
-from headgraft.models.cost import training_seconds
 from headgraft.models.features.folds import deal_folds
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms, span
-from headgraft.models.method import Method
+from headgraft.models.method import Method, training_seconds
 from headgraft.models.methods.icis import training
 from headgraft.models.methods.icis.settings import IcisSettings
 from headgraft.models.progress import Progress
@@ -36,17 +35,14 @@ def synthesize(
     rows_SK = regression_rows(task.head, device).float()
     embeddings_CA = torch.cat([seen_SA, unseen_UA])
 
-    def report(fraction: float, loss: float) -> None:
-        progress(fraction, "training", loss)
-
     if settings.faithful or not settings.early_stop:
-        networks = training.train_as_authors(embeddings_CA, rows_SK, settings, report)
+        networks = training.train_as_authors(embeddings_CA, rows_SK, settings, progress)
         rows_UK = networks.predict(unseen_UA)
     else:
         basis_KR = span(rows_SK)
         hidden_S = (deal_folds(seen_SA, 10, settings.seed) == 0).to(rows_SK.device)
         rows_SR = rows_SK @ basis_KR
-        networks = training.train_watching(embeddings_CA, rows_SR, hidden_S, settings, report)
+        networks = training.train_watching(embeddings_CA, rows_SR, hidden_S, settings, progress)
         rows_UK = networks.predict(unseen_UA) @ basis_KR.T
     if settings.scale > 0:
         rows_UK = equal_distance(rows_UK, rows_SK, settings.scale)

@@ -1,19 +1,18 @@
 """The settings of icis, and the constants of its training."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from headgraft.models.methods.icis.autoencoders import Terms
-from headgraft.models.settings import filled
-
-AUTHORS = {"centre": False, "epochs": 1000}
+from headgraft.models.settings import MethodSettings
 
 
 @dataclass(frozen=True)
 class IcisConstants:
-    """What nobody can choose without images: sizes, steps and the spread of initial weights."""
+    """What cannot be tuned without images: sizes, steps and the spread of initial weights."""
 
     hidden_size: int = 2048
     learning_rate: float = 5e-3
@@ -27,10 +26,10 @@ CONSTANTS = {
 }
 
 
-class IcisSettings(BaseModel):
+class IcisSettings(MethodSettings):
     """The choices of the training; `faithful` sets what is absent to the authors' value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    PRESETS = MappingProxyType({("faithful", True): {"centre": False, "epochs": 1000}})
 
     faithful: bool = Field(False, description="The authors' loop, and their constants if absent.")
     terms: Terms = Field("all", description="Terms of the loss, as the paper's ablation adds them.")
@@ -49,8 +48,3 @@ class IcisSettings(BaseModel):
     def constants(self) -> IcisConstants:
         """The constants of the authors' loop or of ours."""
         return CONSTANTS["faithful" if self.faithful else "default"]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_the_authors(cls, given: Any) -> Any:
-        return filled(given, "faithful", True, AUTHORS)

@@ -1,7 +1,4 @@
-"""Trains the two autoencoders, by the authors' rule of ending or by what hidden classes tell.
-
-It does not know what the rows are for.
-"""
+"""Trains the two autoencoders, for as long as the authors do or as hidden classes get better."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
-from headgraft.models.learners.early_stop import FlatLoss
+from headgraft.models.learners.training import PlateauStopper, descend
 from headgraft.models.methods.icis.autoencoders import Autoencoders
 from headgraft.models.methods.icis.settings import IcisSettings
+from headgraft.models.progress import Report
 
 FLAT_SLOPE = {"cosine": 2e-3, "mse": 2e-6}  # the authors'
 HIDDEN_MIN = 10  # seen classes: fewer, and none is hidden
@@ -22,7 +20,7 @@ PATIENCE = 2  # looks without gain
 LEAST_GAIN = 3e-3  # relative
 TEMPERATURE = 0.05  # of cosines
 NUMBERS_MAX = 100_000_000  # of one matrix of what rows say to the seen ones: 400 MB
-Report = Callable[[float, float], None]  # fraction in [0, 1], loss
+STAGE = "training"
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class Step:
     ends_epoch: bool
 
 
-Ends = Callable[[Autoencoders, Step], bool]
-Took = Callable[[int, float], None]
+ShouldEnd = Callable[[Autoencoders, Step], bool]
+OnStep = Callable[[int, float], None]
 
 
 def train_as_authors(
@@ -45,7 +43,7 @@ def train_as_authors(
     report: Report,
 ) -> Autoencoders:
     """Train on all classes (the first S are seen) until the loss is flat, or to the last epoch."""
-    flat, losses = FlatLoss(FLAT_SLOPE[settings.loss]), list[float]()
+    flat, losses = PlateauStopper(FLAT_SLOPE[settings.loss]), list[float]()
     limit = settings.epochs * -(-len(embeddings_CA) // settings.constants.batch_size)
 
     def ends(_networks: Autoencoders, step: Step) -> bool:
@@ -61,7 +59,7 @@ def train_as_authors(
         rows_SK,
         settings,
         ends,
-        lambda step, loss: report((step - 1) / limit, loss),
+        lambda step, loss: report((step - 1) / limit, STAGE, loss),
     )
 
 
@@ -85,7 +83,7 @@ def train_watching(
         rows_SK,
         settings,
         lambda _networks, step: step.number >= steps,
-        lambda step, loss: report(0.5 + (step - 1) / steps / 2, loss),
+        lambda step, loss: report(0.5 + (step - 1) / steps / 2, STAGE, loss),
     )
 
 
@@ -114,13 +112,13 @@ def _steps_until_worse(
         return step.number - best >= PATIENCE * LOOK_EVERY
 
     kept_CA = torch.cat([seen_SA[~hidden_S], others_UA, hidden_HA])
-    # Nobody knows yet how many steps these will be: the fraction nears a half.
+    # How many steps these will be is not known: the fraction approaches a half.
     _train(
         kept_CA,
         rows_SK[~hidden_S],
         settings,
         ends,
-        lambda step, loss: report(step / (step + STEPS_BLIND) / 2, loss),
+        lambda step, loss: report(step / (step + STEPS_BLIND) / 2, STAGE, loss),
     )
     return best or STEPS_BLIND
 
@@ -154,8 +152,8 @@ def _train(
     embeddings_CA: Tensor,
     rows_SK: Tensor,
     settings: IcisSettings,
-    ends: Ends,
-    took: Took,
+    ends: ShouldEnd,
+    on_step: OnStep,
 ) -> Autoencoders:
     # Weights and batches are drawn on the CPU: the same seed means the same on every device.
     constants = settings.constants
@@ -172,7 +170,7 @@ def _train(
         for index, batch_B in enumerate(batches, start=1):
             loss = _step(networks, adam, embeddings_CA, rows_SK, batch_B, settings, half=half)
             number += 1
-            took(number, loss)
+            on_step(number, loss)
             if ends(networks, Step(number, loss, index == len(batches))):
                 return networks
     return networks
@@ -193,7 +191,4 @@ def _step(
         total = networks.loss(
             embeddings_CA[batch_B], rows_SK[batch_B[seen_B]], seen_B, settings.loss, settings.terms
         )
-    adam.zero_grad()
-    torch.autograd.backward(total)
-    adam.step()
-    return float(total.detach())
+    return descend(adam, total)

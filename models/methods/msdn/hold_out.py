@@ -1,7 +1,7 @@
-"""Rehearses a training with seen classes and pictures held out: how long, and with which constants.
+"""Trains with seen classes and pictures held out, to learn for how long and with which constants.
 
-No test data is looked at: hidden seen classes play the unseen ones, and pictures of the other
-classes, kept from the training, play the seen ones. It does not know what becomes of the answer.
+No test data is used: hidden seen classes stand for the unseen ones, and pictures of the other
+classes, kept from the training, for the seen ones.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,24 +10,23 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from headgraft.models.features.regions import Regions
-from headgraft.models.heads.attribute_attention import Maps, attribute_scores
+from headgraft.models.features.regions import RegionFeatures
+from headgraft.models.heads.attribute_attention import AttributeMaps, attribute_scores
 from headgraft.models.methods.msdn.settings import MsdnSettings
-from headgraft.models.methods.msdn.training import Lesson, train
-from headgraft.models.metrics import weighted_mean
+from headgraft.models.methods.msdn.training import TrainingSet, train
+from headgraft.models.metrics import Leads, weighted_mean
 from headgraft.models.progress import Report
 
-CLASSES_MIN = 5  # fewer leave nobody to hide
-CHECKED_MAX = 2000  # pictures looked at behind each epoch
+CLASSES_MIN = 5  # with pictures: of fewer, none is hidden
+CHECKED_MAX = 2000  # pictures scored after each epoch
 BLOCK = 64  # of them at once
-OFFSETS = 401  # tried between the classes' least and largest lead
 NEARLY = 0.02  # as good as the best: so much of H is chance among so few pictures
 ALPHAS = tuple(step / 10 for step in range(11))
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Behind which epoch the held-out pictures fared best, with which constants, and how well.
+class HoldOutResult:
+    """After which epoch the held-out pictures scored best, with which constants, and how well.
 
     `margin` is added to unseen and taken from seen logits; T1, u, s and H are in [0, 1].
     """
@@ -42,15 +41,15 @@ class Finding:
 class HoldOut:
     """Hidden classes (S,) as a mask, numbers of pictures to learn from, and to check with."""
 
-    hidden_S: Tensor  # noqa: N815 - shape suffix
-    learned_M: Tensor  # noqa: N815 - shape suffix
-    checked_M: Tensor  # noqa: N815 - shape suffix
+    hidden_S: Tensor
+    learned_M: Tensor
+    checked_M: Tensor
 
 
 def hold_out(
     labels_N: Tensor, classes: int, unseen: int, share: float, generator: torch.Generator
 ) -> HoldOut | None:
-    """Choose by lot which classes to hide, no more than are unseen, and which pictures to keep.
+    """Choose at random which classes to hide, no more than are unseen, and which pictures to keep.
 
     None where too few classes have pictures, or no other class has two.
     """
@@ -72,54 +71,57 @@ def hold_out(
     return HoldOut(hidden_S, (~kept_N & ~in_hidden_N).nonzero()[:, 0], torch.cat([old, new]))
 
 
-def rehearse(
+def train_with_hold_out(
     held: HoldOut,
-    regions: Regions,
+    regions: RegionFeatures,
     vectors_AV: Tensor,
     class_attributes_SA: Tensor,
     settings: MsdnSettings,
     report: Report,
     generator: torch.Generator,
     alphas: tuple[float, ...] = ALPHAS,
-) -> Finding:
-    """Train on what is not held out, and return the best finding behind any epoch.
+) -> HoldOutResult:
+    """Train on what is not held out, and return the best result after any epoch.
 
-    It stops `patience` epochs (a constant of the preset) behind the best one.
+    It stops `patience` epochs (a constant of the preset) after the best one.
     """
-    lesson = Lesson(
+    training_set = TrainingSet(
         regions,
         held.learned_M,
         vectors_AV,
         class_attributes_SA,
         held.hidden_S.to(class_attributes_SA.device),
     )
-    best, epoch = Finding(settings.epochs, alphas[0], 0.0), 0
+    best, epoch = HoldOutResult(settings.epochs, alphas[0], 0.0), 0
 
-    def watch(maps: Maps) -> bool:
+    def watch(maps: AttributeMaps) -> bool:
         nonlocal best, epoch
         epoch += 1
         share = epoch / settings.epochs
-        scores = _scores(maps, lesson, held.checked_M, lambda: report(share, "check", None))
-        found = _best(scores, regions.labels_N[held.checked_M], held.hidden_S, epoch, alphas)
-        if found.accuracy["H"] > best.accuracy.get("H", -1.0):
-            best = found
+        scores = _scores(maps, training_set, held.checked_M, lambda: report(share, "check", None))
+        result = _best(scores, regions.labels_N[held.checked_M], held.hidden_S, epoch, alphas)
+        if result.accuracy["H"] > best.accuracy.get("H", -1.0):
+            best = result
         return epoch - best.epochs >= settings.constants.patience
 
-    train(lesson, settings, report, generator, watch)
+    train(training_set, settings, report, generator, watch)
     return best
 
 
 def _scores(
-    maps: Maps, lesson: Lesson, checked_M: Tensor, at_each_block: Callable[[], None]
+    maps: AttributeMaps,
+    training_set: TrainingSet,
+    checked_M: Tensor,
+    at_each_block: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
     """Score the classes (M, S) on pictures, by either net; on the CPU."""
-    attributes_AS = lesson.class_attributes_CA.T
+    attributes_AS = training_set.class_attributes_CA.T
     stacked_4AD, device = maps.stacked(), attributes_AS.device
     first, second = [], []
     for part_B in torch.split(checked_M, BLOCK):
         at_each_block()
         by_regions_BA, by_attributes_BA = attribute_scores(
-            lesson.regions.take(part_B).to(device), stacked_4AD
+            training_set.regions.take(part_B).to(device), stacked_4AD
         )
         first.append((by_regions_BA @ attributes_AS).cpu())
         second.append((by_attributes_BA @ attributes_AS).cpu())
@@ -132,38 +134,32 @@ def _best(
     hidden_S: Tensor,
     epoch: int,
     alphas: tuple[float, ...],
-) -> Finding:
-    """Find the share of either net, and the margin, with which the pictures fare best."""
+) -> HoldOutResult:
+    """Find the share of either net, and the margin, with which the pictures score best."""
     first_MS, second_MS = scores
-    found = [
-        _played(alpha * first_MS + (1 - alpha) * second_MS, labels_M, hidden_S, epoch, alpha)
+    results = [
+        _result(alpha * first_MS + (1 - alpha) * second_MS, labels_M, hidden_S, epoch, alpha)
         for alpha in alphas
     ]
-    return max(found, key=lambda one: one.accuracy["H"])
+    return max(results, key=lambda result: result.accuracy["H"])
 
 
-def _played(
+def _result(
     scores_MS: Tensor, labels_M: Tensor, hidden_S: Tensor, epoch: int, alpha: float
-) -> Finding:
-    old = scores_MS.masked_fill(hidden_S, -torch.inf).max(dim=1)
-    new = scores_MS.masked_fill(~hidden_S, -torch.inf).max(dim=1)
-    new_M = hidden_S[labels_M]
-    lead_M = old.values - new.values
-    right_M = torch.where(new_M, new.indices, old.indices) == labels_M
-    offsets_T = torch.linspace(float(lead_M.min()), float(lead_M.max()), OFFSETS)
-    new_wins_MT = offsets_T > lead_M[:, None]
-    u_T = (right_M[:, None] & new_wins_MT)[new_M].float().mean(dim=0)
-    s_T = (right_M[:, None] & ~new_wins_MT)[~new_M].float().mean(dim=0)
+) -> HoldOutResult:
+    leads = Leads.of(scores_MS, labels_M, hidden_S)
+    offsets_T, u_T, s_T = leads.by_offset()
     h_T = weighted_mean(u_T, s_T, 1.0)
-    # The middle of those that are nearly best: the best one itself stands where a picture falls.
+    # The middle of those that are nearly best: the best one itself is where one picture flips.
     at = int((h_T >= h_T.max() - NEARLY).nonzero().median())
-    shares = {"T1": right_M[new_M].float().mean(), "u": u_T[at], "s": s_T[at], "H": h_T[at]}
+    T1 = leads.right_N[leads.unseen_N].float().mean()
+    shares = {"T1": T1, "u": u_T[at], "s": s_T[at], "H": h_T[at]}
     accuracy = {name: float(share) for name, share in shares.items()}
-    return Finding(epoch, alpha, float(offsets_T[at]) / 2, accuracy)
+    return HoldOutResult(epoch, alpha, float(offsets_T[at]) / 2, accuracy)
 
 
 def _rank_in_class(labels_N: Tensor, generator: torch.Generator) -> Tensor:
-    """Number each class's pictures (N,) from 0 in an order drawn by lot."""
+    """Number each class's pictures (N,) from 0 in a random order."""
     order_N = torch.randperm(len(labels_N), generator=generator)
     by_class_N = order_N[labels_N[order_N].argsort(stable=True)]
     counts_S = labels_N.bincount()
@@ -174,5 +170,5 @@ def _rank_in_class(labels_N: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _at_most(numbers_M: Tensor, rank_N: Tensor, limit: int = CHECKED_MAX // 2) -> Tensor:
-    """Keep so many pictures, of every class alike many."""
+    """Keep at most `limit` pictures, as many of every class."""
     return numbers_M[rank_N[numbers_M].argsort(stable=True)[:limit]].sort().values

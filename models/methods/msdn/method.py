@@ -5,27 +5,29 @@ classes which attributes a picture shows, each by itself and from the other (los
 A class is its attributes, so the result is no row but a head of its own kind
 (models/heads/attribute.py), which takes further classes without training.
 
-Differences from the specification: by default the training is first rehearsed with seen classes
-and pictures held out, which tells how many epochs to train on all of them, the nets' shares and
-the margin between seen and unseen classes; and Adam walks in larger steps. The nets are saved as
+Differences from the specification: by default a first training holds out seen classes
+and pictures, which tells how many epochs to train on all of them, the nets' shares and
+the margin between seen and unseen classes; and Adam takes larger steps. The nets are saved as
 what each attribute looks for, the product of its vector with the maps. The authors' constants are
 the presets `paper` (CUB), `paper_sun` and `paper_awa2`, but for the epoch, which they choose on
-test data: with `paper` all are walked.
+test data: with `paper` all are trained.
 """
-
-from dataclasses import fields
 
 import torch
 
-from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.regions import POINTER
+from headgraft.models.features.labelled import POINTER
 from headgraft.models.heads.attribute import AttributeHead, unit_attributes
-from headgraft.models.heads.attribute_attention import Maps
-from headgraft.models.method import Method
-from headgraft.models.methods.msdn.hold_out import ALPHAS, Finding, hold_out, rehearse
+from headgraft.models.heads.attribute_attention import AttributeMaps
+from headgraft.models.method import Method, training_seconds
+from headgraft.models.methods.msdn.hold_out import (
+    ALPHAS,
+    HoldOutResult,
+    hold_out,
+    train_with_hold_out,
+)
 from headgraft.models.methods.msdn.settings import MsdnSettings
-from headgraft.models.methods.msdn.training import MARGIN, Lesson, train, training_size
+from headgraft.models.methods.msdn.training import MARGIN, TrainingSet, train, training_size
 from headgraft.models.progress import Progress, within
 from headgraft.models.task import Task
 
@@ -45,8 +47,8 @@ def synthesize(
         raise InjectionError("method 'msdn' needs region features and attributes", pointer=POINTER)
     names = task.head.class_names + task.unseen_class_names
     split, zero = task.head.class_count, settings.zero_negatives
-    given_CA = torch.cat([task.class_embeddings_SA, task.unseen_class_embeddings_UA])
-    unit_CA = unit_attributes(given_CA, names, zero_negatives=zero)
+    attributes_CA = torch.cat([task.class_embeddings_SA, task.unseen_class_embeddings_UA])
+    unit_CA = unit_attributes(attributes_CA, names, zero_negatives=zero)
     on_device_CA, vectors_AV = unit_CA.to(device), attributes.vectors_AV
     generator = torch.Generator().manual_seed(settings.seed)
     alphas = SOLE_ALPHA[settings.nets] if settings.alpha is None else (settings.alpha,)
@@ -54,10 +56,10 @@ def synthesize(
     if settings.constants.hold_out:
         unseen = len(task.unseen_class_names)
         held = hold_out(regions.labels_N, split, unseen, settings.constants.hold_out, generator)
-    found, trained_from = Finding(settings.epochs, alphas[len(alphas) // 2], MARGIN), 0.0
+    result, trained_from = HoldOutResult(settings.epochs, alphas[len(alphas) // 2], MARGIN), 0.0
     if held:
         trained_from = 0.5
-        found = rehearse(
+        result = train_with_hold_out(
             held,
             regions,
             vectors_AV,
@@ -67,7 +69,7 @@ def synthesize(
             generator,
             alphas,
         )
-    lesson = Lesson(
+    training_set = TrainingSet(
         regions,
         torch.arange(len(regions.labels_N)),
         vectors_AV,
@@ -75,23 +77,23 @@ def synthesize(
         (torch.arange(len(names)) >= split).to(device),
     )
     report = within(progress, trained_from, 1.0)
-    learnt = settings.model_copy(update={"epochs": found.epochs})
-    maps = train(lesson, learnt, report, generator)
+    longest = settings.model_copy(update={"epochs": result.epochs})
+    maps = train(training_set, longest, report, generator)
     return AttributeHead(
-        Maps(*(getattr(maps, one.name).cpu() for one in fields(Maps))),
+        AttributeMaps(*(map_AD.cpu() for map_AD in maps.named().values())),
         unit_CA,
         names,
         split,
-        found.alpha,
-        found.margin if settings.margin is None else settings.margin,
+        result.alpha,
+        result.margin if settings.margin is None else settings.margin,
         zero,
         attributes.names,
-        found.accuracy,
+        result.accuracy,
     )
 
 
 def expected_seconds(task: Task, settings: MsdnSettings, device: str | torch.device) -> float:
-    """Predict the seconds of a fit to the last epoch, after a rehearsal as long."""
+    """Predict the seconds of a fit to the last epoch, after a training with hold-out as long."""
     assert task.regions is not None, "what it needs is checked before"
     size = training_size(task.regions, task.class_embeddings_SA.shape[1], settings)
     return (2 if settings.constants.hold_out else 1) * training_seconds(*size, device)

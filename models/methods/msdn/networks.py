@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from headgraft.models.heads.attribute_attention import Maps
+from headgraft.models.heads.attribute_attention import AttributeMaps
 
 
 class AttentionNets(nn.Module):
@@ -22,9 +22,9 @@ class AttentionNets(nn.Module):
         self.attribute_scores_VD = nn.Parameter(torch.zeros(shape))
         self.attribute_attention_VD = nn.Parameter(torch.zeros(shape))
 
-    def maps(self) -> Maps:
+    def maps(self) -> AttributeMaps:
         """Return what the nets have come to look for."""
-        return Maps(
+        return AttributeMaps(
             self.vectors_AV @ self.region_attention_VD,
             self.vectors_AV @ self.region_scores_VD,
             self.vectors_AV @ self.attribute_attention_VD,

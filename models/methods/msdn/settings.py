@@ -1,14 +1,15 @@
 """The settings of msdn, and the constants of its training."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, JsonValue
 
-from headgraft.models.settings import filled
+from headgraft.models.settings import MethodSettings
 
-# The release's, which stops at the epoch that is best on test data: here all epochs are walked.
-PAPERS: dict[str, dict[str, Any]] = {
+# The release's, which stops at the epoch that is best on test data: here all epochs are trained.
+PAPERS: dict[str, dict[str, JsonValue]] = {
     "paper": {
         "calibration": 0.1, "distillation": 0.001, "epochs": 30, "alpha": 0.9, "margin": 1.0,
     },
@@ -28,7 +29,7 @@ class MsdnConstants:
 
     `hold_out` is the share of seen classes, and of pictures, to stop by (0: none), `patience` the
     epochs without gain before that. An epoch has `min_steps_per_epoch` steps at least: few
-    pictures are walked over again. `balanced` batches show every class alike often.
+    pictures are shown again. `balanced` batches show every class alike often.
     """
 
     hold_out: float = 0.2
@@ -51,10 +52,10 @@ CONSTANTS = {
 }
 
 
-class MsdnSettings(BaseModel):
+class MsdnSettings(MethodSettings):
     """The choices of the training; a paper's preset sets absent ones to the authors' value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    PRESETS = MappingProxyType({("preset", name): values for name, values in PAPERS.items()})
 
     preset: Literal["default", "paper", "paper_sun", "paper_awa2"] = Field(
         "default", description="Constants where absent; the authors' for CUB, SUN and AWA2."
@@ -82,10 +83,3 @@ class MsdnSettings(BaseModel):
     def constants(self) -> MsdnConstants:
         """The constants of the preset."""
         return CONSTANTS[self.preset]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_a_paper(cls, given: Any) -> Any:
-        for preset, published in PAPERS.items():
-            given = filled(given, "preset", preset, published)
-        return given

@@ -7,20 +7,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
 
-from headgraft.models.features.regions import Regions
-from headgraft.models.heads.attribute_attention import Maps, attribute_scores
+from headgraft.models.features.regions import RegionFeatures
+from headgraft.models.heads.attribute_attention import AttributeMaps, attribute_scores
 from headgraft.models.methods.msdn.networks import AttentionNets
 from headgraft.models.methods.msdn.settings import MsdnConstants, MsdnSettings
 from headgraft.models.progress import Report
 
 # What the nets are taught to leave between seen and unseen classes; the authors'.
 MARGIN = 1.0
-# Called with the nets behind each epoch: is it enough?
-Watch = Callable[[Maps], bool]
+# Called with the nets after each epoch: True ends the training.
+ShouldStop = Callable[[AttributeMaps], bool]
 TINY = 1e-12
 
 
-def training_size(regions: Regions, attributes: int, settings: MsdnSettings) -> tuple[int, int]:
+def training_size(
+    regions: RegionFeatures, attributes: int, settings: MsdnSettings
+) -> tuple[int, int]:
     """Return forward multiply-adds and updates of a training to the last epoch."""
     pictures, (height, width) = len(regions.labels_N), regions.grid
     constants = settings.constants
@@ -32,43 +34,45 @@ def training_size(regions: Regions, attributes: int, settings: MsdnSettings) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingSet:
     """Pictures by number (M,) to learn from, and the classes that compete.
 
     `class_attributes_CA` has unit rows; labels count them. `unseen_C` marks those that no picture
     shows. All but the regions are on the device of the training.
     """
 
-    regions: Regions
-    numbers_M: Tensor  # noqa: N815 - shape suffix
-    vectors_AV: Tensor  # noqa: N815 - shape suffix
-    class_attributes_CA: Tensor  # noqa: N815 - shape suffix
-    unseen_C: Tensor  # noqa: N815 - shape suffix
+    regions: RegionFeatures
+    numbers_M: Tensor
+    vectors_AV: Tensor
+    class_attributes_CA: Tensor
+    unseen_C: Tensor
 
 
 def train(
-    lesson: Lesson,
+    training_set: TrainingSet,
     settings: MsdnSettings,
     report: Report,
     generator: torch.Generator,
-    watch: Watch = lambda _maps: False,
-) -> Maps:
-    """Return what the nets look for after all epochs, or when `watch` has seen enough."""
-    device = lesson.class_attributes_CA.device
-    nets = AttentionNets(lesson.vectors_AV.cpu(), lesson.regions.feature_size, generator).to(device)
+    should_stop: ShouldStop = lambda _maps: False,
+) -> AttributeMaps:
+    """Return what the nets look for after all epochs, or when `should_stop` says so."""
+    device = training_set.class_attributes_CA.device
+    nets = AttentionNets(
+        training_set.vectors_AV.cpu(), training_set.regions.feature_size, generator
+    ).to(device)
     optimizer = _optimizer(nets, settings.constants)
-    labels_M = lesson.regions.labels_N[lesson.numbers_M]
+    labels_M = training_set.regions.labels_N[training_set.numbers_M]
     for epoch in range(settings.epochs):
         batches = _batches(labels_M, settings.constants, generator)
         for step, chosen_B in enumerate(batches, start=1):
             labels_B = labels_M[chosen_B].to(device)
-            features_BDR = lesson.regions.take(lesson.numbers_M[chosen_B]).to(device)
-            loss = _loss(nets, features_BDR, labels_B, lesson, settings)
+            features_BDR = training_set.regions.take(training_set.numbers_M[chosen_B]).to(device)
+            loss = _loss(nets, features_BDR, labels_B, training_set, settings)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             report((epoch + step / len(batches)) / settings.epochs, "train", loss.item())
-        if watch(_detached(nets)):
+        if should_stop(_detached(nets)):
             break
     return _detached(nets)
 
@@ -103,10 +107,10 @@ def _loss(
     nets: AttentionNets,
     features_BDR: Tensor,
     labels_B: Tensor,
-    lesson: Lesson,
+    training_set: TrainingSet,
     settings: MsdnSettings,
 ) -> Tensor:
-    attributes_AC = lesson.class_attributes_CA.T
+    attributes_AC = training_set.class_attributes_CA.T
     first_BC, second_BC = (
         scores_BA @ attributes_AC
         for scores_BA in attribute_scores(features_BDR, nets.maps().stacked())
@@ -114,25 +118,27 @@ def _loss(
     own = {"regions": [first_BC], "attributes": [second_BC], "both": [first_BC, second_BC]}
     loss = torch.zeros((), device=first_BC.device)
     for scores_BC in own[settings.nets]:
-        loss = loss + own_loss(scores_BC, labels_B, lesson.unseen_C, MARGIN, settings.calibration)
+        loss = loss + own_loss(
+            scores_BC, labels_B, training_set.unseen_C, MARGIN, settings.calibration
+        )
     if settings.nets == "both" and settings.distillation:
-        offsets_C = torch.where(lesson.unseen_C, MARGIN, -MARGIN)
+        offsets_C = torch.where(training_set.unseen_C, MARGIN, -MARGIN)
         apart = distillation_loss(first_BC + offsets_C, second_BC + offsets_C)
         loss = loss + settings.distillation * apart
     return loss
 
 
 @torch.no_grad()
-def _detached(nets: AttentionNets) -> Maps:
+def _detached(nets: AttentionNets) -> AttributeMaps:
     return nets.maps()
 
 
 def own_loss(
     scores_BC: Tensor, labels_B: Tensor, unseen_C: Tensor, margin: float, calibration: float
 ) -> Tensor:
-    """Cross-entropy over all classes, and `calibration` times what lets unseen ones live.
+    """Return the cross-entropy plus `calibration` times a term that favours unseen classes.
 
-    The second is minus the logarithm of the batch's mean probability of unseen classes (a boolean
+    The term is minus the logarithm of the batch's mean probability of unseen classes (a boolean
     mask), whose scores are `margin` higher there, those of the seen `margin` lower.
     """
     loss = cross_entropy(scores_BC, labels_B)
@@ -144,7 +150,7 @@ def own_loss(
 
 
 def distillation_loss(first_BC: Tensor, second_BC: Tensor) -> Tensor:
-    """Jensen-Shannon divergence of two nets' softmaxes, and how far their scores are apart.
+    """Return the Jensen-Shannon divergence of scores (B, C) of two nets, and their distance.
 
     The latter is the batch mean of sum_c |e_c|^3 / ||e||, with e the difference of the scores.
     """
@@ -155,6 +161,6 @@ def distillation_loss(first_BC: Tensor, second_BC: Tensor) -> Tensor:
         for logs_BC in (first_logs_BC, second_logs_BC)
     )
     apart_BC = first_BC - second_BC
-    # Scores that agree are no reason to divide by nothing, nor is their gradient.
+    # Clamp the norm so that equal scores give neither NaN loss nor NaN gradient.
     length_B = apart_BC.pow(2).sum(dim=1).clamp_min(TINY).sqrt()
     return divergence / 2 + (apart_BC.abs().pow(3).sum(dim=1) / length_B).mean()

@@ -13,12 +13,11 @@ and few classes compete in each. Descriptions of classes are not read, names are
 import torch
 from torch import Tensor
 
-from headgraft.models.cost import training_seconds
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import text_rows
 from headgraft.models.learners.prompt_tuning import tune
-from headgraft.models.method import Method
+from headgraft.models.method import Method, training_seconds
 from headgraft.models.methods.ship.prompt_vae import synthesize_features, train
 from headgraft.models.methods.ship.settings import ShipSettings
 from headgraft.models.progress import Progress, within
@@ -54,7 +53,7 @@ def synthesize(
     vae = train(
         tower,
         head.class_names,
-        seen.features_ND,
+        seen.features_NF,
         seen.labels_N,
         settings.constants.autoencoder,
         within(progress, 0.1, 0.5),
@@ -65,7 +64,7 @@ def synthesize(
         vae, tower, names, count, within(progress, 0.5, 0.6), generator
     )
     mixed_P = half_and_half(len(seen.labels_N), len(labels_M)).to(seen.labels_N.device)
-    features_ND = torch.cat([seen.features_ND, made_MD.to(seen.features_ND)])
+    features_ND = torch.cat([seen.features_NF, made_MD.to(seen.features_NF)])
     labels_N = torch.cat([seen.labels_N, head.class_count + labels_M.to(seen.labels_N)])
     tuned = tune(
         tower,
@@ -82,7 +81,7 @@ def synthesize(
 
 
 def half_and_half(seen: int, unseen: int) -> Tensor:
-    """Number `seen` then `unseen` features, repeating the fewer, so that there are as many."""
+    """Return indices (P,) into `seen` then `unseen` features, as many of each: the fewer repeat."""
     each = torch.arange(max(seen, unseen))
     return torch.cat([each % seen, seen + each % unseen])
 
@@ -91,11 +90,11 @@ def expected_seconds(task: Task, settings: ShipSettings, device: str | torch.dev
     """Predict the seconds of a fit: most are spent on reading prompts."""
     tower, (S, D), U = task.text_tower, task.head.weight.shape, len(task.unseen_class_names)
     assert tower is not None, "what it needs is checked before"
-    seen, made = S * settings.virtual_per_class, U * settings.features_per_class
+    seen, unseen = S * settings.virtual_per_class, U * settings.features_per_class
     autoencoder, classifier = settings.constants.autoencoder, settings.constants.classifier
     multiply_adds, updates = autoencoder.size(seen, D, tower.width)
-    reads = autoencoder.steps_of(seen) * autoencoder.batch_size + made
-    reads += classifier.reads(2 * max(seen, made), S + U)
+    reads = autoencoder.steps_of(seen) * autoencoder.batch_size + unseen
+    reads += classifier.reads(2 * max(seen, unseen), S + U)
     return training_seconds(multiply_adds + reads * tower.multiply_adds, updates, device)
 
 

@@ -2,7 +2,7 @@
 
 SHIP (ICCV 2023, arXiv 2307.07397): a feature's code becomes a bias of the prompt's context, and
 the text feature of that prompt with the class's name is to be the feature. With codes N(0, I) and
-the name of a class nobody has seen, it makes features of that class. It does not know what for.
+the name of an unseen class, it makes features of that class.
 
 Differs from the release, by default: fewer steps on smaller batches, since every feature of a
 batch costs a reading of the text tower. Weights start as N(0, 0.02), which the specification
@@ -19,7 +19,8 @@ from torch.nn.functional import normalize
 from headgraft.models.embeddings.text_tower import CONTEXT_SIZE, TextTower
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.batches import class_batches
-from headgraft.models.learners.layers import DEVIATION, linear
+from headgraft.models.learners.layers import DEVIATION, seeded_linear
+from headgraft.models.learners.training import train_steps
 from headgraft.models.progress import Report
 
 STAGE = "learning to prompt"
@@ -62,11 +63,11 @@ class PromptVae(nn.Module):
         self, feature_size: int, width: int, config: PromptVaeConfig, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.encode = linear(feature_size, config.encoder_size, generator)
-        self.mean = linear(config.encoder_size, feature_size, generator)
-        self.log_variance = linear(config.encoder_size, feature_size, generator)
-        self.widen = linear(feature_size, config.generator_size, generator)
-        self.bias = linear(config.generator_size, width, generator)
+        self.encode = seeded_linear(feature_size, config.encoder_size, generator)
+        self.mean = seeded_linear(config.encoder_size, feature_size, generator)
+        self.log_variance = seeded_linear(config.encoder_size, feature_size, generator)
+        self.widen = seeded_linear(feature_size, config.generator_size, generator)
+        self.bias = seeded_linear(config.generator_size, width, generator)
         context_4W = torch.randn(CONTEXT_SIZE, width, generator=generator)
         self.context_4W = nn.Parameter(DEVIATION * context_4W)
 
@@ -106,16 +107,15 @@ def train(
     )
     prompts_CL, labels_N = tower.prompts(class_names), labels_N.to(tower.device)
     features_ND = normalize(features_ND.to(tower.device, torch.float32))
-    classes, steps, latest = len(prompts_CL), config.steps_of(len(labels_N)), None
+    classes, steps = len(prompts_CL), config.steps_of(len(labels_N))
     batches = class_batches(labels_N, classes, config.batch_size, steps, 0, generator)
-    for number, batch in enumerate(batches):
-        report(number / steps, STAGE, latest)
-        prompts_BL = prompts_CL[batch.targets_B]
-        loss = loss_of(vae, tower, prompts_BL, features_ND[batch.features_B], generator)
-        adamw.zero_grad()
-        torch.autograd.backward(loss)
-        adamw.step()
-        latest = float(loss.detach())
+
+    def loss_of_step() -> Tensor:
+        batch = next(batches)
+        prompts_BL, features_BD = prompts_CL[batch.targets_B], features_ND[batch.features_B]
+        return loss_of(vae, tower, prompts_BL, features_BD, generator)
+
+    train_steps(steps, loss_of_step, adamw, report, STAGE)
     return vae
 
 

@@ -1,15 +1,14 @@
 """The settings of ship, and the constants of its two presets."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from headgraft.models.learners.prompt_tuning import PromptTuningConfig
 from headgraft.models.methods.ship.prompt_vae import PromptVaeConfig
-from headgraft.models.settings import filled
-
-PAPER = {"features_per_class": 16}
+from headgraft.models.settings import MethodSettings
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ CONSTANTS: dict[str, ShipConstants] = {
 }
 
 
-class ShipSettings(BaseModel):
+class ShipSettings(MethodSettings):
     """What a user chooses; the rest are the constants of the preset."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    PRESETS = MappingProxyType({("preset", "paper"): {"features_per_class": 16}})
 
     preset: Literal["default", "paper"] = Field(
         "default", description="Constants of the trainings: few steps, or those of the authors."
@@ -48,8 +47,3 @@ class ShipSettings(BaseModel):
     def constants(self) -> ShipConstants:
         """The constants of the preset."""
         return CONSTANTS[self.preset]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_the_paper(cls, given: Any) -> Any:
-        return filled(given, "preset", "paper", PAPER)

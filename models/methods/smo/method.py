@@ -3,17 +3,16 @@
 The mix is on the simplex: non-negative weights that sum to 1, least squared error, solved exactly
 (simplex.py); among equally good mixes that with the smallest sum of squared weights.
 
-Differences from the specification: none in the problem. The release walks from a random start
+Differences from the specification: none in the problem. The release goes from a random start
 by gradient descent to a crude stop, so its mixes may be nearer to uniform. `rescale: release` is
 its rescaling (divided by 10 times the mean norm, [w ; b] together); off by default, since a mix
 has a row's magnitude.
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from headgraft.models.heads.head import Head
-from headgraft.models.learners.mixing import Rescale, mixed_head, unit_embeddings
+from headgraft.models.learners.mixing import MixSettings, mixed_head, unit_embeddings
 from headgraft.models.method import Method
 from headgraft.models.methods.smo.simplex import nearest_mix
 from headgraft.models.progress import Progress
@@ -22,16 +21,8 @@ from headgraft.models.task import Task
 SECONDS_A_NUMBER = 2.5e-7  # of the seen class embeddings, for one new class
 
 
-class SmoSettings(BaseModel):
+class SmoSettings(MixSettings):
     """The constants of the mix."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rescale: Rescale = Field(
-        "none",
-        description="Norms: as mixed (none), the seen rows' mean norm for each (seen), or one "
-        "factor that makes their mean 0.1 (release).",
-    )
 
 
 def synthesize(

@@ -1,4 +1,4 @@
-"""Finds the mix of points that is nearest to a target; it does not know what is mixed.
+"""Finds the mix of points that is nearest to a target.
 
 min ||sum_s m_s e_s - a||^2 over m >= 0, sum m = 1. It is the nearest point to the origin of the
 hull of e_s - a, and that is a non-negative least-squares problem: with B = [e_s - a] and u = t m,

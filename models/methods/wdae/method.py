@@ -13,14 +13,13 @@ ends this training by the same rule as the perceptron's. Chosen on hidden seen r
 
 import torch
 
-from headgraft.models.cost import training_seconds
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
 from headgraft.models.learners.row_mlp import train
-from headgraft.models.method import Method
+from headgraft.models.method import Method, training_seconds
 from headgraft.models.methods.wdae.row_graph import relatives
 from headgraft.models.methods.wdae.row_repair import WdaeSettings, learn_to_repair
-from headgraft.models.progress import Progress
+from headgraft.models.progress import Progress, within
 from headgraft.models.task import Task
 
 MLP_SHARE = 0.25  # of the time, about
@@ -33,16 +32,11 @@ def synthesize(
     seen_SA, unseen_UA = task.normalised_embeddings(device, torch.float32, centre=settings.centre)
     rows_SK = regression_rows(task.head, device).float()
 
-    def report_training(fraction: float, loss: float) -> None:
-        progress(MLP_SHARE * fraction, "training", loss)
-
-    def report_repair(fraction: float, loss: float) -> None:
-        progress(MLP_SHARE + (1 - MLP_SHARE) * fraction, "repair", loss)
-
-    perceptron = train(seen_SA, rows_SK, settings, report_training)
+    perceptron = train(seen_SA, rows_SK, settings, within(progress, 0.0, MLP_SHARE))
     with torch.no_grad():
         predicted_SK, predicted_UK = perceptron(seen_SA), perceptron(unseen_UA)
-    network = learn_to_repair(rows_SK, predicted_SK, settings, report_repair).eval()
+    report = within(progress, MLP_SHARE, 1.0)
+    network = learn_to_repair(rows_SK, predicted_SK, settings, report).eval()
     with torch.no_grad():
         rows_CK = torch.cat([rows_SK, predicted_UK])
         repaired_CK = network(rows_CK, relatives(rows_CK, settings.relatives))

@@ -1,4 +1,4 @@
-"""A graph network that repairs rows from their relatives; it does not know which rows are wrong.
+"""A graph network that repairs rows from their relatives.
 
 B rows a copy, T relatives a row, W the width of messages; N rows in all copies.
 """
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, leaky_relu
 
-from headgraft.models.learners.layers import linear
+from headgraft.models.learners.layers import seeded_linear
 
 SHARPNESS = 5.0
 NUMBERS_MAX = 500_000_000  # of one matrix of similarities: 2 GB
@@ -27,7 +27,8 @@ def relatives(rows_BK: Tensor, count: int) -> Graph:
         similar_MB[part - part[0], part] = -torch.inf
         best = similar_MB.topk(min(count, B - 1), dim=1)
         graphs.append((best.indices, best.values.softmax(dim=1)))
-    return torch.cat([one[0] for one in graphs]), torch.cat([one[1] for one in graphs])
+    indices, weights = zip(*graphs, strict=True)
+    return torch.cat(indices), torch.cat(weights)
 
 
 def joined(graphs: list[Graph]) -> Graph:
@@ -51,7 +52,7 @@ class Norm(nn.Module):
         self._generator = generator
 
     def forward(self, x_NW: Tensor) -> Tensor:
-        """Normalise by the batch in training, by its running mean otherwise."""
+        """Normalise (N, W) by the batch in training, by its running mean otherwise."""
         x_NW = batch_norm(
             x_NW, self.mean, self.variance, self.weight, self.bias, training=self.training
         )
@@ -67,7 +68,7 @@ class Message(nn.Module):
 
     def __init__(self, sizes: tuple[int, int], draws: tuple[torch.Generator, torch.Generator]):
         super().__init__()
-        self.transform = linear(*sizes, draws[0])
+        self.transform = seeded_linear(*sizes, draws[0])
         self.activate = Norm(sizes[1], draws[1])
 
     def forward(self, x_NI: Tensor, graph: Graph) -> Tensor:
@@ -89,10 +90,10 @@ class RowGraph(nn.Module):
     def __init__(self, K: int, W: int, draws: tuple[torch.Generator, torch.Generator]) -> None:
         super().__init__()
         self.first = Message((K, W), draws)
-        self.widen = linear(K + W, W, draws[0], bias=False)
+        self.widen = seeded_linear(K + W, W, draws[0], bias=False)
         self.activate = Norm(W, draws[1])
         self.second = Message((K + W, W), draws)
-        self.repair = linear(K + 2 * W, 2 * K, draws[0])
+        self.repair = seeded_linear(K + 2 * W, 2 * K, draws[0])
 
     def forward(self, x_NK: Tensor, graph: Graph) -> Tensor:
         """Repair rows (N, K)."""

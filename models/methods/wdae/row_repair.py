@@ -8,11 +8,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from headgraft.models.learners.early_stop import FlatLoss
-from headgraft.models.learners.row_mlp import MlpSettings, Report, step
+from headgraft.models.learners.row_mlp import MlpSettings
+from headgraft.models.learners.training import PlateauStopper, descend
 from headgraft.models.methods.wdae.row_graph import RowGraph, joined, relatives
+from headgraft.models.progress import Report
 
 COPIES = 4
+STAGE = "repair"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def learn_to_repair(
 ) -> RowGraph:
     """Train on the true rows and what a perceptron makes of them.
 
-    `report(fraction, loss)` is called after every step and may raise. Ends early when flat.
+    `report` is called after every step and may raise. Ends early when the loss is flat.
     """
     constants, K, device = settings.repair, rows_SK.shape[1], rows_SK.device
     batches = torch.Generator().manual_seed(settings.seed)
@@ -66,7 +68,7 @@ def learn_to_repair(
     width = max(1, round(constants.width * K))
     network = RowGraph(K, width, (batches, noise)).to(device)
     adam = torch.optim.Adam(network.parameters(), constants.learning_rate, fused=True)
-    flat = FlatLoss(settings.mlp.stop_slope)
+    flat = PlateauStopper(settings.mlp.stop_slope)
     for epoch in range(constants.epochs):
         losses: list[float] = []
         for batch_B in _batches(len(rows_SK), constants.batch_size, batches):
@@ -76,8 +78,8 @@ def learn_to_repair(
             x_NK = torch.cat(copies)
             drawn_NK = torch.randn(x_NK.shape, generator=noise, device=device)
             restored_NK = network(x_NK + settings.noise * drawn_NK, graph)
-            losses.append(step(adam, mse_loss(restored_NK, true_BK.repeat(COPIES, 1))))
-            report(epoch / constants.epochs, losses[-1])
+            losses.append(descend(adam, mse_loss(restored_NK, true_BK.repeat(COPIES, 1))))
+            report(epoch / constants.epochs, STAGE, losses[-1])
         if flat.add(sum(losses) / len(losses)):
             break
     return network

@@ -15,13 +15,16 @@ from dataclasses import replace
 
 import torch
 
-from headgraft.models.cost import training_seconds
 from headgraft.models.heads.head import Head
 from headgraft.models.learners.cosine_classifier import offsets
-from headgraft.models.method import Method
-from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
+from headgraft.models.method import Method, training_seconds
+from headgraft.models.methods.zlap.prototypes import (
+    UnitInterval,
+    rows_from_prototypes,
+    train_prototypes,
+)
 from headgraft.models.methods.zlap.settings import ZlapSettings
-from headgraft.models.progress import Progress
+from headgraft.models.progress import Progress, within
 from headgraft.models.synthesis import wgan
 from headgraft.models.synthesis.virtual_features import query_directions, training_features
 from headgraft.models.task import Task
@@ -40,13 +43,13 @@ def synthesize(
         task,
         query_directions(head).to(device, torch.float32),
         constants.virtual,
-        lambda done, stage, loss: progress(0.1 * done, stage, loss),
+        within(progress, 0.0, 0.1),
         generator,
     )
     interval = None
     if settings.scale_features and head.metric == "linear" and head.bias is not None:
-        interval = UnitInterval(seen.features_ND)
-        seen = replace(seen, features_ND=interval.scale(seen.features_ND))
+        interval = UnitInterval(seen.features_NF)
+        seen = replace(seen, features_NF=interval.scale(seen.features_NF))
     gan = replace(
         constants.gan,
         positive=interval is not None,
@@ -57,21 +60,21 @@ def synthesize(
         embeddings_CA,
         unseen,
         gan,
-        lambda done, loss: progress(0.1 + 0.5 * done, "training generator", loss),
+        within(progress, 0.1, 0.6),
         generator,
     )
     prototypes_CK = train_prototypes(
-        (torch.cat([seen.features_ND, made_MD]), torch.cat([seen.labels_N, labels_M])),
+        (torch.cat([seen.features_NF, made_MD]), torch.cat([seen.labels_N, labels_M])),
         embeddings_CA,
         constants.hidden_size,
         constants.prototypes,
-        offsets(seen.kept_S, unseen, settings.r),
-        lambda done, loss: progress(0.6 + 0.4 * done, "training prototypes", loss),
+        offsets(seen.counts(head.class_count), unseen, settings.r),
+        within(progress, 0.6, 1.0, "training prototypes"),
         generator,
     )
     if interval is not None:
         prototypes_CK = interval.fold_back(prototypes_CK)
-    return head.with_rows(among_rows_of(head, prototypes_CK), task.unseen_class_names)
+    return head.with_rows(rows_from_prototypes(head, prototypes_CK), task.unseen_class_names)
 
 
 def expected_seconds(task: Task, settings: ZlapSettings, device: str | torch.device) -> float:
@@ -80,9 +83,9 @@ def expected_seconds(task: Task, settings: ZlapSettings, device: str | torch.dev
     unseen = len(task.unseen_class_names)
     constants, prototypes = settings.constants, settings.constants.prototypes
     drawn = S * constants.virtual.count
-    made = unseen * settings.features_per_class
+    generated = unseen * settings.features_per_class
     multiply_adds, updates = constants.gan.size(D, A)
-    steps = prototypes.epochs * -(-(drawn + made) // prototypes.batch_size)
+    steps = prototypes.epochs * -(-(drawn + generated) // prototypes.batch_size)
     parameters = constants.hidden_size * (A + D)
     multiply_adds += drawn * S * D + steps * (S + unseen) * (parameters + prototypes.batch_size * D)
     return training_seconds(multiply_adds, updates + steps * parameters, device)

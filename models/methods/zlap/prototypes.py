@@ -1,6 +1,6 @@
 """Class prototypes as a function of class embeddings, and their way back into a head's rows.
 
-Zero-Shot Logit Adjustment, IJCAI 2022, arXiv 2204.11822; it does not know where features came from.
+Zero-Shot Logit Adjustment, IJCAI 2022, arXiv 2204.11822.
 """
 
 import torch
@@ -9,8 +9,9 @@ from torch.nn.functional import leaky_relu, normalize
 
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows, restore_norms
-from headgraft.models.learners.cosine_classifier import CosineClassifierConfig, Report, train_rows
-from headgraft.models.learners.layers import linear
+from headgraft.models.learners.cosine_classifier import CosineClassifierConfig, train_rows
+from headgraft.models.learners.layers import seeded_linear
+from headgraft.models.progress import Report
 from headgraft.models.synthesis.critic import SLOPE
 
 
@@ -20,7 +21,7 @@ class PrototypeNetwork(nn.Module):
     def __init__(self, sizes: tuple[int, int, int], generator: torch.Generator) -> None:
         super().__init__()
         A, Z, D = sizes
-        self.first, self.second = linear(A, Z, generator), linear(Z, D, generator)
+        self.first, self.second = seeded_linear(A, Z, generator), seeded_linear(Z, D, generator)
 
     def forward(self, embeddings_CA: Tensor) -> Tensor:
         """Return prototypes (C, D)."""
@@ -75,7 +76,7 @@ class UnitInterval:
         return torch.cat([weight_CD, -(weight_CD @ self.low_D)[:, None]], dim=1)
 
 
-def among_rows_of(head: Head, prototypes_CK: Tensor) -> Tensor:
+def rows_from_prototypes(head: Head, prototypes_CK: Tensor) -> Tensor:
     """Return rows (U, K) that stand to the head's own as unseen prototypes to seen ones.
 
     Prototypes (C, K or K - 1, if they have no bias) are of the head's S classes first. What all

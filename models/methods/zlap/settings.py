@@ -1,16 +1,15 @@
 """The settings of zlap, and the constants of its two presets."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from headgraft.models.learners.cosine_classifier import CosineClassifierConfig
-from headgraft.models.settings import filled
+from headgraft.models.settings import MethodSettings
 from headgraft.models.synthesis.virtual_features import VirtualFeaturesConfig
 from headgraft.models.synthesis.wgan import WganConfig
-
-PAPER = {"centre": False, "scale_features": True}
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,10 @@ CONSTANTS: dict[str, ZlapConstants] = {
 }
 
 
-class ZlapSettings(BaseModel):
+class ZlapSettings(MethodSettings):
     """What a user chooses; the rest are the constants of the preset."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    PRESETS = MappingProxyType({("preset", "paper"): {"centre": False, "scale_features": True}})
 
     preset: Literal["default", "paper"] = Field(
         "default", description="Constants of the trainings: few steps, or those of the authors."
@@ -71,8 +70,3 @@ class ZlapSettings(BaseModel):
     def constants(self) -> ZlapConstants:
         """The constants of the preset."""
         return CONSTANTS[self.preset]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_the_paper(cls, given: Any) -> Any:
-        return filled(given, "preset", "paper", PAPER)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Labelled
+from headgraft.models.features.labelled import NamedFeatures
 
 FEATURES_ND = torch.arange(12, dtype=torch.float32).reshape(4, 3)
 LABELS_N = torch.tensor([0, 1, 2, 1])
@@ -13,17 +13,17 @@ LABELS_N = torch.tensor([0, 1, 2, 1])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int32, torch.int64])
 def test_any_floats_and_any_integers_should_do(dtype: torch.dtype, kind: torch.dtype) -> None:
-    labelled = Labelled(FEATURES_ND.to(dtype), LABELS_N.to(kind), ("a", "b", "c"))
+    labelled = NamedFeatures(FEATURES_ND.to(dtype), LABELS_N.to(kind), ("a", "b", "c"))
 
     assert labelled.rows_in(("b", "x", "c", "a")).tolist() == [3, 0, 2, 0]
 
 
 def test_labels_without_names_should_count_the_heads_rows() -> None:
-    assert Labelled(FEATURES_ND, LABELS_N).rows_in(("x", "y", "z")).tolist() == [0, 1, 2, 1]
+    assert NamedFeatures(FEATURES_ND, LABELS_N).rows_in(("x", "y", "z")).tolist() == [0, 1, 2, 1]
 
 
 def test_a_class_that_no_picture_shows_need_not_be_in_the_head() -> None:
-    labelled = Labelled(FEATURES_ND, torch.tensor([0, 0, 2, 2]), ("a", "b", "c"))
+    labelled = NamedFeatures(FEATURES_ND, torch.tensor([0, 0, 2, 2]), ("a", "b", "c"))
 
     assert labelled.rows_in(("c", "a")).tolist() == [1, 1, 0, 0]
 
@@ -46,7 +46,7 @@ def test_a_defect_should_be_named(
     features: torch.Tensor, labels: torch.Tensor, complaint: str
 ) -> None:
     with pytest.raises(InjectionError, match=complaint) as caught:
-        Labelled(features, labels)
+        NamedFeatures(features, labels)
     assert caught.value.code == "invalid_features"
 
 
@@ -56,11 +56,11 @@ def test_a_label_out_of_range_should_be_shown_with_the_range(
 ) -> None:
     labels_N = torch.tensor([0, 1, label, 1])
     with pytest.raises(InjectionError, match=rf"picture 2 .* label {label}; .* are 0 to 2"):
-        Labelled(FEATURES_ND, labels_N, names).rows_in(("x", "y", "z"))
+        NamedFeatures(FEATURES_ND, labels_N, names).rows_in(("x", "y", "z"))
 
 
 def test_a_class_that_the_head_lacks_should_be_named() -> None:
-    labelled = Labelled(FEATURES_ND, LABELS_N, ("a", "b", "c"))
+    labelled = NamedFeatures(FEATURES_ND, LABELS_N, ("a", "b", "c"))
     head = ("a", "c", *(f"other {number}" for number in range(9)))
     with pytest.raises(InjectionError, match=r"show the class 'b', .* 'a', 'c', .* and 3 more"):
         labelled.rows_in(head)
@@ -68,4 +68,4 @@ def test_a_class_that_the_head_lacks_should_be_named() -> None:
 
 def test_a_name_that_stands_twice_should_be_refused() -> None:
     with pytest.raises(InjectionError, match="class 'a' stands more than once"):
-        Labelled(FEATURES_ND, LABELS_N, ("a", "b", "a"))
+        NamedFeatures(FEATURES_ND, LABELS_N, ("a", "b", "a"))

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from headgraft.models.features.regions import HeldRegions, grid_of
+from headgraft.models.features.regions import grid_of
 from tests.models.builders import make_regions
+from tests.region_features import RegionsInMemory
 
 
 @pytest.mark.parametrize(("regions", "grid"), [(49, (7, 7)), (1, (1, 1)), (12, (1, 12))])
@@ -14,7 +15,7 @@ def test_regions_should_lie_in_a_square_where_they_can(regions: int, grid: tuple
 
 def test_pictures_should_be_taken_by_number_in_float32() -> None:
     held = make_regions()
-    half = HeldRegions(held.features_NDR.half(), held.labels_N)
+    half = RegionsInMemory(held.features_NDR.half(), held.labels_N)
 
     taken_BDR = half.take(torch.tensor([5, 2, 5]))
 

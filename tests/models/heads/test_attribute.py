@@ -14,7 +14,7 @@ from headgraft.models.heads.attribute import (
     from_state_dict,
     unit_attributes,
 )
-from headgraft.models.heads.attribute_attention import Maps, attribute_scores
+from headgraft.models.heads.attribute_attention import AttributeMaps, attribute_scores
 from tests.models.builders import make_attribute_head, some_regions
 
 
@@ -149,6 +149,6 @@ def test_attention_should_lie_where_an_attribute_is_found(head: AttributeHead) -
 
 
 def test_maps_should_stack_in_the_order_of_their_fields() -> None:
-    maps = Maps(*(torch.full((2, 3), float(number)) for number in range(4)))
+    maps = AttributeMaps(*(torch.full((2, 3), float(number)) for number in range(4)))
 
     assert maps.stacked()[:, 0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]

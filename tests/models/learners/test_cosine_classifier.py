@@ -29,7 +29,7 @@ def run(
         start_CD,
         config,
         torch.zeros(len(start_CD)) if offsets_C is None else offsets_C,
-        lambda _fraction, loss: noted.append(loss),
+        lambda _fraction, _stage, loss: noted.append(loss),
         torch.Generator().manual_seed(0),
     )
 
@@ -112,7 +112,7 @@ def test_the_learning_rate_should_halve_once() -> None:
 def test_it_should_stop_before_the_first_step() -> None:
     means_CD, labelled = clusters(4, 8, count=5, noise=0.1)
 
-    def stop(_fraction: float, _loss: float | None) -> None:
+    def stop(_fraction: float, _stage: str, _loss: float | None) -> None:
         raise Stopped
 
     with pytest.raises(Stopped):

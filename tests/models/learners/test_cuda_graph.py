@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from headgraft.models.learners.cuda_graph import WARM_STEPS, Replayed
+from headgraft.models.learners.cuda_graph import WARM_STEPS, GraphedStep
 
 
-def counting(device: str) -> tuple[Replayed, Tensor, list[int]]:
+def counting(device: str) -> tuple[GraphedStep, Tensor, list[int]]:
     """Make a step that adds its input to a sum, and counts how often it was run by Python."""
     total, given, ran = torch.zeros(1, device=device), torch.ones(1, device=device), list[int]()
 
@@ -16,7 +16,7 @@ def counting(device: str) -> tuple[Replayed, Tensor, list[int]]:
         total.add_(given)
         return total * 2
 
-    return Replayed(step, torch.device(device)), given, ran
+    return GraphedStep(step, torch.device(device)), given, ran
 
 
 def test_on_a_cpu_every_step_should_just_be_taken() -> None:

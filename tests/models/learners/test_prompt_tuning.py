@@ -14,7 +14,7 @@ from headgraft.models.heads.head import Head
 from headgraft.models.learners.prompt_tuning import (
     RESIDUAL_WEIGHT,
     PromptTuningConfig,
-    Tuned,
+    TunedText,
     residual_bias,
     tune,
     tune_embeddings,
@@ -70,7 +70,7 @@ def run(
     config: PromptTuningConfig = CONFIG,
     seed: int = 0,
     losses: list[float] | None = None,
-) -> Tuned:
+) -> TunedText:
     features_ND, labels_N = features_of(head_rows(tower))
     generator = torch.Generator().manual_seed(seed)
     report = noting(losses)
@@ -79,7 +79,7 @@ def run(
 
 def run_embeddings(
     config: PromptTuningConfig = CONFIG, seed: int = 0, losses: list[float] | None = None
-) -> Tuned:
+) -> TunedText:
     tower = make_tower()
     features_ND, labels_N = features_of(head_rows(tower))
     text_CD = tower.encode(tower.prompts(NAMES), tower.context())
@@ -122,7 +122,7 @@ def test_virtual_features_of_such_a_head_should_do_in_place_of_pictures() -> Non
     tune(
         tower,
         NAMES,
-        virtual.features_ND,
+        virtual.features_NF,
         virtual.labels_N,
         replace(CONFIG, classes=0),
         noting(losses),

@@ -2,11 +2,11 @@
 
 import torch
 
-from headgraft.models.learners.random_blocks import BLOCK, Draws, StepDraws
+from headgraft.models.learners.random_blocks import BLOCK, RandomBlocks, StepBlocks
 
 
-def draws(seed: int = 0) -> Draws:
-    return Draws(torch.Generator().manual_seed(seed), torch.device("cpu"))
+def draws(seed: int = 0) -> RandomBlocks:
+    return RandomBlocks(torch.Generator().manual_seed(seed), torch.device("cpu"))
 
 
 def test_normal_numbers_should_be_standard_normal() -> None:
@@ -54,7 +54,7 @@ def test_the_same_seed_should_give_the_same_numbers() -> None:
 
 
 def test_a_step_should_get_its_numbers_in_order_and_new_ones_when_refilled() -> None:
-    step, source = StepDraws(12, 5, torch.device("cpu")), draws()
+    step, source = StepBlocks(12, 5, torch.device("cpu")), draws()
     step.refill(source)
 
     def taken() -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from headgraft.models.learners.row_mlp import MlpConstants, MlpSettings, RowMlp, train
+from tests.models.builders import note_losses
 from tests.models.linear_relation import linear_task
 
 CONSTANTS = MlpConstants(hidden_size=16, learning_rate=3e-3, batch_size=16, epochs=5)
@@ -27,7 +28,7 @@ def run(settings: MlpSettings = FAST) -> tuple[RowMlp, list[float]]:
         task.class_embeddings_SA,
         task.head.rows,
         settings,
-        lambda _fraction, loss: losses.append(loss),
+        note_losses(losses),
     )
     return network, losses
 
@@ -55,7 +56,7 @@ def test_an_extra_term_should_see_the_batch_and_enter_the_loss() -> None:
         task.class_embeddings_SA,
         task.head.rows,
         FAST,
-        lambda _fraction, loss: losses.append(loss),
+        note_losses(losses),
         extra,
     )
 

@@ -13,8 +13,7 @@ from pydantic import BaseModel
 from headgraft.models import catalogue
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Pictures
-from headgraft.models.features.regions import HeldRegions
+from headgraft.models.features.labelled import CalibrationFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress, Stopped
 from headgraft.models.task import Attributes, Task
@@ -22,6 +21,7 @@ from tests.models import builders
 from tests.models.builders import make_head
 from tests.models.small_constants import SHRINK
 from tests.models.towers import make_tower
+from tests.region_features import RegionsInMemory
 
 # A training method at full size would take minutes: these settings, and the constants of SHRINK.
 SMALL: dict[str, dict[str, Any]] = {
@@ -241,7 +241,7 @@ def settings_of(name: str) -> type[BaseModel]:
 
 def tensors_of(task: Task) -> list[torch.Tensor]:
     assert task.attributes is not None
-    assert isinstance(task.regions, HeldRegions)
+    assert isinstance(task.regions, RegionsInMemory)
     given = [task.head.rows, task.class_embeddings_SA, task.unseen_class_embeddings_UA]
     regions = [task.regions.features_NDR, task.regions.labels_N]
     return [*given, task.attributes.vectors_AV, *regions]
@@ -256,13 +256,13 @@ def permuted(task: Task) -> Task:
 
 
 def test_a_method_that_takes_features_should_train_on_them() -> None:
-    pictures = Pictures(torch.randn(24, 6) + 1, torch.arange(24) % 12, 1.0)
+    pictures = CalibrationFeatures(torch.randn(24, 6) + 1, torch.arange(24) % 12, 1.0)
     takers = [name for name in catalogue.names() if "features" in catalogue.method(name).takes]
 
     for taker in takers:
         task = make_task()
         assert not torch.equal(
-            run(taker, dataclasses.replace(task, pictures=pictures)).rows, run(taker, task).rows
+            run(taker, dataclasses.replace(task, features=pictures)).rows, run(taker, task).rows
         ), taker
 
     assert takers == ["dfzsl", "ship", "zlap"]

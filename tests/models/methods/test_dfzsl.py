@@ -11,7 +11,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from headgraft.models.errors import InjectionError
 from headgraft.models.methods.dfzsl.method import synthesize
 from headgraft.models.methods.dfzsl.settings import CONSTANTS, DfzslConstants, DfzslSettings
-from headgraft.models.methods.dfzsl.stages import Stages, run
+from headgraft.models.methods.dfzsl.stages import StageResults, run
 from headgraft.models.progress import Progress, ignore
 from headgraft.models.task import Task
 from tests.models.builders import make_head, make_task
@@ -44,7 +44,7 @@ def joint_task(classes: int = 20, unseen: int = 5, size: int = 24) -> Task:
     return replace(task, class_embeddings_SA=text_SA)
 
 
-def stages(task: Task, **settings: object) -> Stages:
+def stages(task: Task, **settings: object) -> StageResults:
     return run(task, DfzslSettings.model_validate(settings), device="cpu", progress=ignore)
 
 
@@ -56,10 +56,10 @@ def rows(task: Task, **settings: object) -> Tensor:
 def test_every_stage_should_leave_what_the_next_one_needs() -> None:
     left = stages(joint_task())
 
-    assert left.virtual.kept_S.min() > 0
+    assert left.virtual.counts(12).min() > 0
     assert left.tuned.text_CD.shape == (25, 24)
-    assert left.made_MD.shape == (50, 24)
-    assert left.labels_M.tolist() == [20 + index // 10 for index in range(50)]
+    assert left.unseen.features_NF.shape == (50, 24)
+    assert left.unseen.labels_N.tolist() == [20 + index // 10 for index in range(50)]
     assert left.rows_CD.shape == (25, 24)
 
 
@@ -94,8 +94,8 @@ def test_with_a_text_tower_the_prompt_should_be_tuned(
 @pytest.mark.parametrize(
     ("setting", "stage"),
     [
-        ({"filter_by_head": False}, lambda left: left.virtual.features_ND),
-        ({"generator": "tfvaegan"}, lambda left: left.made_MD),
+        ({"filter_by_head": False}, lambda left: left.virtual.features_NF),
+        ({"generator": "tfvaegan"}, lambda left: left.unseen.features_NF),
         ({"adjust": False}, lambda left: left.rows_CD),
         ({"r": 1000}, lambda left: left.rows_CD),
     ],
@@ -103,7 +103,7 @@ def test_with_a_text_tower_the_prompt_should_be_tuned(
 def test_what_can_be_left_out_should_change_its_stage(
     constants: Callable[[DfzslConstants], None],
     setting: dict[str, object],
-    stage: Callable[[Stages], Tensor],
+    stage: Callable[[StageResults], Tensor],
 ) -> None:
     # So wide draws that the head takes some for another class.
     constants(replace(FAST, virtual=replace(FAST.virtual, kappa=20.0)))

@@ -84,7 +84,7 @@ def test_identical_class_embeddings_should_give_finite_rows() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "much"])
-def test_a_ridge_that_is_not_a_positive_number_should_be_refused(value: object) -> None:
+def test_a_ridge_that_is_not_a_positive_number_should_be_refused(value: float | str) -> None:
     with pytest.raises(InjectionError, match="'ridge'") as caught:
         METHOD.parse({"ridge": value})
 

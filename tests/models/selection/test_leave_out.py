@@ -26,7 +26,7 @@ def test_folds_should_be_as_large_as_the_classes_to_inject_if_that_leaves_enough
 def test_the_closed_form_should_equal_refits() -> None:
     task = make_task(make_head(classes=30), size=4)
 
-    left_out = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
+    held_out = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
 
     # The closed form centres embeddings with all classes, so both sides must not centre.
     uncentred = leave_out(
@@ -39,12 +39,12 @@ def test_the_closed_form_should_equal_refits() -> None:
     settings = ridge.RidgeSettings(centre=False, equal_distance=False, scale=1)
     refit = ridge.synthesize(hide(task, hidden_S), settings, device="cpu", progress=Progress())
     torch.testing.assert_close(uncentred.rows_SK[hidden_S], refit.rows, rtol=1e-3, atol=1e-3)
-    assert left_out.fits == 1
-    assert bool(left_out.known_S.all())
+    assert held_out.fits == 1
+    assert bool(held_out.known_S.all())
 
 
 def test_a_method_without_a_closed_form_should_be_fitted_once_per_fold() -> None:
-    left_out = leave_out(
+    held_out = leave_out(
         make_task(),
         icis_method.METHOD.parse(SMALL_ICIS),
         device="cpu",
@@ -52,9 +52,9 @@ def test_a_method_without_a_closed_form_should_be_fitted_once_per_fold() -> None
         fits=2,
     )
 
-    assert left_out.fits == 2
-    assert left_out.known_S.tolist() == (left_out.fold_S < 2).tolist()
-    assert bool(torch.isfinite(left_out.rows_SK).all())
+    assert held_out.fits == 2
+    assert held_out.known_S.tolist() == (held_out.fold_S < 2).tolist()
+    assert bool(torch.isfinite(held_out.rows_SK).all())
 
 
 def test_a_hidden_class_should_be_unseen_and_gone_from_the_head() -> None:
@@ -97,9 +97,9 @@ def test_a_fit_that_grows_with_what_it_hides_should_hide_fewer_classes_of_a_larg
         expected_seconds=lambda task, _settings, _device: len(task.unseen_class_names),
     )
 
-    left_out = leave_out(task, slow.parse({}), device="cpu", progress=Progress())
+    held_out = leave_out(task, slow.parse({}), device="cpu", progress=Progress())
 
-    counts = left_out.fold_S[left_out.known_S].bincount().tolist()
+    counts = held_out.fold_S[held_out.known_S].bincount().tolist()
     # Folds of 20 classes fit into 30 s, six of them into two minutes.
     assert counts == [20] * 6
     slower = replace(slow, expected_seconds=lambda *_given: 3000.0)

@@ -10,7 +10,7 @@ AT = 10
 ONE_EACH = torch.ones(100, dtype=torch.long)
 
 
-def played(hits_S: torch.Tensor, kept_S: torch.Tensor) -> TradeOff:
+def make_trade_off(hits_S: torch.Tensor, kept_S: torch.Tensor) -> TradeOff:
     """Make a trade-off of two groups in which every class fared as it is said, at all scales."""
     wide = hits_S[:, None].expand(-1, len(SCALES))
     u_GT = torch.full((2, len(SCALES)), float(hits_S.nanmean()))
@@ -25,7 +25,7 @@ def shares(mean: float, classes: int = 100) -> torch.Tensor:
 
 
 def test_the_interval_should_be_that_of_a_mean_over_so_many_classes() -> None:
-    found = resampled(played(shares(0.6), shares(0.8)), ONE_EACH, AT, 50)
+    found = resampled(make_trade_off(shares(0.6), shares(0.8)), ONE_EACH, AT, 50)
 
     low, high = found["u"][1:]
     # Binomial: the mean of 100 hidden classes and of 50 further ones, and the pictures' noise.
@@ -36,14 +36,14 @@ def test_the_interval_should_be_that_of_a_mean_over_so_many_classes() -> None:
 
 
 def test_old_classes_are_no_others_so_their_interval_should_be_narrower() -> None:
-    found = resampled(played(shares(0.6), shares(0.6)), ONE_EACH, AT, 10)
+    found = resampled(make_trade_off(shares(0.6), shares(0.6)), ONE_EACH, AT, 10)
 
     assert found["s"][2] - found["s"][1] < 0.7 * (found["u"][2] - found["u"][1])
 
 
 def test_more_pictures_should_narrow_an_interval_and_more_new_classes_too() -> None:
     few, many = ONE_EACH, torch.full((100,), 50)
-    trade_off = played(shares(0.5), shares(0.5))
+    trade_off = make_trade_off(shares(0.5), shares(0.5))
 
     def width(pictures: torch.Tensor, unseen: int) -> float:
         _, low, high = resampled(trade_off, pictures, AT, unseen)["u"]
@@ -54,7 +54,7 @@ def test_more_pictures_should_narrow_an_interval_and_more_new_classes_too() -> N
 
 
 def test_classes_that_were_all_recognised_should_not_close_the_interval() -> None:
-    found = resampled(played(shares(1.0, 20), shares(1.0, 20)), ONE_EACH[:20], AT, 10)
+    found = resampled(make_trade_off(shares(1.0, 20), shares(1.0, 20)), ONE_EACH[:20], AT, 10)
 
     assert found["u"][2] == 1
     assert 0.8 < found["u"][1] < 0.99
@@ -65,13 +65,13 @@ def test_classes_without_a_picture_should_not_count() -> None:
     hits_S[20:50] = torch.nan  # of the recognised ones
     pictures_S = (~hits_S.isnan()).long()
 
-    found = resampled(played(hits_S, shares(0.5)), pictures_S, AT, 10)
+    found = resampled(make_trade_off(hits_S, shares(0.5)), pictures_S, AT, 10)
 
     assert found["u"][0] == pytest.approx(20 / 70)
 
 
 def test_h_should_be_the_harmonic_mean_and_one_class_certain_among_itself() -> None:
-    found = resampled(played(shares(0.4), shares(0.8)), ONE_EACH, AT, 1)
+    found = resampled(make_trade_off(shares(0.4), shares(0.8)), ONE_EACH, AT, 1)
 
     assert found["H"][0] == pytest.approx(2 * 0.4 * 0.8 / 1.2)
     assert list(found["T1"]) == [1, 1, 1]
@@ -79,7 +79,7 @@ def test_h_should_be_the_harmonic_mean_and_one_class_certain_among_itself() -> N
 
 
 def test_the_same_play_should_give_the_same_interval() -> None:
-    trade_off = played(shares(0.4), shares(0.8))
+    trade_off = make_trade_off(shares(0.4), shares(0.8))
     first, second = (resampled(trade_off, ONE_EACH, AT, 7) for _ in range(2))
 
     assert first == second

@@ -10,71 +10,73 @@ import torch
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
 from headgraft.models.selection import calibrate, search
-from headgraft.models.selection.calibrate import survey
-from headgraft.models.selection.estimate import Simulated
+from headgraft.models.selection.calibrate import build_context
+from headgraft.models.selection.estimate import Simulation
 from headgraft.models.selection.search import NO_DIFFERENCE, Search
-from headgraft.models.selection.solve import NO_NUMBER, Wish, solve
-from tests.models.builders import make_head, make_task
+from headgraft.models.selection.solve import NO_NUMBER, Preferences, solve
+from tests.models.builders import candidates_of, make_head, make_task
 
 
 def make_search() -> Search:
     task = make_task(make_head(classes=60), size=12)
-    return Search(task, survey(task.head, None), "balanced", None, "cpu", Progress())
+    return Search(task, build_context(task.head, None), "balanced", None, "cpu", Progress())
 
 
 def test_the_chosen_candidate_should_be_as_good_as_any_but_for_no_difference() -> None:
-    trials = make_search().walk(ridge.METHOD.parse({}), time.perf_counter() + 60, tune=True)
+    trials = make_search().tune(ridge.METHOD.parse({}), time.perf_counter() + 60, vary=True)
 
     # Once for each of the two settings that are tuned.
     assert trials[-1].value >= max(trial.value for trial in trials) - 2 * NO_DIFFERENCE
 
 
 def test_every_value_should_be_tried_once() -> None:
-    trials = make_search().walk(ridge.METHOD.parse({}), time.perf_counter() + 60, tune=True)
+    trials = make_search().tune(ridge.METHOD.parse({}), time.perf_counter() + 60, vary=True)
 
-    tried = [(trial.parsed.given["gamma"], trial.parsed.given.get("ridge")) for trial in trials]
+    tried = [
+        (trial.parsed.explicit["gamma"], trial.parsed.explicit.get("ridge")) for trial in trials
+    ]
     assert len(tried) == len(set(tried))
     assert {gamma for gamma, _ in tried} == set(ridge.METHOD.tunable["gamma"])
 
 
 def test_a_setting_that_is_given_should_not_be_tuned() -> None:
-    trials = make_search().walk(
-        ridge.METHOD.parse({"gamma": 3.0}), time.perf_counter() + 60, tune=True
+    trials = make_search().tune(
+        ridge.METHOD.parse({"gamma": 3.0}), time.perf_counter() + 60, vary=True
     )
 
-    assert {trial.parsed.given["gamma"] for trial in trials} == {3.0}
+    assert {trial.parsed.explicit["gamma"] for trial in trials} == {3.0}
 
 
 def test_without_time_one_candidate_should_be_tried_all_the_same() -> None:
-    assert len(make_search().walk(ridge.METHOD.parse({}), time.perf_counter() - 1, tune=True)) == 1
+    assert len(make_search().tune(ridge.METHOD.parse({}), time.perf_counter() - 1, vary=True)) == 1
 
 
 def test_without_time_a_default_that_is_no_value_to_try_should_stay() -> None:
     method = replace(ridge.METHOD, tunable={"gamma": (3.0, 6.0), "ridge": (0.3, 0.9)})
 
-    trials = make_search().walk(method.parse({}), time.perf_counter() - 1, tune=True)
+    trials = make_search().tune(method.parse({}), time.perf_counter() - 1, vary=True)
 
-    assert [trial.parsed.given for trial in trials] == [{"gamma": 3.0}]
+    assert [trial.parsed.explicit for trial in trials] == [{"gamma": 3.0}]
 
 
 def test_without_tuning_the_settings_should_stay_as_they_come() -> None:
-    trials = make_search().walk(ridge.METHOD.parse({}), time.perf_counter() + 60, tune=False)
+    trials = make_search().tune(ridge.METHOD.parse({}), time.perf_counter() + 60, vary=False)
 
-    assert [trial.parsed.given for trial in trials] == [{}]
+    assert [trial.parsed.explicit for trial in trials] == [{}]
 
 
 def test_a_trial_without_a_number_should_never_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = iter([True, False, False, True, False, False, False])
 
-    def simulate(*given: object) -> Simulated:
-        made: Simulated = simulated(*given)  # type: ignore[arg-type]
-        lost_GT = torch.full_like(made.played.u_GT, torch.nan)
-        return Simulated(dataclasses.replace(made.played, u_GT=lost_GT)) if next(gone) else made
+    def simulate(*given: object) -> Simulation:
+        made: Simulation = simulation(*given)  # type: ignore[arg-type]
+        lost_GT = torch.full_like(made.trade_off.u_GT, torch.nan)
+        return Simulation(dataclasses.replace(made.trade_off, u_GT=lost_GT)) if next(gone) else made
 
-    simulated = calibrate.simulate
+    simulation = calibrate.simulate
     monkeypatch.setattr(search, "simulate", simulate)
 
-    trials = make_search().walk(ridge.METHOD.parse({}), time.perf_counter() + 60, tune=True)
+    trials = make_search().tune(ridge.METHOD.parse({}), time.perf_counter() + 60, vary=True)
 
     assert [trial.has_value for trial in trials].count(False) == 2
     assert trials[-1].has_value
@@ -83,17 +85,17 @@ def test_a_trial_without_a_number_should_never_be_chosen(monkeypatch: pytest.Mon
 def test_a_play_without_a_number_should_be_told_and_leave_the_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def simulate(*given: object) -> Simulated:
-        played = simulated(*given).played  # type: ignore[arg-type]
-        lost_GT = torch.full_like(played.u_GT, torch.nan)
-        return Simulated(dataclasses.replace(played, u_GT=lost_GT))
+    def simulate(*given: object) -> Simulation:
+        trade_off = simulation(*given).trade_off  # type: ignore[arg-type]
+        lost_GT = torch.full_like(trade_off.u_GT, torch.nan)
+        return Simulation(dataclasses.replace(trade_off, u_GT=lost_GT))
 
-    simulated = calibrate.simulate
+    simulation = calibrate.simulate
     monkeypatch.setattr(search, "simulate", simulate)
 
-    solution = solve(
-        make_task(make_head(classes=60)), "ridge", {}, Wish(), device="cpu", progress=Progress()
-    )
+    task = make_task(make_head(classes=60))
+    ridge = candidates_of(task, "ridge", {})
+    solution = solve(task, ridge, Preferences(), device="cpu", progress=Progress())
 
     assert torch.equal(solution.unseen.rows, solution.raw.rows)
     assert (solution.estimate.H.low, solution.estimate.H.high) == (0, 1)

@@ -5,15 +5,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from headgraft.models.features.labelled import Pictures, look
+from headgraft.models.features.labelled import CalibrationFeatures, calibration_features
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.methods import ridge
 from headgraft.models.progress import Progress
-from headgraft.models.selection.calibrate import NO_DIFFERENCE, choose_shift, simulate, survey
+from headgraft.models.selection.calibrate import (
+    NO_DIFFERENCE,
+    build_context,
+    choose_shift,
+    simulate,
+)
 from headgraft.models.selection.leave_out import leave_out
-from headgraft.models.selection.solve import Solution, Wish, solve
+from headgraft.models.selection.solve import Preferences, Solution, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 from tests.models.selection.test_solve import secret_task
 
 
@@ -25,13 +31,13 @@ def pictures_of(weight_CD: torch.Tensor, each: int, seed: int) -> tuple[torch.Te
     return 10 * (weight_CD[labels_N] + 0.1 * noise_ND) + 1, labels_N
 
 
-def shown(head: Head, each: int = 5) -> Pictures:
-    return look(head, *pictures_of(head.weight, each, seed=1))
+def shown(head: Head, each: int = 5) -> CalibrationFeatures:
+    return calibration_features(head, *pictures_of(head.weight, each, seed=1))
 
 
-def run(task: Task, pictures: Pictures | None = None) -> Solution:
-    wish = Wish(pictures=pictures)
-    return solve(task, "ridge", {}, wish, device="cpu", progress=Progress())
+def run(task: Task, features: CalibrationFeatures | None = None) -> Solution:
+    task, ridge = replace(task, features=features), candidates_of(task, "ridge", {})
+    return solve(task, ridge, Preferences(), device="cpu", progress=Progress())
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -66,7 +72,7 @@ def test_the_estimate_should_hold_for_new_classes_with_pictures_like_these() -> 
 def test_too_few_pictures_should_not_be_used_and_that_be_said() -> None:
     task = secret_task()
     few = shown(task.head, each=1)
-    few = Pictures(few.features_ND[:10], few.labels_N[:10], few.head_accuracy)
+    few = CalibrationFeatures(few.features_NF[:10], few.labels_N[:10], few.head_accuracy)
 
     solution, without = run(task, few), run(task)
 
@@ -80,13 +86,13 @@ def test_a_shift_should_be_clearly_better_than_none_or_none(lift: float) -> None
     secret = secret_task(bias=True)
     bias_S = lift * torch.rand(108, generator=torch.Generator().manual_seed(2))
     task = replace(secret, head=Head(secret.head.weight, bias_S, secret.head.class_names))
-    ground = survey(task.head, None, shown(task.head))
-    left_out = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
+    context = build_context(task.head, None, shown(task.head))
+    held_out = leave_out(task, ridge.METHOD.parse({}), device="cpu", progress=Progress())
 
-    shift, played, at = choose_shift(ground, left_out, 12, "balanced", None)
+    shift, simulation, at = choose_shift(context, held_out, 12, "balanced", None)
 
-    none = simulate(ground, left_out, 12).value("balanced").max()
-    gain = float(played.value("balanced")[at] - none)
+    none = simulate(context, held_out, 12).value("balanced").max()
+    gain = float(simulation.value("balanced")[at] - none)
     assert gain > NO_DIFFERENCE if shift else gain == 0
 
 

@@ -1,7 +1,9 @@
 """What solving a task promises, whole, on heads with a known secret."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -14,8 +16,9 @@ from headgraft.models.heads.head import Head, Metric
 from headgraft.models.methods import ridge
 from headgraft.models.methods.dfzsl.settings import CONSTANTS
 from headgraft.models.progress import Progress, Stopped
-from headgraft.models.selection.solve import Solution, Wish, solve
+from headgraft.models.selection.solve import Preferences, Solution, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 
 SMALL_ICIS = {"epochs": 3}
 
@@ -49,9 +52,24 @@ def secret_task(
     return Task(head, embeddings[:seen], embeddings[seen:], names)
 
 
-def run(task: Task, method: str = "auto", wish: Wish | None = None) -> Solution:
-    settings = SMALL_ICIS if method == "icis" else {}
-    return solve(task, method, settings, wish or Wish(), device="cpu", progress=Progress())
+def run(
+    task: Task,
+    method: str = "auto",
+    preferences: Preferences | None = None,
+    *,
+    settings: Mapping[str, object] | None = None,
+    should_stop: threading.Event | None = None,
+) -> Solution:
+    usual = SMALL_ICIS if method == "icis" else {}
+    candidates = candidates_of(task, method, usual if settings is None else settings)
+    progress = Progress(should_stop=should_stop)
+    return solve(task, candidates, preferences or Preferences(), device="cpu", progress=progress)
+
+
+@cache
+def usual(same_size: bool = False) -> Solution:
+    """Solve the usual task by default, once for all tests that only look at the solution."""
+    return run(secret_task(same_size=same_size))
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -68,14 +86,14 @@ def test_the_rows_should_fit_the_head(bias: bool, metric: Metric) -> None:
 
 
 def test_the_estimate_should_lie_within_its_interval() -> None:
-    found = run(secret_task()).estimate
+    found = usual().estimate
 
     for figure in (found.T1, found.u, found.s, found.H):
         assert 0 <= figure.low <= figure.value <= figure.high <= 1
 
 
 def test_embeddings_that_tell_more_should_be_expected_to_do_better() -> None:
-    rich, poor = run(secret_task(told=1.0)), run(secret_task(told=0.4))
+    rich, poor = usual(), run(secret_task(told=0.4))
 
     assert rich.estimate.T1.value > poor.estimate.T1.value + 0.1
     assert rich.estimate.H.value > poor.estimate.H.value + 0.1
@@ -90,8 +108,8 @@ def test_embeddings_that_tell_nothing_should_be_called_so() -> None:
 
 def test_who_prefers_new_classes_should_get_more_of_them() -> None:
     old, new = (
-        run(secret_task(), wish=Wish(prefer="old")),
-        run(secret_task(), wish=Wish(prefer="new")),
+        run(secret_task(), preferences=Preferences(prefer="old")),
+        run(secret_task(), preferences=Preferences(prefer="new")),
     )
 
     assert new.estimate.u.value > old.estimate.u.value
@@ -99,15 +117,18 @@ def test_who_prefers_new_classes_should_get_more_of_them() -> None:
 
 
 def test_a_limit_on_the_loss_of_seen_accuracy_should_be_kept() -> None:
-    solution = run(secret_task(), wish=Wish(seen_loss_points=2.0))
+    solution = run(secret_task(), preferences=Preferences(seen_loss_points=2.0))
 
-    free = run(secret_task(), wish=Wish(prefer="new"))
+    free = run(secret_task(), preferences=Preferences(prefer="new"))
     assert solution.estimate.s.value >= 0.85 - 0.02 - 0.02
     assert solution.estimate.s.value > free.estimate.s.value
 
 
 def test_a_weaker_head_should_be_expected_to_recognise_less() -> None:
-    known, assumed = run(secret_task(), wish=Wish(seen_accuracy=0.5)), run(secret_task())
+    known, assumed = (
+        run(secret_task(), preferences=Preferences(seen_accuracy=0.5)),
+        usual(),
+    )
 
     assert known.estimate.s.value < assumed.estimate.s.value - 0.1
     assert any("assumed" in reason for reason in assumed.estimate.reasons)
@@ -115,7 +136,7 @@ def test_a_weaker_head_should_be_expected_to_recognise_less() -> None:
 
 
 def test_auto_should_skip_what_the_budget_does_not_allow_and_say_so() -> None:
-    solution = run(secret_task(), wish=Wish(budget_seconds=0.05))
+    solution = run(secret_task(), preferences=Preferences(budget_seconds=0.05))
 
     skipped = {line.method: line.skipped for line in solution.tried if line.skipped}
     assert set(skipped) == {"icis"}
@@ -123,14 +144,14 @@ def test_auto_should_skip_what_the_budget_does_not_allow_and_say_so() -> None:
 
 
 def test_auto_should_try_text_rows_only_where_the_sizes_fit() -> None:
-    fits, not_fits = run(secret_task(same_size=True)), run(secret_task())
+    fits, not_fits = usual(same_size=True), usual()
 
     assert "clip_text" in {line.method for line in fits.tried}
     assert "clip_text" not in {line.method for line in not_fits.tried}
 
 
 def test_auto_should_deliver_the_best_of_what_it_tried() -> None:
-    solution = run(secret_task(same_size=True))
+    solution = usual(same_size=True)
 
     assert solution.method in {line.method for line in solution.tried}
     best = max(line.estimate.H.value for line in solution.tried if line.estimate)
@@ -138,11 +159,7 @@ def test_auto_should_deliver_the_best_of_what_it_tried() -> None:
 
 
 def test_settings_that_are_given_should_stay() -> None:
-    task, wish = secret_task(), Wish()
-
-    solution = solve(
-        task, "ridge", {"gamma": 7.0, "scale": 1.7}, wish, device="cpu", progress=Progress()
-    )
+    solution = run(secret_task(), "ridge", settings={"gamma": 7.0, "scale": 1.7})
 
     assert solution.settings["gamma"] == 7.0
     assert solution.calibration is not None
@@ -159,7 +176,7 @@ def test_an_iterative_method_should_be_calibrated_from_one_fit() -> None:
 
 
 def test_without_calibration_the_methods_rows_should_stay() -> None:
-    solution = run(secret_task(), "ridge", Wish(calibrate=False))
+    solution = run(secret_task(), "ridge", Preferences(enabled=False))
 
     assert solution.calibration is None
     assert torch.equal(solution.unseen.weight, solution.raw.weight)
@@ -183,7 +200,7 @@ def test_one_new_class_should_be_handled_with_a_reason() -> None:
     assert solution.estimate.T1.value == 1
     assert solution.estimate.u.value < 1
     assert any("one new class" in reason for reason in solution.estimate.reasons)
-    assert len(solution.outlook) == 1
+    assert len(solution.confidences) == 1
 
 
 def test_more_new_classes_than_old_ones_should_be_handled_with_a_reason() -> None:
@@ -193,7 +210,7 @@ def test_more_new_classes_than_old_ones_should_be_handled_with_a_reason() -> Non
 
 
 def test_the_curve_should_fall_for_old_classes_and_hold_the_chosen_point() -> None:
-    solution = run(secret_task())
+    solution = usual()
 
     assert solution.calibration is not None
     assert [point.s for point in solution.curve] == sorted(
@@ -203,7 +220,7 @@ def test_the_curve_should_fall_for_old_classes_and_hold_the_chosen_point() -> No
 
 
 def test_the_same_task_should_be_solved_alike_twice() -> None:
-    first, second = run(secret_task()), run(secret_task())
+    first, second = usual(), run(secret_task())
 
     assert torch.equal(first.unseen.weight, second.unseen.weight)
     assert first.estimate == second.estimate
@@ -214,14 +231,14 @@ def test_an_order_to_stop_should_be_obeyed() -> None:
     stop.set()
 
     with pytest.raises(Stopped):
-        solve(secret_task(), "auto", {}, Wish(), device="cpu", progress=Progress(should_stop=stop))
+        run(secret_task(), should_stop=stop)
 
 
 def test_an_unknown_method_or_setting_should_be_refused() -> None:
     with pytest.raises(InjectionError, match="'magic' is not one of"):
         run(secret_task(), "magic")
     with pytest.raises(InjectionError, match="no setting 'widht'"):
-        solve(secret_task(), "ridge", {"widht": 1}, Wish(), device="cpu", progress=Progress())
+        run(secret_task(), "ridge", settings={"widht": 1})
 
 
 def test_a_method_that_makes_no_rows_should_be_refused() -> None:
@@ -230,14 +247,14 @@ def test_a_method_that_makes_no_rows_should_be_refused() -> None:
 
 
 def test_only_methods_that_may_be_tried_should_be() -> None:
-    tried = {line.method for line in run(secret_task(same_size=True)).tried}
+    tried = {line.method for line in usual(same_size=True).tried}
 
     assert tried == {method.name for method in catalogue.candidates()}
 
 
 def test_a_setting_of_no_candidate_should_be_refused_with_auto() -> None:
     with pytest.raises(InjectionError, match="'widht'"):
-        solve(secret_task(), "auto", {"widht": 1}, Wish(), device="cpu", progress=Progress())
+        run(secret_task(), "auto", settings={"widht": 1})
 
 
 def test_the_defaults_of_a_method_should_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +265,7 @@ def test_the_defaults_of_a_method_should_not_matter(monkeypatch: pytest.MonkeyPa
         ridge: float = 3 * start.ridge
         scale: float = 3 * start.scale
 
-    before = run(secret_task())
+    before = usual()
     monkeypatch.setattr(ridge, "METHOD", replace(ridge.METHOD, settings=Moved))
 
     after = run(secret_task())
@@ -271,8 +288,8 @@ def fast_dfzsl(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_made_for_all_classes_should_be_calibrated_against_each_other(metric: Metric) -> None:
     task = secret_task(metric=metric, same_size=True)
 
-    def solved(**settings: object) -> Solution:
-        return solve(task, "dfzsl", settings, Wish(), device="cpu", progress=Progress())
+    def solved(**settings: bool) -> Solution:
+        return run(task, "dfzsl", settings=settings)
 
     kept, replaced = solved(), solved(replace_seen=True)
 
@@ -292,7 +309,7 @@ def test_replaced_rows_should_stay_replaced_where_nothing_can_be_hidden() -> Non
     task = secret_task(classes=6, unseen=2, same_size=True)
     settings = {"replace_seen": True, "filter_by_head": False}
 
-    solution = solve(task, "dfzsl", settings, Wish(), device="cpu", progress=Progress())
+    solution = run(task, "dfzsl", settings=settings)
 
     assert not torch.equal(solution.seen.weight, task.head.weight)
     assert solution.unseen.class_count == 2

@@ -15,28 +15,28 @@ def parts() -> tuple[Critic, Tensor, Tensor, Tensor, Tensor]:
         for parameter in critic.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.25)
     real_BD, fake_BD = torch.randn(2, 9, 6, generator=generator)
-    given_BA = torch.randn(9, 4, generator=generator)
-    return critic, real_BD, fake_BD, given_BA, torch.rand(9, 1, generator=generator)
+    text_BA = torch.randn(9, 4, generator=generator)
+    return critic, real_BD, fake_BD, text_BA, torch.rand(9, 1, generator=generator)
 
 
 def by_autograd(
-    critic: Critic, real_BD: Tensor, fake_BD: Tensor, given_BA: Tensor, mix_B1: Tensor
+    critic: Critic, real_BD: Tensor, fake_BD: Tensor, text_BA: Tensor, mix_B1: Tensor
 ) -> Tensor:
     between_BD = (mix_B1 * real_BD + (1 - mix_B1) * fake_BD).requires_grad_()
     (gradient_BD,) = torch.autograd.grad(
-        critic(between_BD, given_BA).sum(), between_BD, create_graph=True
+        critic(between_BD, text_BA).sum(), between_BD, create_graph=True
     )
     penalty: Tensor = (gradient_BD.norm(dim=1) - 1).square().mean()
     return penalty
 
 
 def test_it_should_score_both_kinds_as_its_forward_pass_does() -> None:
-    critic, real_BD, fake_BD, given_BA, mix_B1 = parts()
+    critic, real_BD, fake_BD, text_BA, mix_B1 = parts()
 
-    verdict = critic.compare(real_BD, fake_BD, given_BA, mix_B1)
+    critic_loss = critic.compare(real_BD, fake_BD, text_BA, mix_B1)
 
-    wanted = critic(fake_BD, given_BA).mean() - critic(real_BD, given_BA).mean()
-    torch.testing.assert_close(verdict.fake_less_real, wanted)
+    wanted = critic(fake_BD, text_BA).mean() - critic(real_BD, text_BA).mean()
+    torch.testing.assert_close(critic_loss.fake_less_real, wanted)
 
 
 def test_the_penalty_should_be_that_of_a_gradient_found_by_autograd() -> None:

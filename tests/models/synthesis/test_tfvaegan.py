@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from headgraft.models.progress import Stopped
+from headgraft.models.features.labelled import LabelledFeatures
+from headgraft.models.progress import Stopped, ignore
 from headgraft.models.synthesis.tfvaegan import (
     TfvaeganConfig,
     synthesize_features,
     train,
     weighted_l1,
 )
-from headgraft.models.synthesis.virtual_features import Virtual
 from tests.models.planted_classes import nearest_own_mean, planted
 
 FAST = TfvaeganConfig(
@@ -33,10 +33,6 @@ FAST = TfvaeganConfig(
 TINY = replace(FAST, epochs=1, steps=2, hidden_size=16, features_per_class=3)
 
 
-def silent(_fraction: float, _loss: float | None) -> None:
-    """Report to nobody."""
-
-
 def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
@@ -45,7 +41,7 @@ def seeded() -> torch.Generator:
 def made() -> tuple[Tensor, Tensor]:
     """Train once, and make 50 features a class."""
     task = planted()
-    return synthesize_features(task, task.text_CA, task.unseen, FAST, silent, seeded())
+    return synthesize_features(task, task.text_CA, task.unseen, FAST, ignore, seeded())
 
 
 def test_unseen_features_should_lie_nearest_to_their_own_class(made: tuple[Tensor, Tensor]) -> None:
@@ -57,7 +53,7 @@ def test_unseen_features_should_lie_nearest_to_their_own_class(made: tuple[Tenso
 def test_labels_should_count_all_classes_and_come_in_order() -> None:
     task = planted()
 
-    _, labels_M = synthesize_features(task, task.text_CA, task.unseen, TINY, silent, seeded())
+    _, labels_M = synthesize_features(task, task.text_CA, task.unseen, TINY, ignore, seeded())
 
     assert labels_M.tolist() == [label for label in range(40, 48) for _ in range(3)]
 
@@ -72,8 +68,10 @@ def test_every_part_should_learn_and_tell_its_loss() -> None:
     task = planted()
     told: list[tuple[float, float | None]] = []
 
-    start = train(task, task.text_CA, replace(FAST, epochs=1, steps=1), silent, seeded())
-    end = train(task, task.text_CA, FAST, lambda done, loss: told.append((done, loss)), seeded())
+    start = train(task, task.text_CA, replace(FAST, epochs=1, steps=1), ignore, seeded())
+    end = train(
+        task, task.text_CA, FAST, lambda done, _stage, loss: told.append((done, loss)), seeded()
+    )
 
     for name, before in start.named_children():
         after = dict(end.named_children())[name]
@@ -96,7 +94,7 @@ def test_steps_should_default_to_one_pass_over_the_features() -> None:
         task,
         task.text_CA,
         replace(TINY, steps=None, batch_size=100),
-        lambda done, _loss: calls.append(done),
+        lambda done, _stage, _loss: calls.append(done),
         seeded(),
     )
 
@@ -107,7 +105,7 @@ def test_the_same_seed_should_make_the_same_features() -> None:
     task = planted()
 
     first, second = (
-        synthesize_features(task, task.text_CA, task.unseen, TINY, silent, seeded())
+        synthesize_features(task, task.text_CA, task.unseen, TINY, ignore, seeded())
         for _ in range(2)
     )
 
@@ -117,7 +115,7 @@ def test_the_same_seed_should_make_the_same_features() -> None:
 def test_it_should_stop_at_the_step_it_is_told_to() -> None:
     task, calls = planted(), 0
 
-    def stop(_fraction: float, _loss: float | None) -> None:
+    def stop(_fraction: float, _stage: str, _loss: float | None) -> None:
         nonlocal calls
         calls += 1
         if calls == 3:
@@ -146,12 +144,12 @@ def test_wl1_should_be_the_cubes_over_the_norm(error: list[float], wanted: float
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_that_replays_its_steps_should_learn_what_the_cpu_learns() -> None:
     task = planted()
-    on_gpu = Virtual(task.features_ND.cuda(), task.labels_N.cuda(), task.labels_N.bincount(), 1)
+    on_gpu = LabelledFeatures(task.features_NF.cuda(), task.labels_N.cuda())
 
     there_MD, labels_M = synthesize_features(
-        on_gpu, task.text_CA, task.unseen, FAST, silent, seeded()
+        on_gpu, task.text_CA, task.unseen, FAST, ignore, seeded()
     )
-    here_MD, _ = synthesize_features(task, task.text_CA, task.unseen, FAST, silent, seeded())
+    here_MD, _ = synthesize_features(task, task.text_CA, task.unseen, FAST, ignore, seeded())
 
     assert float((there_MD.cpu() * here_MD).sum(dim=1).mean()) > 0.95
     assert nearest_own_mean(task, there_MD.cpu(), labels_M.cpu()) > 0.8

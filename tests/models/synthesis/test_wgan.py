@@ -32,7 +32,7 @@ def run(
         task.text_CA,
         task.unseen,
         config,
-        lambda _fraction, loss: noted.append(loss),
+        lambda _fraction, _stage, loss: noted.append(loss),
         torch.Generator().manual_seed(0),
     )
 
@@ -89,7 +89,7 @@ def test_the_same_seed_should_make_the_same_features() -> None:
 def test_it_should_stop_at_the_step_it_is_told_to() -> None:
     task, calls = planted(), 0
 
-    def stop(_fraction: float, _loss: float | None) -> None:
+    def stop(_fraction: float, _stage: str, _loss: float | None) -> None:
         nonlocal calls
         calls += 1
         if calls == 2:

@@ -1,8 +1,5 @@
 """The doctor before real parts: what it finds out, and what it advises."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +7,9 @@ import pytest
 from headgraft.service.cli.doctor import Finding, examine, examine_redis, examine_store
 from headgraft.service.local import redis_server
 from headgraft.service.local.state import StateFolder
-from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from headgraft.workers.ledger.scripts import connect
+from tests import command
 from tests.ledger import Ledger
 from tests.processes import free_port
 
@@ -19,7 +17,7 @@ from tests.processes import free_port
 def test_all_there_should_be_found_with_workers_and_encoders(
     ledger: Ledger, redis_url: str
 ) -> None:
-    encoders = {"minilm": {"dimension": 384, "digest": "0"}}
+    encoders = {"minilm": EncoderPresence(dimension=384, digest="0")}
     ledger.announce(Presence(name="w1", device="cuda:0", encoders=encoders))
     server, worker = examine_redis(redis_url)
     assert server.is_ok
@@ -75,10 +73,7 @@ def test_nothing_running_should_say_what_to_start(tmp_path: Path) -> None:
 
 
 def test_a_missing_part_should_be_the_exit_code(tmp_path: Path) -> None:
-    script = Path(sys.executable).with_name("headgraft")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("HEADGRAFT_")}
-    command = [str(script), "doctor", "--state", str(tmp_path)]
-    ran = subprocess.run(command, env=clean, capture_output=True, text=True)
+    ran = command.headgraft(tmp_path, "doctor", "--state", str(tmp_path))
     assert ran.returncode == 1
     assert "MISSING  Redis" in ran.stdout
     assert "ok       package  fastapi" in ran.stdout

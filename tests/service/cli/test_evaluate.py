@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from headgraft.models.heads import checkpoint
 from headgraft.models.heads.head import Head
-from headgraft.workers.evaluate import __main__
+from headgraft.service.cli.main import main
 
 HEADGRAFT = Path(sys.executable).with_name("headgraft")
 NAMES = ["a", "b", "x", "y"]
@@ -94,7 +94,8 @@ def test_what_is_wrong_should_be_one_line(
     complaint: str,
 ) -> None:
     monkeypatch.chdir(folder)
-    assert __main__.main(arguments) == 1
+    monkeypatch.setattr(sys, "argv", ["headgraft", "evaluate", *arguments])
+    assert main() == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("headgraft: ")

@@ -1,9 +1,7 @@
 """`headgraft keys` as an operator meets it: straight to Redis, or to the one of `up`."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,14 @@ from headgraft.service.local.redis_server import start
 from headgraft.service.local.state import StateFolder
 from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits
+from tests import command
 from tests.ledger import Ledger
 
-HEADGRAFT = Path(sys.executable).with_name("headgraft")
 TEXT = re.compile(r"hg_([0-9a-f]{12})_[A-Za-z0-9_-]{43}\n")
 
 
 def keys(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("HEADGRAFT_")}
-    command = [str(HEADGRAFT), "keys", *arguments]
-    wide = {"COLUMNS": "200"}
-    return subprocess.run(
-        command, env={**clean, **wide, **variables}, capture_output=True, text=True, timeout=60
-    )
+    return command.headgraft(Path.cwd(), "keys", *arguments, **variables)
 
 
 def test_a_key_should_be_created_listed_and_revoked(redis_url: str, ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: real processes, what they print, how they exit."""
+"""The command line as a person meets it: what commands print, and how they exit."""
 
 import contextlib
 import json
@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from headgraft import Headgraft
-from headgraft.service.cli.inject import Order, describe
+from headgraft.service.cli.inject import InjectArguments, describe
 from headgraft.service.cli.parsing import TypedError, parse_entry, parse_settings, read_entries
 from headgraft.service.local.state import StateFolder
 from headgraft.service.schemas.injections import InjectionResource
-from tests import checkpoints
+from tests import checkpoints, command
 from tests.processes import Processes, command_line, eventually, free_port
 
 HEADGRAFT = Path(sys.executable).with_name("headgraft")
@@ -46,6 +46,11 @@ def running(process: psutil.Process, name: str) -> bool:
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return command.headgraft(folder, *arguments, HEADGRAFT_STATE=str(folder / "state"), **variables)
+
+
+def start(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a process of its own."""
     return subprocess.run(
         [HEADGRAFT, *arguments],
         cwd=folder,
@@ -73,7 +78,7 @@ def test_a_checkpoint_should_be_extended_beside_itself(folder: Path, product: Pr
     arguments = ["inject", "net.safetensors", "--names", "names.txt", "--url", product.url]
     arguments += ["--add", "zebra: a striped horse", "--add", "okapi", "--method", "ridge"]
     arguments += ["--setting", "scale=1.5", "--prefer", "new", "--max-seen-loss", "5"]
-    ran = run(folder, *arguments)
+    ran = start(folder, *arguments)
     assert ran.returncode == 0, ran.stderr
     assert re.match(r"net\+2\.safetensors: 20 classes and 2 new ones, by ridge in", ran.stdout)
     assert re.search(r"expected, without a picture seen: \d+ % of new and \d+ %", ran.stdout)
@@ -157,7 +162,7 @@ def test_a_failed_job_should_say_why(folder: Path, product: Processes) -> None:
 
 def test_without_a_service_one_should_be_started_for_the_occasion(folder: Path) -> None:
     (folder / "tmp").mkdir()
-    ran = run(
+    ran = start(
         folder,
         *("inject", "net.safetensors", "--names", "names.txt", "--add", "zebra", "--out", "z"),
         TMPDIR=str(folder / "tmp"),
@@ -238,8 +243,8 @@ def test_nobody_listening_should_say_what_to_start(folder: Path) -> None:
 
 
 def test_no_command_should_take_a_key_or_import_torch(folder: Path) -> None:
-    for command in ("inject", "jobs", "cancel", "report", "methods", "up"):
-        assert "--key" not in run(folder, command, "--help").stdout
+    for name in ("inject", "jobs", "cancel", "report", "methods", "up"):
+        assert "--key" not in run(folder, name, "--help").stdout
     modules = "headgraft.service.cli.main, headgraft.service.cli.doctor"
     program = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
@@ -250,7 +255,7 @@ def test_a_worker_without_torch_should_not_be_needed_to_ask_for_the_version(fold
 
 
 def test_a_model_that_no_one_can_pull_should_be_refused(folder: Path) -> None:
-    ran = run(folder, "encoders", "pull", "no-such-model:tag")
+    ran = start(folder, "encoders", "pull", "no-such-model:tag")
     assert ran.returncode == 1
     assert "no-such-model" in ran.stderr
 
@@ -285,14 +290,14 @@ def test_settings_should_be_json_where_they_can() -> None:
 
 
 def test_a_result_should_go_into_a_folder_under_its_own_name(tmp_path: Path) -> None:
-    order = Order(Path("a/net.safetensors"), [{"name": "x"}], target=tmp_path)
-    assert order.choose_target() == tmp_path / "net+1.safetensors"
+    arguments = InjectArguments(Path("a/net.safetensors"), [{"name": "x"}], target=tmp_path)
+    assert arguments.choose_target() == tmp_path / "net+1.safetensors"
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth"])
 def test_the_result_of_a_torch_file_should_be_named_what_it_is(suffix: str) -> None:
-    order = Order(Path(f"net{suffix}"), [{"name": "x"}])
-    assert order.choose_target() == Path("net+1.safetensors")
+    arguments = InjectArguments(Path(f"net{suffix}"), [{"name": "x"}])
+    assert arguments.choose_target() == Path("net+1.safetensors")
 
 
 def test_a_job_should_be_described_by_what_it_waits_for() -> None:

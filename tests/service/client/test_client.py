@@ -14,15 +14,17 @@ import pytest
 from rich.console import Console
 
 from headgraft import Headgraft, HeadgraftError
-from headgraft.arguments import Wishes
+from headgraft.arguments import InjectionOptions
 from headgraft.events import EventReader, ServerEvent
-from headgraft.service.cli.inject import Order, carry_out
+from headgraft.service.cli.inject import InjectArguments, carry_out
 from headgraft.service.cli.parsing import TypedError
 from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import RedisServer
 from headgraft.service.schemas.injections import InjectionResource
 from headgraft.service.schemas.requests import InjectionRequest
+from headgraft.workers.jobs.events import StatusEvent
 from tests import checkpoints, features
+from tests.documents import statuses
 from tests.processes import Processes, eventually, free_port
 
 KEY = "a-key-of-ada-0123456789"
@@ -80,11 +82,7 @@ def test_a_checkpoint_should_come_back_extended(client: Headgraft, checkpoint: P
     assert [one.status for one in seen][-1] == "succeeded"
     assert {one.progress for one in seen} > {0.0}
 
-    assert [one.data["status"] for one in client.events(queued.id) if one.type == "status"] == [
-        "queued",
-        "running",
-        "succeeded",
-    ]
+    assert statuses(client.events(queued.id)) == ["queued", "running", "succeeded"]
 
     target = client.download(queued.id, checkpoint.with_name("net+3.safetensors"))
     about = next(one for one in ended.artifacts if one.name == "head.safetensors")
@@ -121,7 +119,7 @@ def test_uploaded_features_should_change_what_the_estimate_rests_on(
     assert estimate
     assert estimate.pictures == 100
     assert "estimated from 100 labelled features of 20 classes" in estimate.reasons[0]
-    assert client.report(jobs[0].id)["estimate"]["reasons"] == estimate.reasons
+    assert client.report(jobs[0].id).estimate == estimate
     assert other
     assert other.pictures == 0
     assert "without a picture" in other.reasons[0]
@@ -136,15 +134,16 @@ def test_the_command_should_upload_features_first_and_name_them_in_the_end(
 ) -> None:
     file = features.write(checkpoint.with_name("pictures.safetensors"))
     names = [{"name": name} for name in checkpoints.class_names(20)]
-    order = Order(checkpoint, [{"name": "okapi"}], names, method="ridge", features=file)
+    add = [{"name": "okapi"}]
+    arguments = InjectArguments(checkpoint, add, names, method="ridge", features=file)
 
-    said = carry_out(order, processes.url, KEY, Console(stderr=True))
+    said = carry_out(arguments, processes.url, KEY, Console(stderr=True))
     assert re.search(r"expected, by 100 labelled features: \d+ % of new and \d+ %", said)
 
-    missing = replace(order, features=Path("nowhere"), may_overwrite=True)
+    missing = replace(arguments, features=Path("nowhere"), may_overwrite=True)
     with pytest.raises(TypedError, match="no file of features nowhere"):
         carry_out(missing, processes.url, KEY, Console(stderr=True))
-    wrong = replace(order, features=checkpoint, may_overwrite=True)
+    wrong = replace(arguments, features=checkpoint, may_overwrite=True)
     with pytest.raises(HeadgraftError, match="exactly two tensors"):
         carry_out(wrong, processes.url, KEY, Console(stderr=True))
 
@@ -249,7 +248,8 @@ def test_what_is_installed_should_be_listed(client: Headgraft) -> None:
 
 
 def test_the_client_should_know_every_field_of_a_request() -> None:
-    assert {*Wishes.__annotations__, "add", "head_id"} == set(InjectionRequest.model_fields)
+    options = set(InjectionOptions.__annotations__)
+    assert options | {"add", "head_id"} == set(InjectionRequest.model_fields)
 
 
 def events(lines: list[str]) -> list[ServerEvent]:
@@ -258,11 +258,13 @@ def events(lines: list[str]) -> list[ServerEvent]:
 
 
 def test_a_stream_should_be_read_event_by_event() -> None:
-    lines = [": hello", "id: 1-0", "event: status", 'data: {"a":1}', "", "id: 2-0", "data: {}", ""]
-    assert events(lines) == [
-        ServerEvent(None, {}),
-        ServerEvent("1-0", {"a": 1}),
-        ServerEvent("2-0", {}),
+    running = StatusEvent(type="status", job="inj_1", at=1, status="running", attempt=1)
+    first = ["id: 1-0", "event: status", f"data: {running.model_dump_json()}", ""]
+    unknown = ["id: 2-0", "event: sung", 'data: {"type":"sung"}', ""]
+    assert events([": hello", *first, *unknown]) == [
+        ServerEvent(),
+        ServerEvent("1-0", running),
+        ServerEvent("2-0"),
     ]
 
 

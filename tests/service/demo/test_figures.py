@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from headgraft.service.demo.figures import (
+    DemoOutcome,
     Guess,
     HeadFile,
-    Outcome,
     nearest_rows,
     old_rows_unchanged,
     place,
@@ -53,7 +53,9 @@ def test_a_place_should_count_from_one() -> None:
 def test_a_picture_should_show_what_the_untouched_head_sees(tmp_path: Path) -> None:
     swapped = with_rows((0, 0, 2), (0, 2, 0), names=("up", "front"))
     x_D = np.array([0.1, 1, 0], dtype=np.float32)
-    outcome = Outcome(tmp_path, ("up", "front"), FULL, SEEN, swapped, FULL, {"sky.png": x_D}, {})
+    outcome = DemoOutcome(
+        tmp_path, ("up", "front"), FULL, SEEN, swapped, FULL, {"sky.png": x_D}, {}
+    )
 
     (sight,) = sights(outcome)
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from headgraft.workers.store import Store
+from tests.documents import manifest
 from tests.ledger import Ledger
 from tests.service.injections.test_routes import TOKEN, begin, created
 
@@ -21,7 +22,7 @@ def finished(
     for name, content in files.items():
         store.write(prefix + name, content)
     about = {name: describe(content) for name, content in files.items()}
-    assert ledger.succeed(job, TOKEN, {"prefix": prefix, "files": about, **told}) == "ok"
+    assert ledger.succeed(job, TOKEN, manifest(prefix, files=about, **told)) == "ok"
     return f"/v1/injections/{job}"
 
 

@@ -1,8 +1,10 @@
 """What is installed, as the API tells it."""
 
+from typing import Any
+
 import httpx
 
-from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from tests.ledger import Ledger
 
 
@@ -20,11 +22,14 @@ def test_every_method_should_be_listed_with_the_schema_of_its_settings(api: http
 
 def test_encoders_should_be_those_of_the_workers_online(api: httpx.Client, ledger: Ledger) -> None:
     assert api.get("/v1/encoders").json() == {"object": "list", "data": []}
-    minilm = {"dimension": 384, "digest": "d1"}
-    clip = {"dimension": 512, "digest": "d2"}
+    minilm: dict[str, Any] = {"dimension": 384, "digest": "d1"}
+    clip: dict[str, Any] = {"dimension": 512, "digest": "d2"}
 
-    ledger.announce(Presence(name="a", device="cpu", encoders={"minilm": minilm}))
-    ledger.announce(Presence(name="b", device="cuda:0", encoders={"minilm": minilm, "clip": clip}))
+    all_of_them = {"minilm": EncoderPresence(**minilm), "clip": EncoderPresence(**clip)}
+    ledger.announce(
+        Presence(name="a", device="cpu", encoders={"minilm": EncoderPresence(**minilm)})
+    )
+    ledger.announce(Presence(name="b", device="cuda:0", encoders=all_of_them))
 
     assert api.get("/v1/encoders").json()["data"] == [
         {"object": "encoder", "name": "clip", **clip, "workers": 1},

@@ -8,6 +8,7 @@ from headgraft.service.injections import checks
 from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs import spec
+from headgraft.workers.jobs.presence import EncoderPresence
 
 SEEN = [spec.ClassEntry(name=name) for name in ("cat", "dog")]
 
@@ -78,7 +79,10 @@ def test_prompts_should_be_read_by_a_picture_text_encoder_of_the_heads_features(
     about: dict[str, Any], detail: str | None
 ) -> None:
     tensors = HeadTensors(weight="w", bias=None, class_count=2, feature_size=4, dtype="F32")
-    online = {"minilm": about, "other": {"dimension": 4, "kind": "open_clip"}}
+    online = {
+        "minilm": EncoderPresence(digest="d1", **about),
+        "other": EncoderPresence(dimension=4, digest="d2", kind="open_clip"),
+    }
     found = checks.prompt_problem(request(), tensors, online)
     assert (found is None) == (detail is None)
     assert not found or found.pointer == "/class_embeddings/encoder"

@@ -5,6 +5,7 @@ import httpx
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.service_ledger import ServiceLedger
 from tests import keyspace
+from tests.documents import manifest, summary
 from tests.ledger import Ledger
 from tests.processes import eventually
 from tests.service.files import injection, pointers, problem, submit
@@ -14,7 +15,9 @@ from tests.service.injections.test_routes import TOKEN, begin
 def create(ledger: Ledger, job: str = "inj_1", *, late: bool = True) -> None:
     """Queue a job with a deadline, which has passed if it is `late`."""
     ledger.open_queue()
-    ledger.create(job, "ada", spec="spec", summary={}, timeout_seconds=60, deadline_seconds=100)
+    ledger.create(
+        job, "ada", spec="spec", summary=summary(), timeout_seconds=60, deadline_seconds=100
+    )
     if late:
         pass_deadline(ledger, job)
 
@@ -47,7 +50,7 @@ def test_a_queued_job_should_fail_at_its_deadline(ledger: Ledger) -> None:
     assert read(ledger, "inj_2").status == "queued"
     assert waiting(ledger) == ["inj_2"]
     assert ledger.client.xlen(ledger.key("queue")) == 1
-    assert ledger.events("inj_1")[-1].data["code"] == "deadline"
+    assert ledger.events("inj_1")[-1].data.model_dump()["code"] == "deadline"
     assert keyspace.leaks(ledger) == []
 
 
@@ -68,7 +71,7 @@ def test_a_running_job_should_be_left_to_its_worker_for_a_while(ledger: Ledger) 
     assert read(ledger).status == "running"
     ledger.serve(ServiceLedger.expire_late, patience_seconds=0)
     assert (read(ledger).status, code(ledger)) == ("failed", "deadline")
-    assert ledger.succeed("inj_1", TOKEN, {}) == "lost"
+    assert ledger.succeed("inj_1", TOKEN, manifest()) == "lost"
 
 
 def test_a_run_should_get_no_more_time_than_the_deadline_leaves(ledger: Ledger) -> None:

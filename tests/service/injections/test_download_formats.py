@@ -18,7 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from headgraft import Headgraft
-from headgraft.service.cli.inject import Order, carry_out
+from headgraft.service.cli.inject import InjectArguments, carry_out
 from tests import checkpoints
 from tests.fundamentals import client
 from tests.processes import Processes
@@ -104,11 +104,11 @@ def test_the_command_line_should_save_the_format_that_the_files_name_says(
     target = tmp_path / f"head{suffix}"
     entries = [{"name": name} for name in checkpoints.class_names(20)]
     wish = {"enabled": False}
-    order = Order(
+    arguments = InjectArguments(
         source, [{"name": "new"}], entries, method=method, calibration=wish, target=target
     )
 
-    said = carry_out(order, product.url, None, Console(stderr=True))
+    said = carry_out(arguments, product.url, None, Console(stderr=True))
 
     assert f"1 new ones, by {method}" in said
     assert content in target.read_bytes()

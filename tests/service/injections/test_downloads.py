@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from headgraft.workers.store import Store
+from tests.documents import manifest
 from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import problem
@@ -167,8 +168,8 @@ def sparse(api: httpx.Client, ledger: Ledger, folder: Path, size: int, mark: byt
         file.seek(size - len(mark))
         file.write(mark)
     about: dict[str, Any] = {"bytes": size, "sha256": "0" * 64}
-    manifest = {"prefix": f"local/{job}/{TOKEN}/", "files": {path.name: about}}
-    assert ledger.succeed(job, TOKEN, manifest) == "ok"
+    left = manifest(f"local/{job}/{TOKEN}/", files={path.name: about})
+    assert ledger.succeed(job, TOKEN, left) == "ok"
     return f"/v1/injections/{job}/head"
 
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from headgraft.service.local import redis_server
+from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.spec import JobError
 from tests.ledger import Ledger
 from tests.processes import Processes, eventually
@@ -49,7 +50,7 @@ def run(ledger: Ledger, job: str, steps: int, pause_seconds: float = 0.0) -> Non
     """Do what a worker does, in steps."""
     begin(ledger, job)
     for step in range(steps):
-        assert ledger.progress(job, TOKEN, (step / steps, "train", 1.0)) == "ok"
+        assert ledger.progress(job, TOKEN, StepProgress(step / steps, "train", 1.0)) == "ok"
         time.sleep(pause_seconds)
     ledger.fail(job, TOKEN, JobError(code="timeout", message="too slow"))
 
@@ -80,7 +81,7 @@ def test_events_should_arrive_while_the_job_runs(api: httpx.Client, ledger: Ledg
         assert [next(told)["data"]["status"] for _ in range(2)] == ["queued", "running"]
         for step in range(5):
             start = time.monotonic()
-            ledger.progress(job, TOKEN, (step / 5, "train", None))
+            ledger.progress(job, TOKEN, StepProgress(step / 5, "train", None))
             assert next(told)["data"]["progress"] == step / 5
             assert time.monotonic() - start < 5
         ledger.cancel(job)

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.documents import summary
 from tests.ledger import Ledger
 from tests.service.files import class_names, injection, pointers, problem, submit
 from tests.service.injections.test_routes import created
@@ -49,7 +50,7 @@ def test_metadata_should_leave_those_that_have_all_of_it(api: httpx.Client) -> N
 def test_a_page_should_be_filled_from_far_back(api: httpx.Client, ledger: Ledger) -> None:
     wanted = created(api, metadata={"team": "birds"})
     for number in range(250):
-        ledger.create(f"inj_{number}", "local", spec="s", summary={}, timeout_seconds=1)
+        ledger.create(f"inj_{number}", "local", spec="s", summary=summary(), timeout_seconds=1)
 
     assert ids(api, metadata="team=birds") == [wanted]
 

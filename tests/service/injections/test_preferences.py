@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from headgraft.service.injections.routes import wait_seconds
+from tests.documents import manifest
 from tests.ledger import Ledger
 from tests.service.files import injection, submit
 from tests.service.injections.test_routes import TOKEN
@@ -50,7 +51,7 @@ def test_a_job_that_ends_in_time_should_be_answered_finished(
         claim = ledger.claim("worker", lease_seconds=15, block_seconds=4)
         assert claim is not None
         ledger.begin(claim, "worker", TOKEN)
-        ledger.succeed(claim.job, TOKEN, {"prefix": "p/", "files": {}})
+        ledger.succeed(claim.job, TOKEN, manifest())
 
     worker = threading.Thread(target=work)
     worker.start()

@@ -15,10 +15,12 @@ from headgraft.service.injections.queue_view import (
     QueueView,
     usual_seconds,
 )
+from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.scripts import connect_async
 from headgraft.workers.ledger.service_ledger import ServiceLedger
+from tests.documents import manifest, summary
 from tests.ledger import Ledger
 from tests.service.injections.test_routes import TOKEN, begin, created
 
@@ -51,8 +53,8 @@ def view(ledger: Ledger) -> Iterator[View]:
 
 def create(ledger: Ledger, *jobs: str, method: str = "ridge") -> None:
     for job in jobs:
-        summary = {"method": method}
-        ledger.create(job, "ada", spec="spec", summary=summary, timeout_seconds=60)
+        about = summary(method=method)
+        ledger.create(job, "ada", spec="spec", summary=about, timeout_seconds=60)
 
 
 def read(ledger: Ledger, job: str) -> Record:
@@ -160,7 +162,7 @@ def test_a_running_job_should_be_told_by_its_pace(ledger: Ledger, view: View) ->
     create(ledger, "inj_1")
     begin(ledger, "inj_1")
     ledger.client.hincrby(ledger.key("job", "inj_1"), "started_at", -30_000)
-    assert ledger.progress("inj_1", TOKEN, (0.25, "train", None)) == "ok"
+    assert ledger.progress("inj_1", TOKEN, StepProgress(0.25, "train", None)) == "ok"
     record = read(ledger, "inj_1")
     assert view.snapshot(record).seconds_left(record) == pytest.approx(90, abs=3)
 
@@ -170,7 +172,7 @@ def test_an_ended_job_should_teach_the_next_estimate(api: httpx.Client, ledger: 
         job = created(api)
         begin(ledger, job)
         ledger.client.hincrby(ledger.key("job", job), "started_at", -20_000)
-        assert ledger.succeed(job, TOKEN, {"prefix": "p/", "files": {}}) == "ok"
+        assert ledger.succeed(job, TOKEN, manifest()) == "ok"
     online(ledger, 1)
     time.sleep(FRESH_SECONDS)
     shown: dict[str, Any] = api.get(f"/v1/injections/{created(api)}").json()

@@ -43,22 +43,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def address(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(product: Processes, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Run a job with the names through API, Redis and worker; return where its report is."""
-    folder = tmp_path_factory.mktemp("product")
-    processes = Processes(folder, redis_url)
-    try:
-        processes.start_api()
-        processes.start_worker()
-        request = checkpoints.request(unseen=len(NAMES), add=NAMES)
-        with Headgraft(processes.url) as client:
-            queued = client.submit(checkpoints.write(folder / "net.safetensors"), **request)
-            ended = client.wait(queued.id, timeout_seconds=60)
-            assert ended.status == "succeeded", ended.error
-            assert HOSTILE not in client.report_html(queued.id)
-        yield f"{processes.url}/v1/injections/{queued.id}/report"
-    finally:
-        processes.stop()
+    request = checkpoints.request(unseen=len(NAMES), add=NAMES)
+    file = checkpoints.write(tmp_path_factory.mktemp("in") / "net.safetensors")
+    with Headgraft(product.url) as client:
+        queued = client.submit(file, **request)
+        ended = client.wait(queued.id, timeout_seconds=60)
+        assert ended.status == "succeeded", ended.error
+        assert HOSTILE not in client.report_html(queued.id)
+    return f"{product.url}/v1/injections/{queued.id}/report"
 
 
 @dataclass

@@ -6,9 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from headgraft.workers.store import Store
 from tests import keyspace
+from tests.documents import statuses
 from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import checkpoint, class_names, head_tensors, injection, stored, submit
@@ -16,11 +17,10 @@ from tests.service.injections.test_routes import TOKEN, begin, store_of_api, suc
 
 __all__ = ["store_of_api"]
 VERSIONS = {"headgraft": "1", "torch": "2"}
-MINILM = {"minilm": {"dimension": 384, "digest": "d1"}}
 
 
 def online(ledger: Ledger, name: str = "w", digest: str = "d1", **versions: str) -> None:
-    encoders = {"minilm": {"dimension": 384, "digest": digest}}
+    encoders = {"minilm": EncoderPresence(dimension=384, digest=digest)}
     about = VERSIONS | versions
     ledger.announce(Presence(name=name, device="cpu", versions=about, encoders=encoders))
 
@@ -29,7 +29,9 @@ def finished(client: httpx.Client, ledger: Ledger, store: Store, owner: str = "l
     """Let a first job succeed, by the versions that are online."""
     job = str(submit(client).json()["id"])
     begin(ledger, job)
-    succeed(ledger, store, job, owner, versions=VERSIONS, encoder={"digest": "d1"})
+    succeed(
+        ledger, store, job, owner, versions=VERSIONS, encoder={"name": "minilm", "digest": "d1"}
+    )
     return job
 
 
@@ -55,8 +57,7 @@ def test_an_identical_request_should_be_answered_at_once(
     assert shown["artifacts"] == original["artifacts"]
     assert heads(api, first, shown["id"])
     assert ledger.client.xlen(ledger.key("queue")) == 0
-    told = [event.data["status"] for event in ledger.events(shown["id"])]
-    assert told == ["queued", "succeeded"]
+    assert statuses(ledger.events(shown["id"])) == ["queued", "succeeded"]
     assert keyspace.leaks(ledger) == []
 
 

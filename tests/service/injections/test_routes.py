@@ -10,6 +10,7 @@ import pytest
 
 from headgraft.workers.jobs.spec import JobError, JobSpec
 from headgraft.workers.store import Store
+from tests.documents import manifest
 from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.files import (
@@ -54,8 +55,7 @@ def succeed(ledger: Ledger, store: Store, job: str, owner: str = "local", **told
     for name, content in files.items():
         store.write(prefix + name, content)
         about[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest = {"prefix": prefix, "files": about, "versions": {}, "seconds": {"load": 0.25}, **told}
-    assert ledger.succeed(job, TOKEN, manifest) == "ok"
+    assert ledger.succeed(job, TOKEN, manifest(prefix, files=about, **told)) == "ok"
     return head
 
 
@@ -302,8 +302,8 @@ def test_a_download_that_is_cut_off_should_leave_no_traceback(
     big = b"x" * 64_000_000
     store_of_api.write(f"local/{job}/{TOKEN}/head.safetensors", big)
     about = {"bytes": len(big), "sha256": hashlib.sha256(big).hexdigest()}
-    manifest = {"prefix": f"local/{job}/{TOKEN}/", "files": {"head.safetensors": about}}
-    ledger.succeed(job, TOKEN, manifest)
+    left = manifest(f"local/{job}/{TOKEN}/", files={"head.safetensors": about})
+    ledger.succeed(job, TOKEN, left)
     log = open_api.log("headgraft.service.server")
     before = len(log.read_text())
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from tests.ledger import Ledger
 from tests.service.files import (
     FEATURES,
@@ -76,7 +76,7 @@ def test_an_encoder_nobody_announced_should_be_refused_once_workers_are_online(
 ) -> None:
     request = injection(class_embeddings={"encoder": "clip"})
     assert submit(api, request).status_code == 202
-    encoders = {"minilm": {"dimension": 384, "digest": "d"}}
+    encoders = {"minilm": EncoderPresence(dimension=384, digest="d")}
 
     ledger.announce(Presence(name="w", device="cpu", encoders=encoders))
 
@@ -132,7 +132,7 @@ def test_prompts_without_an_encoder_that_reads_them_should_be_refused(
 ) -> None:
     methods = api.get("/v1/methods").json()["data"]
     prompting = [method["name"] for method in methods if "text_tower" in method["needs"]]
-    minilm = {"dimension": 384, "digest": "d", "kind": "sentence-transformers"}
+    minilm = EncoderPresence(dimension=384, digest="d", kind="sentence-transformers")
     ledger.announce(Presence(name="w", device="cpu", encoders={"minilm": minilm}))
 
     assert prompting, "no installed method writes prompts"

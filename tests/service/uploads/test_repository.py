@@ -6,18 +6,15 @@ from headgraft.service.uploads import repository
 from headgraft.service.web.problems import ProblemError
 from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
 from headgraft.workers.ledger.scripts import LedgerError
+from tests.documents import features_record, head_record, summary
 from tests.ledger import Ledger
 from tests.workers.ledger.test_ledger import create
 
 
-def record(name: str, owner: str = "ada", at: int = 5) -> HeadRecord:
-    return HeadRecord(id=name, owner=owner, created_at=at, head={"path": "x"})
-
-
 def test_an_upload_should_be_kept_for_its_owner(ledger: Ledger) -> None:
-    ledger.serve(repository.create, record("head_1"))
+    ledger.serve(repository.create, head_record("head_1"))
 
-    assert ledger.serve(repository.find, HeadRecord, "head_1", "ada") == record("head_1")
+    assert ledger.serve(repository.find, HeadRecord, "head_1", "ada") == head_record("head_1")
     assert ledger.serve(repository.find, HeadRecord, "head_1", "grace") is None
     assert ledger.serve(repository.find, HeadRecord, "head_2", "ada") is None
     assert ledger.serve(repository.find, FeaturesRecord, "head_1", "ada") is None
@@ -25,8 +22,8 @@ def test_an_upload_should_be_kept_for_its_owner(ledger: Ledger) -> None:
 
 def test_a_page_should_hold_an_owners_uploads_newest_first(ledger: Ledger) -> None:
     for number in range(5):
-        ledger.serve(repository.create, record(f"head_{number}", at=number))
-    ledger.serve(repository.create, record("head_x", "grace"))
+        ledger.serve(repository.create, head_record(f"head_{number}", at=number))
+    ledger.serve(repository.create, head_record("head_x", "grace"))
 
     def page(after: str | None, limit: int = 2) -> list[str]:
         found = ledger.serve(repository.page, HeadRecord, "ada", after=after, limit=limit)
@@ -38,13 +35,11 @@ def test_a_page_should_hold_an_owners_uploads_newest_first(ledger: Ledger) -> No
 
 
 def test_only_the_documented_keys_should_last(ledger: Ledger) -> None:
-    ledger.serve(repository.create, record("head_1"))
-    ledger.serve(
-        repository.create, FeaturesRecord(id="feat_1", owner="ada", created_at=1, features={})
-    )
+    ledger.serve(repository.create, head_record("head_1"))
+    ledger.serve(repository.create, features_record())
 
     names = {name.removeprefix(ledger.prefix) for name in ledger.client.scan_iter("*")}
-    assert names == {"head:head_1", "heads:ada", "feature:feat_1", "features:ada"}
+    assert names == {"head:head_1", "heads:ada", "feature:feat_1", "features:ada", "stored:ada"}
 
     ledger.serve(repository.delete, HeadRecord, "head_1", "ada")
     ledger.serve(repository.delete, FeaturesRecord, "feat_1", "ada")
@@ -52,9 +47,9 @@ def test_only_the_documented_keys_should_last(ledger: Ledger) -> None:
 
 
 def test_what_a_live_job_needs_should_not_be_forgotten(ledger: Ledger) -> None:
-    ledger.serve(repository.create, record("head_1"))
+    ledger.serve(repository.create, head_record("head_1"))
     create(ledger, "inj_1")
-    create(ledger, "inj_2", summary={"head": {"id": "head_1"}, "features": None})
+    create(ledger, "inj_2", about=summary(head={"id": "head_1"}))
 
     with pytest.raises(ProblemError, match="inj_2") as caught:
         ledger.serve(repository.delete, HeadRecord, "head_1", "ada")
@@ -69,6 +64,6 @@ def test_a_server_that_is_away_should_be_one_clear_error() -> None:
     away = Ledger("redis://127.0.0.1:1", retries=0)
 
     with pytest.raises(LedgerError, match="does not answer"):
-        away.serve(repository.create, record("head_1"))
+        away.serve(repository.create, head_record("head_1"))
     with pytest.raises(LedgerError, match="does not answer"):
         away.serve(repository.find, HeadRecord, "head_1", "ada")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from headgraft.service.app import create_app
 from headgraft.service.config import ServiceSettings
@@ -85,7 +86,7 @@ class Operation:
 
 def document() -> dict[str, Any]:
     """Return the API's document; nothing is opened or asked for that."""
-    settings = ServiceSettings(redis_url="redis://nowhere", store_url="s3://bucket")
+    settings = ServiceSettings(redis_url=SecretStr("redis://nowhere"), store_url="s3://bucket")
     return create_app(settings).openapi()
 
 

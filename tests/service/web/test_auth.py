@@ -46,14 +46,12 @@ def test_the_first_key_should_close_a_service_for_good(server: Processes, ledger
         problem(nobody.get(PATH), 401, "unauthorized")
 
 
-@pytest.mark.parametrize("text", ["hg_0123456789ab_" + "A" * 43, "hg_", "nonsense"])
-def test_a_text_that_is_no_key_should_open_nothing(
-    server: Processes, ledger: Ledger, text: str
-) -> None:
+def test_a_text_that_is_no_key_should_open_nothing(server: Processes, ledger: Ledger) -> None:
     key(ledger)
     server.start_api()
-    with client(server, text) as stranger:
-        problem(stranger.get(PATH), 401, "unauthorized")
+    for text in ("hg_0123456789ab_" + "A" * 43, "hg_", "nonsense"):
+        with client(server, text) as stranger:
+            problem(stranger.get(PATH), 401, "unauthorized")
 
 
 def test_beyond_loopback_there_should_be_a_key(server: Processes, ledger: Ledger) -> None:

@@ -188,26 +188,22 @@ def hosts(server: Processes, tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    "addresses",
-    [
+def test_a_name_that_leads_home_should_be_refused_at_creation(
+    server: Processes, hosts: Path
+) -> None:
+    server.start_api()
+    for addresses in (
         ["127.0.0.2"],
         ["169.254.169.254"],
         ["93.184.215.14", "169.254.169.254"],
         ["::1"],
         ["::ffff:127.0.0.2"],
-    ],
-    ids=["loopback", "metadata", "public and metadata", "IPv6", "IPv4 in IPv6"],
-)
-def test_a_name_that_leads_home_should_be_refused_at_creation(
-    server: Processes, hosts: Path, addresses: list[str]
-) -> None:
-    lead(hosts, *addresses)
-    server.start_api()
-    reply = httpx.post(f"{server.url}/v1/webhooks", json={"url": "https://hooks.example/"})
-    document = problem(reply, 422, "invalid_request")
-    assert "not public" in document["detail"]
-    assert not [address for address in addresses if address in reply.text]
+    ):
+        lead(hosts, *addresses)
+        reply = httpx.post(f"{server.url}/v1/webhooks", json={"url": "https://hooks.example/"})
+        document = problem(reply, 422, "invalid_request")
+        assert "not public" in document["detail"], addresses
+        assert not [address for address in addresses if address in reply.text]
 
 
 def test_a_name_that_leads_home_later_should_be_refused_at_delivery(

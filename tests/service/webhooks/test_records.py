@@ -8,6 +8,7 @@ from headgraft.service.webhooks import records
 from headgraft.service.webhooks.records import Claimed, EventType, Webhook
 from headgraft.workers.jobs.spec import JobError
 from tests import keyspace
+from tests.documents import manifest
 from tests.ledger import Ledger
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create
@@ -47,9 +48,9 @@ def test_each_transition_should_be_told_once_however_often_it_is_repeated(ledger
     claim = begin(ledger)
     assert ledger.begin(claim, "w1", "t1") == "begun"
     for _ in range(2):
-        assert ledger.succeed("inj_1", "t1", {}) == "ok"
+        assert ledger.succeed("inj_1", "t1", manifest()) == "ok"
     assert ledger.cancel("inj_1") == "succeeded"
-    assert ledger.fail("inj_1", "t2", JobError(code="x", message="x")) == "lost"
+    assert ledger.fail("inj_1", "t2", JobError(code="timeout", message="x")) == "lost"
     assert told(ledger, webhook) == ["running", "succeeded"]
     assert keyspace.leaks(ledger) == []
 
@@ -72,7 +73,7 @@ def test_only_the_owners_webhooks_should_be_told_what_they_ask_for(ledger: Ledge
     )
     create(ledger)
     begin(ledger)
-    ledger.fail("inj_1", "t1", JobError(code="x", message="it broke"))
+    ledger.fail("inj_1", "t1", JobError(code="timeout", message="it broke"))
     assert [told(ledger, one) for one in (hears, ends, other)] == [
         ["running", "failed"],
         ["failed"],

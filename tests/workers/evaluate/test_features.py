@@ -35,8 +35,8 @@ def save(path: Path, features: Any = FEATURES, labels: Any = LABELS, names: Any 
 def test_features_should_be_read_as_float32(tmp_path: Path, suffix: str, dtype: Any) -> None:
     found = read(save(tmp_path / f"x{suffix}", FEATURES.astype(dtype)))
 
-    assert found.features_ND.dtype == torch.float32
-    assert found.features_ND.tolist() == FEATURES.tolist()
+    assert found.features_NF.dtype == torch.float32
+    assert found.features_NF.tolist() == FEATURES.tolist()
     assert found.labels_N.tolist() == LABELS.tolist()
     assert found.class_names is None
 
@@ -54,7 +54,7 @@ def test_class_names_of_the_file_should_give_way_to_those_given(
 def test_numbers_of_another_byte_order_should_be_the_same_numbers(tmp_path: Path) -> None:
     path = save(tmp_path / "x.npz", FEATURES.astype(">f4"), LABELS.astype(">i8"))
 
-    assert read(path).features_ND.tolist() == FEATURES.tolist()
+    assert read(path).features_NF.tolist() == FEATURES.tolist()
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])

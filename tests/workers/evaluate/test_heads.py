@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.semantic import SemanticHead
 from headgraft.workers.evaluate import heads
-from headgraft.workers.evaluate.heads import AS_FOUND, How
+from headgraft.workers.evaluate.heads import AS_STORED, RowOptions
 from headgraft.workers.formats.header import HeaderError
 from tests import checkpoints
 from tests.models.builders import make_head
@@ -29,7 +29,7 @@ def semantic() -> SemanticHead:
 def test_rows_should_be_found_by_the_number_of_names(tmp_path: Path) -> None:
     path = checkpoints.write(tmp_path / "h.safetensors")
 
-    found = heads.read_rows(path, NAMES, AS_FOUND)
+    found = heads.read_rows(path, NAMES, AS_STORED)
 
     assert (found.tensors.weight, found.tensors.bias) == ("fc.weight", "fc.bias")
     assert found.class_names == tuple(NAMES)
@@ -44,8 +44,8 @@ def test_tensors_that_are_named_should_be_read(tmp_path: Path) -> None:
     path = checkpoints.write(tmp_path / "h.safetensors", two)
 
     with pytest.raises(HeaderError, match="2 tensors could be the head"):
-        heads.read_rows(path, NAMES, AS_FOUND)
-    found = heads.read_rows(path, NAMES, How("b.weight", metric="cosine", scale=3.0))
+        heads.read_rows(path, NAMES, AS_STORED)
+    found = heads.read_rows(path, NAMES, RowOptions("b.weight", metric="cosine", scale=3.0))
     assert torch.allclose(found.scorer.logits(torch.eye(20)), torch.eye(20) * 3)
 
 

@@ -10,7 +10,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import Labelled
+from headgraft.models.features.labelled import NamedFeatures
 from headgraft.workers.evaluate import xlsa17
 from tests import xlsa17_files
 
@@ -22,7 +22,7 @@ def made() -> xlsa17_files.Made:
     return xlsa17_files.make()
 
 
-def read(folder: Path, made: xlsa17_files.Made) -> tuple[Labelled, xlsa17.Splits]:
+def read(folder: Path, made: xlsa17_files.Made) -> tuple[NamedFeatures, xlsa17.Splits]:
     features = xlsa17_files.write(folder, made)
     splits = xlsa17.read_splits(folder / "att_splits.mat")
     return xlsa17.read_pictures(features, splits), splits
@@ -37,22 +37,12 @@ def test_every_picture_should_keep_its_features_its_label_and_its_side(
 
     pictures, splits = read(tmp_path, made)
 
-    assert pictures.features_ND.dtype == torch.float32
-    assert pictures.features_ND[:, 0].tolist() == list(range(len(made.labels)))
-    assert torch.equal(pictures.features_ND[:, 1].long(), pictures.labels_N)
+    assert pictures.features_NF.dtype == torch.float32
+    assert pictures.features_NF[:, 0].tolist() == list(range(len(made.labels)))
+    assert torch.equal(pictures.features_NF[:, 1].long(), pictures.labels_N)
     for name in ("trainval", "test_seen", "test_unseen"):
         assert getattr(splits, name).tolist() == np.flatnonzero(made.side == name).tolist()
     assert splits.unseen_names(pictures) == tuple(made.unseen_names)
-
-
-def test_attributes_should_stand_in_the_order_of_the_class_names(tmp_path: Path) -> None:
-    xlsa17_files.write(tmp_path, MADE)
-
-    attributes_CA = xlsa17.read_attributes(tmp_path / "att_splits.mat")
-
-    expected = torch.from_numpy(MADE.arrays["att_splits"]["att"].T).float()
-    assert torch.equal(attributes_CA, expected)
-    assert len(attributes_CA) == len(MADE.class_names)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

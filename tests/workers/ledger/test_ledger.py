@@ -3,36 +3,39 @@
 import asyncio
 import time
 from contextlib import aclosing
-from typing import Any
 
 import pytest
 
-from headgraft.workers.jobs.presence import Presence
+from headgraft.workers.jobs.events import StepProgress
+from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from headgraft.workers.jobs.spec import JobError, Record
-from headgraft.workers.ledger.ledger import ATTEMPTS_MAX, Claim
+from headgraft.workers.jobs.summary import Summary
+from headgraft.workers.ledger.ledger import ATTEMPTS_MAX, ClaimedJob
 from headgraft.workers.ledger.scripts import GROUP, LedgerError
 from headgraft.workers.ledger.service_ledger import ServiceLedger
 from tests import keyspace
+from tests.documents import manifest, statuses, summary
 from tests.ledger import Ledger
 
+MINILM = EncoderPresence(dimension=384, digest="d1", kind="sentence-transformers")
 ERROR = JobError(code="internal_error", message="internal error in job inj_1")
 
 
 def create(
-    ledger: Ledger, job: str = "inj_1", owner: str = "ada", summary: dict[str, Any] | None = None
+    ledger: Ledger, job: str = "inj_1", owner: str = "ada", about: Summary | None = None
 ) -> None:
     ledger.open_queue()
     spec = f"{owner}/{job}/request.json"
-    ledger.create(job, owner, spec=spec, summary=summary or {}, timeout_seconds=60)
+    ledger.create(job, owner, spec=spec, summary=about or summary(), timeout_seconds=60)
 
 
-def claim(ledger: Ledger, consumer: str = "w1", lease_seconds: float = 60) -> Claim:
+def claim(ledger: Ledger, consumer: str = "w1", lease_seconds: float = 60) -> ClaimedJob:
     found = ledger.claim(consumer, lease_seconds=lease_seconds, block_seconds=0.05)
     assert found is not None
     return found
 
 
-def begin(ledger: Ledger, consumer: str = "w1", token: str = "t1") -> Claim:
+def begin(ledger: Ledger, consumer: str = "w1", token: str = "t1") -> ClaimedJob:
     found = claim(ledger, consumer)
     assert ledger.begin(found, consumer, token) == "begun"
     return found
@@ -50,10 +53,6 @@ def read(ledger: Ledger, job: str = "inj_1") -> Record:
     return record
 
 
-def statuses(ledger: Ledger, job: str = "inj_1") -> list[Any]:
-    return [e.data["status"] for e in ledger.events(job) if e.data["type"] == "status"]
-
-
 def test_a_created_job_should_be_queued_with_its_message(ledger: Ledger) -> None:
     create(ledger)
     record = read(ledger)
@@ -66,7 +65,7 @@ def test_creating_the_same_id_again_should_change_nothing(ledger: Ledger) -> Non
     create(ledger)
     create(ledger)
     assert ledger.client.xlen(ledger.key("queue")) == 1
-    assert statuses(ledger) == ["queued"]
+    assert statuses(ledger.events("inj_1")) == ["queued"]
 
 
 def test_jobs_should_be_delivered_in_order_each_to_one_worker(ledger: Ledger) -> None:
@@ -95,9 +94,9 @@ def test_a_message_that_another_worker_has_should_not_begin(ledger: Ledger) -> N
 def test_finishing_should_publish_end_the_message_and_start_the_expiry(ledger: Ledger) -> None:
     create(ledger)
     begin(ledger)
-    assert ledger.succeed("inj_1", "t1", {"prefix": "p"}) == "ok"
+    assert ledger.succeed("inj_1", "t1", manifest("p/")) == "ok"
     record = read(ledger)
-    assert (record.status, record.progress, record.manifest) == ("succeeded", 1.0, {"prefix": "p"})
+    assert (record.status, record.progress, record.manifest) == ("succeeded", 1.0, manifest("p/"))
     assert ledger.client.xlen(ledger.key("queue")) == 0
     assert ledger.client.xpending(ledger.key("queue"), GROUP)["pending"] == 0
     for key in ("job", "events"):
@@ -107,9 +106,12 @@ def test_finishing_should_publish_end_the_message_and_start_the_expiry(ledger: L
 def test_finishing_twice_with_one_token_should_answer_twice_the_same(ledger: Ledger) -> None:
     create(ledger)
     begin(ledger)
-    assert [ledger.succeed("inj_1", "t1", {"n": n}) for n in (1, 2)] == ["ok", "ok"]
-    assert read(ledger).manifest == {"n": 1}
-    assert statuses(ledger) == ["queued", "running", "succeeded"]
+    assert [ledger.succeed("inj_1", "t1", manifest(path)) for path in ("p1/", "p2/")] == [
+        "ok",
+        "ok",
+    ]
+    assert read(ledger).manifest == manifest("p1/")
+    assert statuses(ledger.events("inj_1")) == ["queued", "running", "succeeded"]
 
 
 def test_a_replaced_worker_should_be_refused_and_the_rightful_one_heard(ledger: Ledger) -> None:
@@ -117,12 +119,12 @@ def test_a_replaced_worker_should_be_refused_and_the_rightful_one_heard(ledger: 
     begin(ledger, "w1", "t1")
     assert take_over(ledger, "w2", "t2") == "begun"
     assert ledger.renew("inj_1", "w1", "t1") == "lost"
-    assert ledger.progress("inj_1", "t1", (0.5, "fit", None)) == "lost"
+    assert ledger.progress("inj_1", "t1", StepProgress(0.5, "fit", None)) == "lost"
     assert ledger.release("inj_1", "t1") == "lost"
-    assert ledger.succeed("inj_1", "t1", {"by": "w1"}) == "lost"
+    assert ledger.succeed("inj_1", "t1", manifest("w1/")) == "lost"
     assert ledger.fail("inj_1", "t1", ERROR) == "lost"
-    assert ledger.succeed("inj_1", "t2", {"by": "w2"}) == "ok"
-    assert read(ledger).manifest == {"by": "w2"}
+    assert ledger.succeed("inj_1", "t2", manifest("w2/")) == "ok"
+    assert read(ledger).manifest == manifest("w2/")
     assert read(ledger).attempt == 2
 
 
@@ -130,9 +132,9 @@ def test_a_job_should_survive_the_death_of_the_replacement_too(ledger: Ledger) -
     create(ledger)
     begin(ledger, "w1", "t1")
     assert take_over(ledger, "w2", "t2") == "begun"
-    assert ledger.succeed("inj_1", "t1", {}) == "lost"
+    assert ledger.succeed("inj_1", "t1", manifest()) == "lost"
     assert take_over(ledger, "w3", "t3") == "begun"
-    assert ledger.succeed("inj_1", "t3", {}) == "ok"
+    assert ledger.succeed("inj_1", "t3", manifest()) == "ok"
 
 
 def test_renewing_should_keep_the_message_from_being_taken_over(ledger: Ledger) -> None:
@@ -163,10 +165,10 @@ def test_a_released_job_should_go_back_with_its_attempt(ledger: Ledger) -> None:
     assert ledger.release("inj_1", "t1") == "ok"
     assert ledger.release("inj_1", "t1") == "ok"
     assert (read(ledger).status, read(ledger).attempt) == ("queued", 0)
-    assert ledger.succeed("inj_1", "t1", {}) == "lost"
+    assert ledger.succeed("inj_1", "t1", manifest()) == "lost"
     begin(ledger, "w2", "t2")
     assert read(ledger).attempt == 1
-    assert statuses(ledger) == ["queued", "running", "queued", "running"]
+    assert statuses(ledger.events("inj_1")) == ["queued", "running", "queued", "running"]
 
 
 def test_a_release_that_counts_should_use_the_attempt_up(ledger: Ledger) -> None:
@@ -185,7 +187,7 @@ def test_cancelling_should_end_the_job_at_once(ledger: Ledger, running: bool) ->
     assert read(ledger).status == "cancelled"
     assert ledger.renew("inj_1", "w1", "t1") == "cancelled"
     assert ledger.progress("inj_1", "t1", None) == "cancelled"
-    assert ledger.succeed("inj_1", "t1", {}) == "cancelled"
+    assert ledger.succeed("inj_1", "t1", manifest()) == "cancelled"
     assert ledger.cancel("inj_1") == "cancelled"
     assert ledger.client.xlen(ledger.key("queue")) == 0
 
@@ -193,7 +195,7 @@ def test_cancelling_should_end_the_job_at_once(ledger: Ledger, running: bool) ->
 def test_the_first_of_finish_and_cancel_should_win(ledger: Ledger) -> None:
     create(ledger)
     begin(ledger)
-    ledger.succeed("inj_1", "t1", {})
+    ledger.succeed("inj_1", "t1", manifest())
     assert ledger.cancel("inj_1") == "succeeded"
     assert read(ledger).status == "succeeded"
 
@@ -209,12 +211,12 @@ def test_a_job_cancelled_between_claim_and_begin_should_not_begin(ledger: Ledger
 def test_progress_should_reach_record_and_events(ledger: Ledger) -> None:
     create(ledger)
     begin(ledger)
-    assert ledger.progress("inj_1", "t1", (0.25, "fit", 0.5)) == "ok"
+    assert ledger.progress("inj_1", "t1", StepProgress(0.25, "fit", 0.5)) == "ok"
     assert ledger.progress("inj_1", "t1", None) == "ok"
     record = read(ledger)
-    assert (record.progress, record.stage, record.loss) == (0.25, "fit", 0.5)
+    assert (record.progress, record.stage, record.loss) == StepProgress(0.25, "fit", 0.5)
     seen = ledger.events("inj_1")
-    assert [event.data["type"] for event in seen] == ["status", "status", "progress"]
+    assert [event.data.type for event in seen] == ["status", "status", "progress"]
     assert [event.id for event in ledger.events("inj_1", after=seen[0].id)] == [
         event.id for event in seen[1:]
     ]
@@ -244,7 +246,7 @@ def test_a_lost_queue_should_be_made_again_by_the_next_claim(ledger: Ledger) -> 
 
 
 def test_workers_should_be_online_while_they_announce(ledger: Ledger) -> None:
-    presence = Presence(name="w1", device="cpu", encoders={"minilm": {"dimension": 384}})
+    presence = Presence(name="w1", device="cpu", encoders={"minilm": MINILM})
     ledger.announce(presence)
     assert ledger.workers() == [presence]
     assert ledger.client.pttl(ledger.key("worker", "w1")) > 0
@@ -277,7 +279,7 @@ def test_only_the_documented_keys_should_last(ledger: Ledger) -> None:
     """Everything a job leaves expires; what lasts stands in the ledger's docstring."""
     create(ledger)
     begin(ledger)
-    ledger.succeed("inj_1", "t1", {})
+    ledger.succeed("inj_1", "t1", manifest())
     create(ledger, "inj_2")
     ledger.cancel("inj_2")
     create(ledger, "inj_3")

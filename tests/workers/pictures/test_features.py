@@ -46,7 +46,7 @@ def test_pooled_features_should_be_written_with_their_labels_and_classes(
     with torch.no_grad():
         picture = imagenet(open_picture(folder / "class 1" / "2.png"))[None]
         expected = network.forward_features(picture).mean(dim=(2, 3))[0]  # type: ignore[operator]
-    torch.testing.assert_close(labelled.features_ND[5], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(labelled.features_NF[5], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_regions_should_be_written_in_half_precision_unless_told(
@@ -117,14 +117,9 @@ def test_any_picture_should_become_what_imagenets_networks_read(size: tuple[int,
     assert grey.abs().max() < 0.05  # the mean colour of ImageNet
 
 
-def test_a_network_that_timm_does_not_have_should_be_answered_by_those_near(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [str(folder), "--model", "resnet18x", "--out", str(tmp_path / "f")]
-
-    assert features.main(arguments) == 1
-
-    assert "timm has no network 'resnet18x'" in capsys.readouterr().err
+def test_a_network_that_timm_does_not_have_should_be_answered_by_those_near() -> None:
+    with pytest.raises(InjectionError, match=r"timm has no network 'resnet1'; it has .*resnet18"):
+        features.timm_network("resnet1", None)
 
 
 def test_weights_should_be_read_from_a_file_and_refused_from_another(

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from headgraft.service.uploads import repository
-from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
 from headgraft.workers.ledger.scripts import GROUP
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
+from tests.documents import features_record, head_record, manifest
 from tests.ledger import Ledger
 from tests.workers.ledger.test_ledger import begin, create
 
@@ -46,11 +46,9 @@ def finished(ledger: Ledger) -> None:
     """Leave the records of a job that ended under token t1, of a head, and of features."""
     create(ledger)
     begin(ledger, "w1", "t1")
-    ledger.succeed("inj_1", "t1", {"prefix": "ada/inj_1/t1/"})
-    ledger.serve(repository.create, HeadRecord(id="head_1", owner="ada", created_at=1, head={}))
-    ledger.serve(
-        repository.create, FeaturesRecord(id="feat_1", owner="ada", created_at=1, features={})
-    )
+    ledger.succeed("inj_1", "t1", manifest("ada/inj_1/t1/"))
+    ledger.serve(repository.create, head_record())
+    ledger.serve(repository.create, features_record())
 
 
 def test_only_what_no_record_names_should_go(ledger: Ledger, aged: Store, tmp_path: Path) -> None:

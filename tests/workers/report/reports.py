@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from headgraft.workers.jobs.report import Report
+
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 NAMES = (
     HOSTILE,
@@ -34,6 +36,11 @@ def tried(method: str, u: float = 0.6, **settings: Any) -> dict[str, Any]:
     """Return a line of the table of candidates."""
     about = {"method": method, "settings": settings, "estimate": estimate(u)}
     return {**about, "seconds": 0.25, "fits": 1, "skipped": None}
+
+
+def read(document: dict[str, Any]) -> Report:
+    """Return a report as the code has it."""
+    return Report.model_validate(document)
 
 
 def report(names: Sequence[str] = NAMES, seen: int = 20) -> dict[str, Any]:
@@ -82,6 +89,7 @@ def plain(names: Sequence[str] = NAMES, seen: int = 20) -> dict[str, Any]:
     nearest = [{"class": f"class {number}", "cosine": 0.25} for number in range(min(5, seen))]
     return {
         "schema": 1,
+        "kind": "rows",
         "method": "ridge",
         "settings": {"gamma": 2.0, "ridge": 0.1},
         "asked": {"method": "auto", "settings": {}},

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.regions import HeldRegions
 from headgraft.workers.report.attention import cells, look, spread
 from tests.models.builders import make_attribute_head, some_regions
+from tests.region_features import RegionsInMemory
 
-REGIONS = HeldRegions(some_regions(12), torch.arange(12) % 6)
+REGIONS = RegionsInMemory(some_regions(12), torch.arange(12) % 6)
 
 
 def test_each_map_should_be_the_heads_attention_laid_out_in_the_grid() -> None:
@@ -18,16 +18,14 @@ def test_each_map_should_be_the_heads_attention_laid_out_in_the_grid() -> None:
 
     told = look(head, REGIONS, [7, 3])
 
-    assert [one["picture"] for one in told] == [7, 3]
-    assert told[0]["class"] == "class 1"
+    assert [one.picture for one in told] == [7, 3]
+    assert told[0].class_name == "class 1"
     answer = int(head.logits(REGIONS.features_NDR[7:8]).argmax())
-    assert told[0]["answer"] == f"class {answer}"
-    first = told[0]["attributes"][0]
-    number = int(first["name"].removeprefix("attribute "))
+    assert told[0].answer == f"class {answer}"
+    first = told[0].attributes[0]
+    number = int(first.name.removeprefix("attribute "))
     weights_R = head.attention(REGIONS.features_NDR[7:8])[0, number]
-    torch.testing.assert_close(
-        torch.tensor(first["weights"]), weights_R.view(2, 2), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(torch.tensor(first.weights), weights_R.view(2, 2), atol=1e-4, rtol=0)
 
 
 def test_attributes_should_be_those_that_most_spoke_for_the_answer() -> None:
@@ -35,11 +33,11 @@ def test_attributes_should_be_those_that_most_spoke_for_the_answer() -> None:
 
     told = look(head, REGIONS, [0])[0]
 
-    answer = head.class_names.index(told["answer"])
+    answer = head.class_names.index(told.answer)
     parts_A = head.attribute_scores(REGIONS.features_NDR[:1])[0] * head.class_attributes_CA[answer]
     best = parts_A.topk(3)
-    assert [one["name"] for one in told["attributes"]] == ["abcde"[at] for at in best.indices]
-    assert told["attributes"][0]["score"] == pytest.approx(float(best.values[0]), abs=1e-4)
+    assert [one.name for one in told.attributes] == ["abcde"[at] for at in best.indices]
+    assert told.attributes[0].score == pytest.approx(float(best.values[0]), abs=1e-4)
 
 
 def test_without_a_wish_pictures_of_different_classes_should_be_shown() -> None:
@@ -53,9 +51,9 @@ def test_a_picture_that_is_not_there_should_be_refused() -> None:
 
 
 def test_a_fine_grid_should_be_shown_coarser() -> None:
-    fine = HeldRegions(torch.randn(2, 6, 56 * 56), torch.tensor([0, 1]))
+    fine = RegionsInMemory(torch.randn(2, 6, 56 * 56), torch.tensor([0, 1]))
 
-    weights = look(make_attribute_head(), fine, [0])[0]["attributes"][0]["weights"]
+    weights = look(make_attribute_head(), fine, [0])[0].attributes[0].weights
 
     assert (len(weights), len(weights[0])) == (28, 28)
     assert sum(map(sum, weights)) == pytest.approx(1, abs=0.05)

@@ -4,23 +4,25 @@ from typing import Any
 
 import pytest
 
+from headgraft.workers.jobs.report import Estimate, Figure
 from headgraft.workers.report import wording
 from tests.workers.report import reports
+from tests.workers.report.reports import read
 
-NOTHING = {"value": 0.5, "low": 0.0, "high": 1.0}
-UNKNOWN = {**dict.fromkeys(("T1", "u", "s", "H"), NOTHING), "reasons": ["too few classes"]}
+NOTHING = Figure(value=0.5, low=0.0, high=1.0)
+UNKNOWN = Estimate(T1=NOTHING, u=NOTHING, s=NOTHING, H=NOTHING, reasons=["too few classes"])
 
 
 def test_an_estimate_over_everything_should_count_as_unknown() -> None:
-    assert wording.is_known(reports.estimate())
-    assert not wording.is_known(UNKNOWN)
-    assert not wording.is_known(None)
+    assert wording.known_estimate(Estimate.model_validate(reports.estimate()))
+    assert not wording.known_estimate(UNKNOWN)
+    assert not wording.known_estimate(None)
     assert wording.measures(UNKNOWN) == []
 
 
 def test_one_class_should_be_one_class() -> None:
-    assert "With 1 new class added" in wording.headline(reports.report(["a"]))
-    assert "1,000 old classes" in wording.headline(reports.report(["a"], seen=1000))
+    assert "With 1 new class added" in wording.headline(read(reports.report(["a"])))
+    assert "1,000 old classes" in wording.headline(read(reports.report(["a"], seen=1000)))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_the_chosen_candidate_should_be_found_by_its_settings(
     settings: dict[str, Any], chosen: str | None
 ) -> None:
     made = {**reports.report(), "settings": settings}
-    lines = wording.candidates(made)
+    lines = wording.candidates(read(made))
     assert [line.settings for line in lines if line.chosen] == ([chosen] if chosen else [])
     assert lines[0].settings == (chosen or "gamma 2")
     assert lines[-1].skipped
@@ -42,7 +44,7 @@ def test_a_candidate_as_it_comes_should_yield_to_one_that_names_its_settings() -
         **reports.report(),
         "tried": [reports.tried("ridge"), reports.tried("ridge", gamma=2.0)],
     }
-    assert [line.settings for line in wording.candidates(made) if line.chosen] == ["gamma 2"]
+    assert [line.settings for line in wording.candidates(read(made)) if line.chosen] == ["gamma 2"]
 
 
 def test_settings_should_be_written_short() -> None:

@@ -17,7 +17,7 @@ from headgraft.models.heads.attribute import AttributeHead, from_state_dict
 from headgraft.models.progress import Progress
 from headgraft.workers.report import page
 from headgraft.workers.run.attribute_head import EXPORTED_FILE, write_files
-from headgraft.workers.run.job import HEAD_FILE, Shelf, run_job
+from headgraft.workers.run.job import HEAD_FILE, EncoderRegistry, run_job
 from headgraft.workers.run.linear_head import LABELS_FILE, ONNX_FILE
 from headgraft.workers.run.semantic_head import NATIVE_FILE
 from tests import checkpoints, region_features
@@ -29,16 +29,17 @@ def run(folder: Path, file: Path | None = None, **fields: Any) -> dict[str, Any]
     asked = {**region_features.request(), **fields}
     asked.pop("class_names")
     source = checkpoints.write(folder / "in.safetensors")
-    return run_job(
+    report, _ = run_job(
         spec(**asked),
         source,
         folder,
-        shelf=Shelf(None, folder / "cache", "cpu"),
+        registry=EncoderRegistry(None, folder / "cache", "cpu"),
         device="cpu",
         limits=LIMITS,
         progress=Progress(),
         features=file or region_features.write(folder / "regions.safetensors"),
     )
+    return report.model_dump(mode="json", exclude_unset=True)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.run import features
-from headgraft.workers.run.features import choose, read
-from headgraft.workers.run.job import Shelf, run_job
+from headgraft.workers.run.features import choose, read_features
+from headgraft.workers.run.job import EncoderRegistry, run_job
 from tests import checkpoints
 from tests import features as pictures
 from tests.models.builders import make_head
@@ -32,20 +32,20 @@ def write(folder: Path, head: Head, each: int = 3, dtype: torch.dtype = torch.fl
 def test_features_should_be_read_as_they_were_written(tmp_path: Path, dtype: torch.dtype) -> None:
     head = make_head(bias=False)
 
-    found = read(write(tmp_path, head, dtype=dtype), head)
+    found = read_features(write(tmp_path, head, dtype=dtype), head)
 
     assert found.labels_N.tolist() == list(range(12)) * 3
     rounded_ND = head.weight.to(dtype).float()[found.labels_N]
-    assert torch.equal(found.features_ND, rounded_ND)
+    assert torch.equal(found.features_NF, rounded_ND)
 
 
 def test_blocks_should_be_joined_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     head = make_head(bias=False)
     path = write(tmp_path, head)
-    whole = read(path, head)
+    whole = read_features(path, head)
     monkeypatch.setattr(features, "BLOCK_NUMBERS", 5 * head.feature_size)
 
-    assert torch.equal(read(path, head).features_ND, whole.features_ND)
+    assert torch.equal(read_features(path, head).features_NF, whole.features_NF)
 
 
 def test_of_too_many_pictures_every_class_should_keep_alike_many() -> None:
@@ -61,7 +61,7 @@ def test_of_too_many_pictures_every_class_should_keep_alike_many() -> None:
 
 def test_features_of_another_head_should_be_an_error_of_the_users(tmp_path: Path) -> None:
     with pytest.raises(InjectionError, match="reads 7 numbers") as caught:
-        read(write(tmp_path, make_head()), make_head(features=7))
+        read_features(write(tmp_path, make_head()), make_head(features=7))
     assert caught.value.code == "invalid_features"
 
 
@@ -70,20 +70,21 @@ def test_a_damaged_file_should_be_an_error_of_the_users(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
 
     with pytest.raises(InjectionError, match="cannot be read"):
-        read(path, make_head())
+        read_features(path, make_head())
 
 
 def run(job: jobs.JobSpec, source: Path, file: Path) -> dict[str, Any]:
-    return run_job(
+    report, _ = run_job(
         job,
         source,
         source.parent,
-        shelf=Shelf(None, source.parent / "cache", "cpu"),
+        registry=EncoderRegistry(None, source.parent / "cache", "cpu"),
         device="cpu",
         limits=LIMITS,
         progress=Progress(),
         features=file,
     )
+    return report.model_dump(mode="json", exclude_unset=True)
 
 
 def test_a_job_with_features_should_say_what_its_estimate_rests_on(tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs import spec as jobs
-from headgraft.workers.run.job import HEAD_FILE, REPORT_FILE, Shelf, run_job
-from headgraft.workers.torch_files.convert import Limits
+from headgraft.workers.run.job import HEAD_FILE, REPORT_FILE, EncoderRegistry, run_job
+from headgraft.workers.torch_files.convert import ConversionLimits
 from tests import checkpoints
 from tests.models.conftest import save_local_dir
 from tests.models.small_constants import SHRINK
 from tests.workers.torch_files import files
 
-LIMITS = Limits(memory_bytes=1 << 30, seconds=60)
+LIMITS = ConversionLimits(memory_bytes=1 << 30, seconds=60)
 TENSORS = HeadTensors(
     weight="fc.weight", bias="fc.bias", class_count=20, feature_size=16, dtype="F32"
 )
@@ -60,17 +60,20 @@ def run(
     encoders: Path | None = None,
     features: Path | None = None,
 ) -> dict[str, Any]:
-    shelf = Shelf(encoders, source.parent / "cache", "cpu")
-    return run_job(
+    """Run a job; return its report as JSON has it, and what is known of its page."""
+    registry = EncoderRegistry(encoders, source.parent / "cache", "cpu")
+    report, drawn = run_job(
         task,
         source,
         source.parent,
-        shelf=shelf,
+        registry=registry,
         device="cpu",
         limits=LIMITS,
         progress=progress or Progress(),
         features=features,
     )
+    document = report.model_dump(mode="json", exclude_unset=True)
+    return {**document, "page": drawn and drawn.model_dump()}
 
 
 def test_a_job_should_extend_the_head_and_leave_the_rest(source: Path) -> None:

@@ -18,19 +18,19 @@ from torch import Tensor
 from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
 from headgraft.workers.torch_files import confined
-from headgraft.workers.torch_files.convert import Conversion, Limits, convert
+from headgraft.workers.torch_files.convert import Conversion, ConversionLimits, convert
 from tests import checkpoints
 from tests.processes import eventually
 from tests.workers.torch_files import files
 
 MIB = 1 << 20
-LIMITS = Limits(memory_bytes=1 << 30, seconds=240)
+LIMITS = ConversionLimits(memory_bytes=1 << 30, seconds=240)
 # What is left to small files, so that a bomb need not be large.
-TIGHT = Limits(memory_bytes=200 * MIB, seconds=240)
+TIGHT = ConversionLimits(memory_bytes=200 * MIB, seconds=240)
 
 
 def converted(
-    source: Path, limits: Limits = LIMITS, stop: threading.Event | None = None
+    source: Path, limits: ConversionLimits = LIMITS, stop: threading.Event | None = None
 ) -> tuple[dict[str, Tensor], Conversion]:
     target = source.with_suffix(".safetensors")
     said = convert(source, target, limits=limits, progress=Progress(should_stop=stop))
@@ -53,7 +53,7 @@ def unreadable(source: Path) -> str:
     return verdict.defect
 
 
-def refusal(source: Path, limits: Limits = LIMITS) -> str:
+def refusal(source: Path, limits: ConversionLimits = LIMITS) -> str:
     with pytest.raises(InjectionError) as caught:
         converted(source, limits)
     assert caught.value.code == "invalid_checkpoint"
@@ -170,14 +170,14 @@ def test_a_huge_buffer_asked_for_by_a_number_should_hit_the_memory_limit(tmp_pat
 def test_a_file_that_takes_for_ever_should_be_given_up(tmp_path: Path) -> None:
     source = files.endless(tmp_path / "in.pt")
     start = time.monotonic()
-    message = refusal(source, Limits(memory_bytes=1 << 30, seconds=1))
+    message = refusal(source, ConversionLimits(memory_bytes=1 << 30, seconds=1))
     assert "longer than 1 s" in message
     assert time.monotonic() - start < 120
 
 
 def test_a_source_that_never_answers_should_be_given_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "in.pt")
-    message = refusal(tmp_path / "in.pt", Limits(memory_bytes=1 << 30, seconds=0.5))
+    message = refusal(tmp_path / "in.pt", ConversionLimits(memory_bytes=1 << 30, seconds=0.5))
     assert "longer than 0.5 s" in message
 
 
@@ -207,7 +207,7 @@ def test_the_process_should_see_nothing_of_our_settings_and_secrets(
     monkeypatch.setenv("HEADGRAFT_REDIS_URL", "redis://user:password@host")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     source = files.endless(tmp_path / "in.pt")
-    thread = threading.Thread(target=lambda: refusal(source, Limits(1 << 30, seconds=2)))
+    thread = threading.Thread(target=lambda: refusal(source, ConversionLimits(1 << 30, seconds=2)))
     thread.start()
     eventually(lambda: converters(), 60, "it runs")
     environment = converters()[0].environ()

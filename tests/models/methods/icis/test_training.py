@@ -15,6 +15,8 @@ from headgraft.models.methods.icis.training import (
     train_as_authors,
     train_watching,
 )
+from headgraft.models.progress import ignore
+from tests.models.builders import note_losses
 
 SMALL = IcisConstants(hidden_size=64, learning_rate=1e-3, batch_size=16, init_std=0.2)
 
@@ -59,7 +61,7 @@ def every_fifth() -> Tensor:
 
 def steps(train: object, *arguments: object) -> list[tuple[float, float]]:
     told: list[tuple[float, float]] = []
-    train(*arguments, lambda fraction, loss: told.append((fraction, loss)))  # type: ignore[operator]  # one of two functions
+    train(*arguments, lambda fraction, _stage, loss: told.append((fraction, loss)))  # type: ignore[operator]  # one of two functions
     return told
 
 
@@ -104,7 +106,7 @@ def test_without_a_stop_the_authors_loop_should_go_to_the_last_epoch() -> None:
     told: list[float] = []
     endless = Flat(early_stop=False)
 
-    train_as_authors(*data(), endless, lambda _fraction, loss: told.append(loss))
+    train_as_authors(*data(), endless, note_losses(told))
 
     assert len(told) == 60 * 4
 
@@ -114,9 +116,7 @@ def test_training_should_find_rows_of_classes_it_never_saw() -> None:
     hidden_S = torch.arange(50) >= 40
     known_CA = torch.cat([embeddings_CA[:40], embeddings_CA[50:], embeddings_CA[40:50]])
 
-    networks = train_watching(
-        known_CA, rows_SK[:40], every_fifth()[:40], Quicker(), lambda _fraction, _loss: None
-    )
+    networks = train_watching(known_CA, rows_SK[:40], every_fifth()[:40], Quicker(), ignore)
 
     found = networks.predict(embeddings_CA[:50][hidden_S])
     assert cosine_similarity(found, rows_SK[hidden_S]).mean() > 0.85
@@ -145,9 +145,7 @@ def test_half_precision_should_learn_the_same_directions(monkeypatch: pytest.Mon
     found = []
     for half in (False, True):
         monkeypatch.setattr(training, "computes_bfloat16", lambda _device, half=half: half)
-        networks = train_watching(
-            embeddings_CA, rows_SK, every_fifth(), Quicker(), lambda _fraction, _loss: None
-        )
+        networks = train_watching(embeddings_CA, rows_SK, every_fifth(), Quicker(), ignore)
         found.append(networks.predict(embeddings_CA[50:]))
 
     assert cosine_similarity(found[0], found[1]).mean() > 0.97

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from headgraft.models.methods.msdn.hold_out import CHECKED_MAX, HoldOut, hold_out, rehearse
+from headgraft.models.methods.msdn.hold_out import (
+    CHECKED_MAX,
+    HoldOut,
+    hold_out,
+    train_with_hold_out,
+)
 from headgraft.models.methods.msdn.settings import MsdnSettings
 from headgraft.models.progress import Progress, Stopped, ignore
 from headgraft.models.task import Attributes
@@ -30,9 +35,9 @@ def test_it_should_hide_classes_and_keep_pictures_of_the_others() -> None:
 
     assert int(found.hidden_S.sum()) == 2
     assert not found.hidden_S[LABELS[found.learned_M]].any()
-    kept_S = LABELS[found.checked_M].bincount(minlength=10)
-    assert kept_S[found.hidden_S].tolist() == [8, 8]
-    assert kept_S[~found.hidden_S].tolist() == [2] * 8
+    counts_S = LABELS[found.checked_M].bincount(minlength=10)
+    assert counts_S[found.hidden_S].tolist() == [8, 8]
+    assert counts_S[~found.hidden_S].tolist() == [2] * 8
     assert not set(found.learned_M.tolist()) & set(found.checked_M.tolist())
 
 
@@ -61,7 +66,7 @@ def test_too_few_classes_or_pictures_should_leave_nothing_to_hold_out(
     assert hold_out(labels_N, 10, 3, 0.2, seeded()) is None
 
 
-def test_a_rehearsal_should_find_constants_under_which_both_sides_are_recognised() -> None:
+def test_a_hold_out_should_find_constants_under_which_both_sides_are_recognised() -> None:
     task = plant(Plan(seen=20, unseen=5, each=10, side=4, trace=0.2, noise=0.3), 0).task
     regions, attributes = task.regions, task.attributes
     assert regions is not None
@@ -69,7 +74,7 @@ def test_a_rehearsal_should_find_constants_under_which_both_sides_are_recognised
     found_out = hold_out(regions.labels_N, 20, 5, 0.2, seeded())
     assert found_out is not None
 
-    found = rehearse(
+    found = train_with_hold_out(
         found_out, regions, attributes.vectors_AV, normalize(task.class_embeddings_SA),
         MsdnSettings(epochs=40), ignore, seeded(),
     )  # fmt: skip
@@ -94,7 +99,7 @@ def test_it_should_stop_between_two_blocks_of_pictures_that_are_checked() -> Non
             should_stop.set()
 
     with pytest.raises(Stopped):
-        rehearse(
+        train_with_hold_out(
             found_out, task.regions, task.attributes.vectors_AV,
             normalize(task.class_embeddings_SA), MsdnSettings(epochs=2),
             Progress(note, should_stop), seeded(),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from headgraft.models.methods.wdae.row_graph import RowGraph, relatives
 from headgraft.models.methods.wdae.row_repair import RepairConstants, WdaeSettings, learn_to_repair
+from tests.models.builders import note_losses
 
 FAST = RepairConstants(width=8, epochs=150, batch_size=40)
 
@@ -40,9 +41,7 @@ def learn(kind: type[WdaeSettings] = Fast) -> tuple[RowGraph, list[float]]:
     losses: list[float] = []
     rows_SK, predicted_SK = clusters()
 
-    network = learn_to_repair(
-        rows_SK, predicted_SK, kind(noise=0.05), lambda _fraction, loss: losses.append(loss)
-    )
+    network = learn_to_repair(rows_SK, predicted_SK, kind(noise=0.05), note_losses(losses))
     return network.eval(), losses
 
 
@@ -73,7 +72,7 @@ def test_no_batch_should_be_smaller_than_two_classes() -> None:
 def test_a_listener_that_raises_should_end_it_at_once() -> None:
     rows_SK, predicted_SK = clusters()
 
-    def refuse(_fraction: float, _loss: float) -> None:
+    def refuse(_fraction: float, _stage: str, _loss: float | None) -> None:
         raise KeyError
 
     with pytest.raises(KeyError):

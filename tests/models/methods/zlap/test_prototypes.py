@@ -7,7 +7,12 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from headgraft.models.heads.rows import regression_rows
 from headgraft.models.learners.cosine_classifier import CosineClassifierConfig
-from headgraft.models.methods.zlap.prototypes import UnitInterval, among_rows_of, train_prototypes
+from headgraft.models.methods.zlap.prototypes import (
+    UnitInterval,
+    rows_from_prototypes,
+    train_prototypes,
+)
+from headgraft.models.progress import ignore
 from tests.models.builders import make_head
 from tests.models.planted_classes import planted
 
@@ -21,12 +26,12 @@ def test_prototypes_should_follow_from_embeddings_for_unseen_classes_too() -> No
     config = CosineClassifierConfig(temperature=0.1, learning_rate=3e-3, epochs=10, batch_size=128)
 
     prototypes_CD = train_prototypes(
-        (task.features_ND, task.labels_N),
+        (task.features_NF, task.labels_N),
         task.text_CA,
         64,
         config,
         torch.zeros(88),
-        lambda _fraction, _loss: None,
+        ignore,
         seeded(),
     )
 
@@ -66,7 +71,7 @@ def test_rows_should_be_found_again_from_shifted_and_shrunk_ones(metric: str) ->
     )
     foreign_CK = 0.1 * regression_rows(whole, "cpu") + torch.randn(7, generator=seeded())
 
-    found = seen.with_rows(among_rows_of(seen, foreign_CK), whole.class_names[8:])
+    found = seen.with_rows(rows_from_prototypes(seen, foreign_CK), whole.class_names[8:])
 
     features_ND = torch.randn(20, 6, generator=seeded(1))
     torch.testing.assert_close(found.logits(features_ND), whole.logits(features_ND)[:, 8:])
@@ -77,7 +82,7 @@ def test_prototypes_without_a_bias_should_get_the_seen_mean_bias() -> None:
     assert head.bias is not None
     prototypes_CD: Tensor = normalize(torch.randn(15, 6, generator=seeded()))
 
-    rows_UK = among_rows_of(head, prototypes_CD)
+    rows_UK = rows_from_prototypes(head, prototypes_CD)
 
     torch.testing.assert_close(rows_UK[:, 6], head.bias.double().mean().expand(3))
     centred_UD = rows_UK[:, :6] - head.weight.double().mean(dim=0)

@@ -1,10 +1,28 @@
-"""FlatLoss: when a training ends without looking at pictures."""
+"""The steps of a training, and when it ends without looking at pictures."""
 
-from headgraft.models.learners.early_stop import FlatLoss
+import pytest
+import torch
+
+from headgraft.models.learners.training import PlateauStopper, train_steps
+
+
+def test_each_step_should_descend_and_report_the_loss_of_the_one_before() -> None:
+    number = torch.nn.Parameter(torch.tensor(2.0))
+    optimizer = torch.optim.SGD([number], 0.25)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.0)
+    reports: list[tuple[float, str, float | None]] = []
+
+    losses = train_steps(
+        2, lambda: number**2, optimizer, lambda *report: reports.append(report), "stage", schedule
+    )
+
+    assert losses == [4.0, 1.0]
+    assert reports == [(0.0, "stage", None), (0.5, "stage", 4.0)]
+    assert float(number.detach()) == pytest.approx(1.0)  # the second step had a rate of 0
 
 
 def epochs_until_stop(losses: list[float]) -> int | None:
-    flat = FlatLoss(2e-3)
+    flat = PlateauStopper(2e-3)
     return next((epoch for epoch, loss in enumerate(losses, 1) if flat.add(loss)), None)
 
 

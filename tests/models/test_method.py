@@ -1,6 +1,6 @@
-"""What a computation is expected to take."""
+"""What a training is expected to take."""
 
-from headgraft.models.cost import training_seconds
+from headgraft.models.method import training_seconds
 
 
 def test_more_work_should_take_longer_and_a_gpu_less_long() -> None:

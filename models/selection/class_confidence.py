@@ -1,7 +1,6 @@
 """What to expect of each new class: a confidence, its relatives, and advice where it is low.
 
-It learns from hidden seen classes which signs go with being recognised; it does not know which
-method made the rows.
+Hidden seen classes tell which signs go with being recognised.
 """
 
 from dataclasses import dataclass
@@ -13,14 +12,14 @@ from torch.nn.functional import normalize
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows
 from headgraft.models.learners.kernel_ridge import KernelRidge
-from headgraft.models.selection.calibrate import Ground
-from headgraft.models.selection.leave_out import LeftOut
+from headgraft.models.selection.calibrate import HeadContext
+from headgraft.models.selection.leave_out import HeldOutPrediction
 from headgraft.models.task import Task
 
 NEAREST = 5
 # The kernel by which doubt is measured, whatever the method.
 GAMMA, RIDGE = 2.0, 0.1
-SMOOTHING = 20.0  # classes' worth of belief that a sign says nothing
+SMOOTHING = 20.0  # penalty on a sign's weight, in classes
 STEPS = 25
 SAME = 0.995  # cosine of two class embeddings that cannot be told apart
 FAR_QUANTILE = 0.02  # of the seen classes' own nearest relatives
@@ -32,7 +31,7 @@ TELL_APART = "Name the two apart, or describe in one line what distinguishes the
 
 
 @dataclass(frozen=True)
-class ClassOutlook:
+class ClassConfidence:
     """One new class: confidence in [0, 1] is the chance that a picture of it is recognised."""
 
     name: str
@@ -42,37 +41,37 @@ class ClassOutlook:
     advice: str | None
 
 
-def look_ahead(
-    task: Task, ground: Ground, left_out: LeftOut, hits_S: Tensor, unseen: Head
-) -> tuple[ClassOutlook, ...]:
-    """Judge every unseen class, in order.
+def class_confidences(
+    task: Task, context: HeadContext, held_out: HeldOutPrediction, hits_S: Tensor, unseen: Head
+) -> tuple[ClassConfidence, ...]:
+    """Return the confidence of every unseen class, in order.
 
-    `hits_S` is the share of hidden seen classes' features that were recognised (NaN: not played);
-    `unseen` holds the final rows.
+    `hits_S` is the share of each hidden seen class's features that were recognised (NaN: of no
+    other); `unseen` holds the final rows.
     """
     seen_SA, unseen_UA = task.normalised_embeddings("cpu", torch.float32, centre=True)
     smoother = KernelRidge(seen_SA, GAMMA, RIDGE)
     hidden = (~hits_S.isnan()).nonzero()[:, 0]
-    seen_SD = _directions(ground, ground.rows_SK)
-    signs_UF = _signs(_directions(ground, regression_rows(unseen, "cpu").float()), seen_SD)
+    seen_SD = _directions(context, context.rows_SK)
+    signs_UF = _signs(_directions(context, regression_rows(unseen, "cpu").float()), seen_SD)
     signs_UF = torch.cat([signs_UF, smoother.doubt(unseen_UA)[:, None]], dim=1)
     confidence_U = torch.full((len(unseen_UA),), float(hits_S[hidden].mean()))
     if len(hidden) >= MIN_CLASSES:
-        signs_HF = _hidden_signs(ground, left_out, len(unseen_UA), hidden)
+        signs_HF = _hidden_signs(context, held_out, len(unseen_UA), hidden)
         signs_HF = torch.cat([signs_HF, smoother.doubt_left_out()[hidden, None]], dim=1)
         confidence_U = _regress(signs_HF, hits_S[hidden], signs_UF)
     return _describe(task, (seen_SA, unseen_UA), confidence_U, float(hits_S[hidden].mean()))
 
 
-def _directions(ground: Ground, rows_CK: Tensor) -> Tensor:
-    D = ground.head.feature_size
-    return normalize((rows_CK - ground.rows_SK.mean(dim=0))[:, :D])
+def _directions(context: HeadContext, rows_CK: Tensor) -> Tensor:
+    D = context.head.feature_size
+    return normalize((rows_CK - context.rows_SK.mean(dim=0))[:, :D])
 
 
 def _signs(new_UD: Tensor, seen_SD: Tensor, hidden: Tensor | None = None) -> Tensor:
-    """Tell of each new row how near its nearest seen row and its nearest fellow are (U, 2).
+    """Return the cosines of each new row with its nearest seen row and its nearest fellow (U, 2).
 
-    Seen rows that are `hidden` are near to none.
+    Seen rows that are `hidden` are left out.
     """
     cosine_US = new_UD @ seen_SD.T
     if hidden is not None:
@@ -81,12 +80,14 @@ def _signs(new_UD: Tensor, seen_SD: Tensor, hidden: Tensor | None = None) -> Ten
     return torch.stack([cosine_US.amax(dim=1), fellow_UU.amax(dim=1)], dim=1)
 
 
-def _hidden_signs(ground: Ground, left_out: LeftOut, unseen: int, hidden: Tensor) -> Tensor:
+def _hidden_signs(
+    context: HeadContext, held_out: HeldOutPrediction, unseen: int, hidden: Tensor
+) -> Tensor:
     seen_SD, predicted_SD = (
-        _directions(ground, rows_SK) for rows_SK in (ground.rows_SK, left_out.rows_SK)
+        _directions(context, rows_SK) for rows_SK in (context.rows_SK, held_out.rows_SK)
     )
     signs_SF = torch.zeros(len(seen_SD), 2)
-    for group in ground.groups(left_out, unseen):
+    for group in context.groups(held_out, unseen):
         signs_SF[group] = _signs(predicted_SD[group], seen_SD, group)
     return signs_SF[hidden]
 
@@ -104,7 +105,7 @@ def _regress(signs_HF: Tensor, hits_H: Tensor, signs_UF: Tensor) -> Tensor:
         weight_F = weight_F + torch.linalg.solve(
             (inputs_HF * curve_H[:, None]).T @ inputs_HF + penalty_FF, slope_F
         )
-    # Beyond what was ever seen of a sign, it says no more.
+    # A sign beyond its range in the hidden classes is taken at the end of that range.
     standard_UF = ((signs_UF - mean_F) / deviation_F).clamp(-3, 3)
     return torch.sigmoid(_with_one(standard_UF) @ weight_F)
 
@@ -115,7 +116,7 @@ def _with_one(inputs_NF: Tensor) -> Tensor:
 
 def _describe(
     task: Task, points: tuple[Tensor, Tensor], confidence_U: Tensor, usual: float
-) -> tuple[ClassOutlook, ...]:
+) -> tuple[ClassConfidence, ...]:
     seen_SA, unseen_UA = points
     cosine_US = unseen_UA @ seen_SA.T
     fellow_UU = (unseen_UA @ unseen_UA.T).fill_diagonal_(-1)
@@ -140,9 +141,9 @@ def _describe(
         elif confidence < LOW * usual:
             warning, advice = "its name is ambiguous, or its relatives disagree", DESCRIBE
         else:
-            outlooks.append(ClassOutlook(name, confidence, nearest, None, None))
+            outlooks.append(ClassConfidence(name, confidence, nearest, None, None))
             continue
-        outlooks.append(ClassOutlook(name, confidence, nearest, warning, advice))
+        outlooks.append(ClassConfidence(name, confidence, nearest, warning, advice))
     return tuple(outlooks)
 
 

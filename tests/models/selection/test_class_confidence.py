@@ -6,16 +6,19 @@ import torch
 
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
-from headgraft.models.selection.calibrate import survey
-from headgraft.models.selection.class_outlook import ClassOutlook, look_ahead
-from headgraft.models.selection.leave_out import LeftOut
-from headgraft.models.selection.solve import Wish, solve
+from headgraft.models.selection.calibrate import build_context
+from headgraft.models.selection.class_confidence import ClassConfidence, class_confidences
+from headgraft.models.selection.leave_out import HeldOutPrediction
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
+from tests.models.builders import candidates_of
 from tests.models.selection.test_solve import secret_task
 
 
-def look(task: Task) -> tuple[ClassOutlook, ...]:
-    return solve(task, "ridge", {}, Wish(), device="cpu", progress=Progress()).outlook
+def confidences(task: Task) -> tuple[ClassConfidence, ...]:
+    return solve(
+        task, candidates_of(task, "ridge", {}), Preferences(), device="cpu", progress=Progress()
+    ).confidences
 
 
 def with_embedding(task: Task, place: int, embedding_A: torch.Tensor) -> Task:
@@ -27,7 +30,7 @@ def with_embedding(task: Task, place: int, embedding_A: torch.Tensor) -> Task:
 def test_every_new_class_should_have_a_confidence_and_its_relatives_nearest_first() -> None:
     task = secret_task()
 
-    for outlook, name in zip(look(task), task.unseen_class_names, strict=True):
+    for outlook, name in zip(confidences(task), task.unseen_class_names, strict=True):
         assert outlook.name == name
         assert 0 <= outlook.confidence <= 1
         cosines = [cosine for _, cosine in outlook.nearest]
@@ -38,7 +41,7 @@ def test_every_new_class_should_have_a_confidence_and_its_relatives_nearest_firs
 def test_a_class_embedded_like_an_old_one_should_be_warned_of_by_name() -> None:
     task = secret_task()
 
-    outlook = look(with_embedding(task, 2, task.class_embeddings_SA[5] * 2))[2]
+    outlook = confidences(with_embedding(task, 2, task.class_embeddings_SA[5] * 2))[2]
 
     assert outlook.warning == "hard to tell from the old class 'old 5'"
     assert outlook.advice
@@ -47,7 +50,7 @@ def test_a_class_embedded_like_an_old_one_should_be_warned_of_by_name() -> None:
 def test_two_new_classes_embedded_alike_should_be_warned_of() -> None:
     task = secret_task()
 
-    outlooks = look(with_embedding(task, 2, task.unseen_class_embeddings_UA[7]))
+    outlooks = confidences(with_embedding(task, 2, task.unseen_class_embeddings_UA[7]))
 
     assert outlooks[2].warning == "hard to tell from the new class 'new 7'"
     assert outlooks[7].warning == "hard to tell from the new class 'new 2'"
@@ -60,7 +63,7 @@ def test_a_class_with_no_relative_should_be_warned_of_and_a_description_advised(
     unseen_UA[0] = torch.tensor([0.0] * 16 + [1.0])
     task = Task(task.head, seen_SA, unseen_UA, task.unseen_class_names)
 
-    outlook = look(task)[0]
+    outlook = confidences(task)[0]
 
     assert outlook.warning == "nothing related is known"
     assert "description" in str(outlook.advice)
@@ -68,7 +71,8 @@ def test_a_class_with_no_relative_should_be_warned_of_and_a_description_advised(
 
 def test_a_class_without_warning_should_have_no_advice() -> None:
     assert all(
-        (outlook.warning is None) == (outlook.advice is None) for outlook in look(secret_task())
+        (outlook.warning is None) == (outlook.advice is None)
+        for outlook in confidences(secret_task())
     )
 
 
@@ -76,7 +80,7 @@ def test_the_row_of_a_hidden_class_should_not_count_as_an_old_one_that_is_near()
     # Half of the rows are predicted as they are, and recognised; half lie on another class's row.
     task = secret_task(classes=41, unseen=1)
     rows_SK, own_S = task.head.rows, torch.arange(40) % 2 == 0
-    left_out = LeftOut(
+    held_out = HeldOutPrediction(
         torch.where(own_S[:, None], rows_SK, rows_SK.roll(1, 0)),
         torch.ones(40, dtype=torch.bool),
         torch.arange(40) % 10,
@@ -85,8 +89,8 @@ def test_the_row_of_a_hidden_class_should_not_count_as_an_old_one_that_is_near()
 
     def confidence(row_K: torch.Tensor) -> float:
         unseen = Head(row_K[None], None, task.unseen_class_names)
-        ground = survey(task.head, None)
-        return look_ahead(task, ground, left_out, own_S.float(), unseen)[0].confidence
+        context = build_context(task.head, None)
+        return class_confidences(task, context, held_out, own_S.float(), unseen)[0].confidence
 
     apart, on_an_old_row = confidence(-rows_SK[3]), confidence(rows_SK[3])
 
