@@ -97,9 +97,9 @@ def _operations(built: JsonSchemaValue) -> Iterator[tuple[str, JsonSchemaValue]]
 
 
 def _said(schema: JsonSchemaValue) -> JsonSchemaValue:
-    """Return what a parameter may be where it is said; that it may be left out is told elsewhere.
+    """Return the parameter's schema without the null alternative.
 
-    There is no null in a URL or a header.
+    `required: false` already says that it is optional.
     """
     legal = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     if len(legal) != 1:
@@ -108,7 +108,7 @@ def _said(schema: JsonSchemaValue) -> JsonSchemaValue:
 
 
 def _link(built: JsonSchemaValue) -> None:
-    """Say of each call that makes or lists objects which others go on with their ids."""
+    """Add links from each call that creates or lists objects to those that take their ids."""
     for path, ways in built["paths"].items():
         links = {
             operation["operationId"]: operation

@@ -11,13 +11,14 @@ from headgraft.service.injections.context import InjectionContext
 from headgraft.service.web.auth import refuse_unguarded
 from headgraft.workers import logs
 from headgraft.workers.environment import ConfigError, read_or_exit
+from headgraft.workers.ledger.scripts import RedisScripts, connect
 from headgraft.workers.store import StoreError
 
 SHUTDOWN_SECONDS = 5
 
 
 class Server(uvicorn.Server):
-    """Ends the event streams on the first signal, so that a stop waits for nobody's stream."""
+    """Closes open event streams on the first signal, so that shutdown does not wait for them."""
 
     def __init__(self, config: uvicorn.Config, context: InjectionContext) -> None:
         super().__init__(config)
@@ -36,7 +37,7 @@ def main() -> int:
     try:
         app = create_app(settings)
         context: InjectionContext = app.state.context
-        refuse_unguarded(settings, context.ledger)
+        refuse_unguarded(settings, RedisScripts(connect(settings.redis_url.get_secret_value())))
         if settings.metrics_port is not None:
             context.metrics.serve(settings.host, settings.metrics_port)
     except (ConfigError, StoreError) as error:

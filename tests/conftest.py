@@ -11,9 +11,8 @@ from hypothesis import settings
 from xdist.remote import Producer
 
 from headgraft.service.local import redis_server
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import connect
 from tests import processes, schedule
+from tests.ledger import Ledger
 
 if TYPE_CHECKING:
     from headgraft.workers.store import Store
@@ -53,10 +52,10 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def ledger(redis_url: str) -> Iterator[Ledger]:
     """Return a ledger over an empty database."""
-    client = connect(redis_url)
-    client.flushdb()
-    yield Ledger(client)
-    client.close()
+    ledger = Ledger(redis_url)
+    ledger.client.flushdb()
+    yield ledger
+    ledger.client.close()
 
 
 @pytest.fixture

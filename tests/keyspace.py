@@ -4,7 +4,7 @@ import re
 
 from headgraft.workers.jobs.spec import TERMINAL
 from headgraft.workers.ledger import ledger as documented
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 
 # A name, perhaps with one variable part; then what it is, which ends in `lasting` if it lasts.
 ENTRY = re.compile(r"^  ([a-z]+)((?::[A-Z]+)?) {2,}(.+)$", re.MULTILINE)

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["catalogue"])
 
 
 @router.get("/methods", operation_id="listMethods", summary="List the methods", responses=errors())
-def list_methods(context: InContext) -> MethodList:
+async def list_methods(context: InContext) -> MethodList:
     """Return each method with the JSON schema of its settings."""
     return MethodList(data=list(context.methods.values()))
 
@@ -24,11 +24,11 @@ def list_methods(context: InContext) -> MethodList:
 @router.get(
     "/encoders", operation_id="listEncoders", summary="List the encoders", responses=errors()
 )
-def list_encoders(context: InContext) -> EncoderList:
+async def list_encoders(context: InContext) -> EncoderList:
     """Return the text encoders that workers online have announced."""
     counts = Counter(
         (name, encoder.dimension, encoder.digest)
-        for worker in context.ledger.workers()
+        for worker in await context.ledger.workers()
         for name, encoder in worker.encoders.items()
     )
     return EncoderList(

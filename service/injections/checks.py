@@ -1,7 +1,4 @@
-"""Finds what makes a request impossible for a head: names, counts, vectors, attributes.
-
-No file is read; of a method, only its needs count.
-"""
+"""Finds what makes a request impossible for a head: names, counts, vectors, attributes."""
 
 import math
 from collections import Counter

@@ -1,11 +1,10 @@
-"""What the endpoints of injections work with beyond what every endpoint has."""
+"""The parts of the running service that the endpoints of injections work with."""
 
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from headgraft.service.injections.deadlines import Deadlines
 from headgraft.service.injections.events import EventHub
 from headgraft.service.injections.queue_view import QueueView
 from headgraft.service.web.context import Context
@@ -13,11 +12,10 @@ from headgraft.service.web.context import Context
 
 @dataclass(frozen=True)
 class InjectionContext(Context):
-    """The parts of one running service, with the threads that watch its injections."""
+    """The parts of one running service, with those that watch its injections."""
 
     hub: EventHub
     queue: QueueView
-    deadlines: Deadlines
 
 
 # It waits for nothing; the framework would send a plain function to a thread.

@@ -1,4 +1,4 @@
-"""What a finished injection left, to download: the head and the report."""
+"""Downloads of a finished injection: the head and the report."""
 
 from base64 import b64encode
 from collections.abc import Mapping

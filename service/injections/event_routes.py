@@ -41,7 +41,7 @@ async def follow_injection(
     summary="List the events of an injection, oldest first",
     responses=errors(404, 422),
 )
-def list_events(
+async def list_events(
     context: InInjectionContext,
     record: Own,
     after: Annotated[
@@ -51,7 +51,6 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> EventList:
     """Return a page of what `followInjection` sends; `after` its last id comes the next."""
-    found = context.ledger.events(record.id, after=after or "-", count=limit + 1)
-    return EventList(
-        data=[event_resource(one) for one in found[:limit]], has_more=len(found) > limit
-    )
+    events = await context.ledger.events(record.id, after=after or "-", count=limit + 1)
+    page = [event_resource(event) for event in events[:limit]]
+    return EventList(data=page, has_more=len(events) > limit)

@@ -1,22 +1,20 @@
 """Fans the ledger's wake channel out to the event streams of this process.
 
-One thread reads the channel; each stream then reads the job's own events from the ledger, so that
-a lost wake costs delay, never an event.
+One task reads the channel; each stream then reads the job's own events from the ledger, so that a
+lost wake costs delay, never an event.
 """
 
 import asyncio
-import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 
 import structlog
-from anyio import to_thread
 
 from headgraft.workers.jobs.events import Event, StatusEvent
 from headgraft.workers.jobs.spec import TERMINAL
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.service_ledger import ServiceLedger
 
 HEARTBEAT_SECONDS = 15.0
 PAUSE_MIN_SECONDS = 0.1
@@ -25,34 +23,22 @@ log = structlog.get_logger("headgraft.events")
 
 
 class EventHub:
-    """Wakes the streams of a job when the channel names it."""
+    """Wakes the streams of a job when the channel names it.
 
-    def __init__(self, ledger: Ledger) -> None:
+    `wakes` must have a client that repeats no call: a repetition would hide a lost connection, and
+    with it lost wakes.
+    """
+
+    def __init__(self, ledger: ServiceLedger, wakes: ServiceLedger) -> None:
         self._ledger = ledger
+        self.wakes = wakes
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the service is ending, and its streams with it."""
-        return self._stop.is_set()
-
-    def start(self) -> None:
-        """Start the reader; call it in the event loop that the streams run in."""
-        loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._read, args=(loop,), name="wakes", daemon=True)
-        self._thread.start()
+        self.is_closed = False
 
     def close(self) -> None:
-        """Let every stream and the reader end."""
-        self._stop.set()
+        """Let every stream end."""
+        self.is_closed = True
         self._wake_all()
-
-    def join(self) -> None:
-        """Wait for the reader, a second or two at most."""
-        if self._thread:
-            self._thread.join(2.0)
 
     @contextmanager
     def listen(self, job: str) -> Iterator[asyncio.Event]:
@@ -66,29 +52,23 @@ class EventHub:
             if not self._waiting[job]:
                 del self._waiting[job]
 
-    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def read_wakes(self) -> None:
+        """Read the channel until cancelled, whatever becomes of the connection."""
         pause_seconds = PAUSE_MIN_SECONDS
-        while not self._stop.is_set():
+        while True:
             try:
-                for number, job in enumerate(self._ledger.wakes()):
+                async with aclosing(self.wakes.wakes()) as wakes:
+                    # Notifications before the subscription are lost: every stream reads once first.
+                    await anext(wakes)
+                    self._wake_all()
                     pause_seconds = PAUSE_MIN_SECONDS
-                    if self._stop.is_set():
-                        return
-                    # Wakes sent before we listened are lost: first, everybody looks for himself.
-                    if job or number == 0:
-                        self._post(loop, job)
+                    async for job in wakes:
+                        if job:
+                            self._wake(job)
             except LedgerError as error:
                 log.warning("wakes_cut_off", error=str(error), pause_seconds=pause_seconds)
-            self._stop.wait(pause_seconds)
+            await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, PAUSE_MAX_SECONDS)
-
-    def _post(self, loop: asyncio.AbstractEventLoop, job: str | None) -> None:
-        # The loop is closed already when the process ends.
-        with suppress(RuntimeError):
-            if job:
-                loop.call_soon_threadsafe(self._wake, job)
-            else:
-                loop.call_soon_threadsafe(self._wake_all)
 
     def _wake(self, job: str) -> None:
         for event in self._waiting.get(job, ()):
@@ -99,7 +79,7 @@ class EventHub:
             self._wake(job)
 
     async def follow(self, job: str, after: str = "-") -> AsyncIterator[Event]:
-        """Yield the job's events behind stream id `after`, until its terminal status is told.
+        """Yield the job's events after stream id `after`, to the one of its terminal status.
 
         Ends as well when the record has expired, and when the service ends.
         """
@@ -126,17 +106,14 @@ class EventHub:
 
     async def _look(self, job: str, after: str) -> tuple[list[Event], bool]:
         try:
-            return await to_thread.run_sync(self._look_now, job, after)
+            # The record first: a job that is over before its events are read has no more to come.
+            record = await self._ledger.get(job)
+            is_over = record is None or record.is_terminal
+            return await self._ledger.events(job, after=after), is_over
         except LedgerError as error:
             log.warning("events_unreadable", job=job, error=str(error))
             await asyncio.sleep(1.0)
             return [], False
-
-    # The record first: a job that was over before its events were read has no more to come.
-    def _look_now(self, job: str, after: str) -> tuple[list[Event], bool]:
-        record = self._ledger.get(job)
-        is_over = record is None or record.is_terminal
-        return self._ledger.events(job, after=after), is_over
 
 
 def is_end(event: Event) -> bool:

@@ -1,7 +1,4 @@
-"""Finds what makes labelled features unfit for an injection, each with a pointer.
-
-It reads no file: what an upload holds was counted as it came.
-"""
+"""Finds what makes labelled features unfit for an injection, each with a pointer."""
 
 from collections.abc import Collection, Iterator
 

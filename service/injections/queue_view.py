@@ -1,10 +1,9 @@
-"""The queue as a client sees it: how many are ahead, who is online, how long it will take.
+"""The queue as a client sees it: how many jobs are ahead, who is online, how long it will take.
 
-One look at the ledger serves every answer of a moment, so that a thousand pollers cost about as
-much as one. It changes nothing.
+One snapshot serves all requests of a moment, so that a thousand pollers cost about as much as one.
 """
 
-import threading
+import asyncio
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ import structlog
 
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.jobs.summary import Summary
-from headgraft.workers.ledger.ledger import PRESENCE_SECONDS, Ledger
-from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.ledger import PRESENCE_SECONDS
+from headgraft.workers.ledger.scripts import AsyncRedisScripts, LedgerError
 
 FRESH_SECONDS = 0.25
 log = structlog.get_logger("headgraft.queue_view")
-# So many ended jobs of a method, their middle half no further apart, say what the next one takes.
+# An estimate needs so many finished jobs of a method, with an interquartile ratio below the limit.
 ENDED_MIN = 3
 SPREAD_MAX = 3.0
 # Before this part of its work is done, a job's pace says nothing.
@@ -39,7 +38,7 @@ class Running:
     progress: float
 
     def seconds_left(self, now_ms: int, seconds: Mapping[str, Seconds]) -> Seconds:
-        """Tell by its own pace; before it has one, by what jobs of its method took."""
+        """Estimate by its own pace; before it has one, by what jobs of its method took."""
         spent = (now_ms - self.started_at) / 1000 if self.started_at else 0.0
         if PROGRESS_MIN <= self.progress < 1 and spent > 0:
             return spent * (1 - self.progress) / self.progress
@@ -48,10 +47,10 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen at one moment: `places` of the queued jobs, from 1, and their `waits`.
+class QueueSnapshot:
+    """The queue at one moment: `places` of the queued jobs, from 1, and their `waits`.
 
-    A wait is the seconds until a job begins, None where nobody can tell.
+    A wait is the seconds until a job begins, None where there is no estimate.
     """
 
     at: float = float("-inf")
@@ -83,57 +82,65 @@ class Look:
 
 
 class QueueView:
-    """Looks at the queue when asked, at most every `FRESH_SECONDS`."""
+    """Takes snapshots of the queue when asked, at most every `FRESH_SECONDS`."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._lock = threading.Lock()
-        self._last = Look()
+    def __init__(self, scripts: AsyncRedisScripts) -> None:
+        self._scripts = scripts
+        self._lock = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
+        self._last = QueueSnapshot()
         self._methods: dict[str, str] = {}
 
-    def look(self, record: Record | None = None) -> Look:
-        """Return a fresh look, one that has seen the record's message."""
-        with self._lock:
-            if self.recent(record) is None:
-                self._last = self._take()
-            return self._last
+    async def snapshot(self, record: Record | None = None) -> QueueSnapshot:
+        """Return a fresh snapshot, one that has seen the record's message."""
+        if self.recent(record) is None:
+            async with self._lock:
+                if self.recent(record) is None:
+                    self._last = await self._take()
+        return self._last
 
-    def recent(self, record: Record | None = None) -> Look | None:
-        """Return the last look where it still serves; nobody is asked for it.
+    def recent(self, record: Record | None) -> QueueSnapshot | None:
+        """Return the last snapshot where it still serves.
 
-        Half way to its end the next one is taken in the background: who asks often never waits.
+        Halfway to its end the next one is taken in the background: frequent askers never wait.
         """
-        last = self._last
-        age = time.monotonic() - last.at
-        is_known = record is None or _entry(record.message) <= last.newest
+        age = time.monotonic() - self._last.at
+        is_known = record is None or _entry(record.message) <= self._last.newest
         if not is_known or age > FRESH_SECONDS:
             return None
-        if age > FRESH_SECONDS / 2 and self._lock.acquire(blocking=False):
-            threading.Thread(target=self._renew, daemon=True).start()
-        return last
+        is_due = age > FRESH_SECONDS / 2 and not self._lock.locked()
+        if is_due and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._renew())
+        return self._last
 
-    def _renew(self) -> None:
-        try:
-            self._last = self._take()
-        except LedgerError as error:
-            log.warning("look_not_renewed", error=str(error))
-        finally:
-            self._lock.release()
+    async def _renew(self) -> None:
+        async with self._lock:
+            try:
+                self._last = await self._take()
+            except LedgerError as error:
+                log.warning("look_not_renewed", error=str(error))
 
-    def _take(self) -> Look:
-        ledger, at = self._ledger, time.monotonic()
-        (clock, micros), messages = ledger.ask_all([("time",), ("xrange", ledger.key("queue"))])
+    async def _take(self) -> QueueSnapshot:
+        scripts, at = self._scripts, time.monotonic()
+        (clock, micros), messages, announced = await scripts.pipeline(
+            [
+                ("time",),
+                ("xrange", scripts.key("queue")),
+                ("zrange", scripts.key("workers"), 0, -1, False, True),
+            ]
+        )
         now_ms = clock * 1000 + micros // 1000
-        silent = now_ms - PRESENCE_SECONDS * 1000
-        online = ledger.ask("zcount", ledger.key("workers"), f"({silent}", "+inf")
+        silent_ms = now_ms - PRESENCE_SECONDS * 1000
+        online = sum(at_ms > silent_ms for _, at_ms in announced)
         jobs = {fields["job"]: _entry(message) for message, fields in messages}
-        delivered = self._delivered() if jobs else (0, 0)
-        running = self._running([job for job, message in jobs.items() if message <= delivered])
+        delivered = await self._delivered() if jobs else (0, 0)
+        begun = [job for job, message in jobs.items() if message <= delivered]
+        running = await self._running(begun)
         queued = [job for job, message in jobs.items() if message > delivered]
-        methods = self._methods_of(queued)
-        seconds = self._seconds_of({*methods, *(one.method for one in running)})
-        ahead = [one.seconds_left(now_ms, seconds) for one in running]
-        return Look(
+        methods = await self._methods_of(queued)
+        seconds = await self._seconds_of({*methods, *(job.method for job in running)})
+        ahead = [job.seconds_left(now_ms, seconds) for job in running]
+        return QueueSnapshot(
             at=at,
             now_ms=now_ms,
             newest=max(jobs.values(), default=(0, 0)),
@@ -143,37 +150,37 @@ class QueueView:
             seconds=seconds,
         )
 
-    def _delivered(self) -> Entry:
+    async def _delivered(self) -> Entry:
         try:
-            groups = self._ledger.ask("xinfo_groups", self._ledger.key("queue"))
+            groups = await self._scripts.command("xinfo_groups", self._scripts.key("queue"))
         except redis.ResponseError:  # the last message has left meanwhile, and the stream with it
             return (0, 0)
         return _entry(groups[0]["last-delivered-id"]) if groups else (0, 0)
 
-    def _running(self, jobs: Collection[str]) -> list[Running]:
-        asked = ("summary", "started_at", "progress")
-        found = self._ledger.ask_all(
-            [("hmget", self._ledger.key("job", job), *asked) for job in jobs]
+    async def _running(self, jobs: Collection[str]) -> list[Running]:
+        fields = ("summary", "started_at", "progress")
+        hashes = await self._scripts.pipeline(
+            ("hmget", self._scripts.key("job", job), *fields) for job in jobs
         )
         return [
             Running(_method(summary), int(started_at) if started_at else None, float(progress))
-            for summary, started_at, progress in found
+            for summary, started_at, progress in hashes
             if summary
         ]
 
-    def _methods_of(self, jobs: Collection[str]) -> list[str]:
-        """Look up what was not known by the last look, and forget who has left the queue."""
+    async def _methods_of(self, jobs: Collection[str]) -> list[str]:
+        """Look up the methods that the last snapshot did not know, and forget jobs that left."""
         fresh = [job for job in jobs if job not in self._methods]
-        found = self._ledger.ask_all(
-            [("hget", self._ledger.key("job", job), "summary") for job in fresh]
+        summaries = await self._scripts.pipeline(
+            ("hget", self._scripts.key("job", job), "summary") for job in fresh
         )
-        known = self._methods | dict(zip(fresh, map(_method, found), strict=True))
+        known = self._methods | dict(zip(fresh, map(_method, summaries), strict=True))
         self._methods = {job: known[job] for job in jobs}
         return [known[job] for job in jobs]
 
-    def _seconds_of(self, methods: Collection[str]) -> dict[str, Seconds]:
-        histories = self._ledger.ask_all(
-            [("lrange", self._ledger.key("seconds", method), 0, -1) for method in methods]
+    async def _seconds_of(self, methods: Collection[str]) -> dict[str, Seconds]:
+        histories = await self._scripts.pipeline(
+            ("lrange", self._scripts.key("seconds", method), 0, -1) for method in methods
         )
         return dict(zip(methods, map(usual_seconds, histories), strict=True))
 

@@ -1,7 +1,7 @@
 """Answers a request by the result of an identical one: the same bytes, under the new job's name.
 
 Identical is what would be computed alike: the same head, classes, class embeddings, features,
-method and settings, by the versions that every worker online has. It decides nothing about queues.
+method and settings, by the versions that every worker online has.
 """
 
 import secrets
@@ -14,7 +14,8 @@ from headgraft.service.web.idempotency import canonical, digest
 from headgraft.workers.jobs.manifest import MANIFEST_FILE, Manifest
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobSpec, Record
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import Key
+from headgraft.workers.ledger.service_ledger import ServiceLedger
 from headgraft.workers.store import Missing, Store, StoreError
 
 # Where the bytes lie, and how long a run may last.
@@ -44,15 +45,14 @@ def digest_of(owner: str, spec: JobSpec) -> str:
     return digest(owner, canonical(spec.model_dump(mode="json", exclude=ASIDE)))
 
 
-def find(
-    ledger: Ledger, owner: str, result: str, spec: JobSpec, workers: Sequence[Presence]
+async def find(
+    ledger: ServiceLedger, owner: str, result: Key, spec: JobSpec, workers: Sequence[Presence]
 ) -> Record | None:
     """Return a job whose result is what the workers online would make again.
 
-    Without a worker nobody can say which versions that would be.
+    None without a worker online: the versions that would be used are not known.
     """
-    job = ledger.ask("get", result)
-    record = ledger.get(job) if job else None
+    record = await ledger.find_result(result)
     if record is None or record.owner != owner or record.manifest is None or not workers:
         return None
     manifest = record.manifest

@@ -10,8 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from headgraft.service.injections.context import InInjectionContext, InjectionContext
-from headgraft.service.injections.create import take_injection
-from headgraft.service.injections.queue_view import Look
+from headgraft.service.injections.create import create_injection_job
 from headgraft.service.schemas.injections import (
     InjectionList,
     InjectionResource,
@@ -19,13 +18,19 @@ from headgraft.service.schemas.injections import (
     links,
 )
 from headgraft.service.schemas.requests import InjectionRequest
-from headgraft.service.uploads.intake import resent
+from headgraft.service.uploads.receiver import CHECKPOINT, UploadReceiver
 from headgraft.service.web.context import After, Id, Limit, Owner
-from headgraft.service.web.idempotency import REPLAYED, Claim, Earlier, InClaim, digest, in_flight
+from headgraft.service.web.idempotency import (
+    REPLAYED,
+    InLock,
+    StoredResponse,
+    digest,
+    in_flight,
+)
 from headgraft.service.web.openapi import INJECTION_BODY, errors
 from headgraft.service.web.problems import ProblemError, not_found
-from headgraft.workers.jobs.quota import Reservation
 from headgraft.workers.jobs.spec import Record, Status, folders
+from headgraft.workers.ledger.quota import Reservation
 from headgraft.workers.ledger.scripts import LedgerError
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
@@ -37,13 +42,13 @@ WAIT_SECONDS_MAX = 60
 WAIT = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;.*)?", re.IGNORECASE)
 
 
-def own_injection(
+async def own_injection(
     id: Id,  # the template's name
     context: InInjectionContext,
     owner: Owner,
 ) -> Record:
     """Return the record; another owner's is not found, exactly like one that never was."""
-    record = context.ledger.get(id)
+    record = await context.ledger.get(id)
     if record is None or record.owner != owner:
         raise not_found("injection", id)
     return record
@@ -66,24 +71,21 @@ Pairs = Annotated[
 ]
 
 
-def show(context: InjectionContext, record: Record) -> InjectionResource:
+async def show(context: InjectionContext, record: Record) -> InjectionResource:
     """Show a job with its place in the queue."""
-    return _show(record, context.queue.look(record))
-
-
-def _show(record: Record, look: Look) -> InjectionResource:
+    queue = await context.queue.snapshot(record)
     return injection_resource(
         record,
-        queue_position=look.place(record),
-        workers_online=look.workers_online,
-        seconds_left=look.seconds_left(record),
+        queue_position=queue.place(record),
+        workers_online=queue.workers_online,
+        seconds_left=queue.seconds_left(record),
     )
 
 
 # The job exists: a ledger that falls silent now must not make its client create it again.
-def _show_queued(context: InjectionContext, record: Record) -> InjectionResource:
+async def _show_queued(context: InjectionContext, record: Record) -> InjectionResource:
     try:
-        return show(context, context.ledger.get(record.id) or record)
+        return await show(context, await context.ledger.get(record.id) or record)
     except LedgerError:
         return injection_resource(record)
 
@@ -103,33 +105,31 @@ def _show_queued(context: InjectionContext, record: Record) -> InjectionResource
 async def create_injection(
     request: Request,
     context: InInjectionContext,
-    owner: Owner,
-    claim: InClaim,
+    lock: InLock,
     prefer: Prefer = None,  # noqa: ARG001  # for the document: there may be several such headers
 ) -> Response:
     """Take a checkpoint (or `head_id`) and the classes to add; a worker does the rest.
 
     An identical request that has succeeded is answered by a copy of its result.
     """
-    if claim.earlier:
-        return await _repeat(request, context, claim, claim.earlier)
-    record = await take_injection(context, owner, request, claim)
-    shown = await to_thread.run_sync(_show_queued, context, record)
-    await claim.note(record.id, shown)
+    upload = UploadReceiver(CHECKPOINT, InjectionRequest, context, request, lock)
+    if lock.earlier:
+        lock.earlier.check(await upload.discard())
+        return await _repeat(request, context, lock.earlier)
+    record = await create_injection_job(context, request, lock, upload)
+    shown = await _show_queued(context, record)
+    await lock.save_response(record.id, shown)
     answer = JSONResponse(shown.model_dump(mode="json"), 202, {**_location(record.id), **LIVE})
     return await _waited(request, context, record.id, answer)
 
 
-async def _repeat(
-    request: Request, context: InjectionContext, claim: Claim, earlier: Earlier
-) -> Response:
-    earlier.check(await resent(InjectionRequest, context, request, claim))
+async def _repeat(request: Request, context: InjectionContext, earlier: StoredResponse) -> Response:
     answer = earlier.replay(202, {**_location(earlier.id), **LIVE})
     if answer is None:
-        record = await to_thread.run_sync(context.ledger.get, earlier.id)
+        record = await context.ledger.get(earlier.id)
         if record is None:
             raise not_found("injection", earlier.id)
-        shown = await to_thread.run_sync(show, context, record)
+        shown = await show(context, record)
         headers = {**_location(earlier.id), **LIVE, **REPLAYED}
         answer = JSONResponse(shown.model_dump(mode="json"), 202, headers)
     return await _waited(request, context, earlier.id, answer)
@@ -144,10 +144,10 @@ async def _waited(
         return answer
     answer.headers["Preference-Applied"] = f"wait={seconds}"
     await context.hub.wait(job, seconds)
-    record = await to_thread.run_sync(context.ledger.get, job)
+    record = await context.ledger.get(job)
     if record is None or not record.is_terminal:
         return answer
-    shown = await to_thread.run_sync(show, context, record)
+    shown = await show(context, record)
     kept = {name: value for name, value in answer.headers.items() if name in PASSED_ON}
     return JSONResponse(shown.model_dump(mode="json"), 200, kept)
 
@@ -162,7 +162,7 @@ def _location(job: str) -> dict[str, str]:
     summary="List injections, newest first",
     responses=errors(404, 422),
 )
-def list_injections(
+async def list_injections(
     context: InInjectionContext,
     owner: Owner,
     after: After = None,
@@ -172,14 +172,14 @@ def list_injections(
 ) -> InjectionList:
     """Return a page; `after` its last id comes the next."""
     pairs = [pair.partition("=")[::2] for pair in metadata]
-    records = context.ledger.jobs(
+    records = await context.ledger.jobs(
         owner,
         after=after,
         limit=limit + 1,
         statuses=status,
         metadata=pairs,
     )
-    page = [show(context, record) for record in records[:limit]]
+    page = [await show(context, record) for record in records[:limit]]
     return InjectionList(data=page, has_more=len(records) > limit)
 
 
@@ -195,9 +195,7 @@ async def get_injection(
     """
     if not record.is_terminal:
         response.headers.update(LIVE)
-    # The call that is made most: where the last look serves, it costs no second way to a thread.
-    recent = context.queue.recent(record)
-    return _show(record, recent) if recent else await to_thread.run_sync(show, context, record)
+    return await show(context, record)
 
 
 @router.post(
@@ -207,28 +205,28 @@ async def get_injection(
     response_model=InjectionResource,
     responses=errors(404, 409, 422),
 )
-async def cancel_injection(context: InInjectionContext, record: Own, claim: InClaim) -> Response:
+async def cancel_injection(context: InInjectionContext, record: Own, lock: InLock) -> Response:
     """End the job at once; one that has ended already is a 409 that shows it."""
     sent = digest(record.id)
-    if claim.earlier:
-        claim.earlier.check(sent)
-        if answer := claim.earlier.replay(200, {}):
+    if lock.earlier:
+        lock.earlier.check(sent)
+        if answer := lock.earlier.replay(200, {}):
             return answer
-    shown = await to_thread.run_sync(_cancel, context, record, claim.settling(sent))
-    await claim.note(record.id, shown)
+    shown = await _cancel(context, record, lock.reservation(sent))
+    await lock.save_response(record.id, shown)
     return JSONResponse(shown.model_dump(mode="json"))
 
 
-def _cancel(
+async def _cancel(
     context: InjectionContext, record: Record, reservation: Reservation
 ) -> InjectionResource:
-    answer = context.ledger.cancel(record.id, reservation)
+    answer = await context.ledger.cancel(record.id, reservation)
     if answer == "taken":
         raise in_flight()
-    current = context.ledger.get(record.id)
+    current = await context.ledger.get(record.id)
     if answer == "missing" or current is None:
         raise not_found("injection", record.id)
-    shown = show(context, current)
+    shown = await show(context, current)
     if answer != "ok":
         detail = f"injection {record.id} has ended already: it is {answer}"
         raise ProblemError(409, "conflict", detail, extra={"injection": shown})
@@ -242,20 +240,21 @@ def _cancel(
     summary="Delete an injection that has ended",
     responses=errors(404, 409, 422),
 )
-def delete_injection(context: InInjectionContext, record: Own) -> None:
+async def delete_injection(context: InInjectionContext, record: Own) -> None:
     """Delete record, events and files; a queued or running one is a 409: cancel it first."""
     if not record.is_terminal:
-        raise _is_live(context, record)
+        raise await _is_live(context, record)
     # The files go first: a client that gets an error of the store can repeat the call.
     for folder in folders(record.owner, record.id):
-        context.store.delete(folder)
-    if not context.ledger.remove(record.id, record.owner):
+        await to_thread.run_sync(context.store.delete, folder)
+    if not await context.ledger.remove(record.id, record.owner):
         raise not_found("injection", record.id)
 
 
-def _is_live(context: InjectionContext, record: Record) -> ProblemError:
+async def _is_live(context: InjectionContext, record: Record) -> ProblemError:
     detail = f"injection {record.id} is {record.status}: cancel it first, or wait for its end"
-    return ProblemError(409, "conflict", detail, extra={"injection": show(context, record)})
+    shown = await show(context, record)
+    return ProblemError(409, "conflict", detail, extra={"injection": shown})
 
 
 def wait_seconds(headers: Iterable[str]) -> int | None:

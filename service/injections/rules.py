@@ -1,7 +1,4 @@
-"""Decides whether an injection can run, from the request, the head's header and what is online.
-
-It reads nothing and writes nothing: every check is a function of its arguments.
-"""
+"""Decides whether an injection can run, from the request, the head's header and what is online."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -45,7 +42,7 @@ def read_methods(path: Path = METHODS_FILE) -> dict[str, MethodResource]:
 
 
 @dataclass(frozen=True)
-class Rules:
+class InjectionValidator:
     """What a request is held against: the installed methods and the workers online."""
 
     methods: Mapping[str, MethodResource]
@@ -60,16 +57,19 @@ class Rules:
     def _announced(self) -> dict[str, EncoderPresence]:
         return {name: one for worker in self.workers for name, one in worker.encoders.items()}
 
-    def check(
-        self, request: InjectionRequest, found: LocatedHead, features: StoredFeatures | None = None
+    def validate(
+        self,
+        request: InjectionRequest,
+        located: LocatedHead,
+        features: StoredFeatures | None = None,
     ) -> None:
         """Return when this injection can run; else a 422 problem with every defect found."""
         problems = [
-            *injection_problems(request, found.class_names),
-            *self._method_problems(request, found.tensors),
+            *injection_problems(request, located.class_names),
+            *self._method_problems(request, located.tensors),
             *self._encoder_problems(request),
-            *bias_problems(request, found.tensors),
-            *self._feature_problems(request, found, features),
+            *bias_problems(request, located.tensors),
+            *self._feature_problems(request, located, features),
         ]
         if problems:
             raise invalid(problems)
@@ -92,16 +92,16 @@ class Rules:
         return problems + attention_problems(request, method.needs)
 
     def _feature_problems(
-        self, request: InjectionRequest, found: LocatedHead, features: StoredFeatures | None
+        self, request: InjectionRequest, located: LocatedHead, features: StoredFeatures | None
     ) -> list[Problem]:
         method = self.methods.get(request.method)
-        size = found.tensors.feature_size if found.tensors else None
+        size = located.tensors.feature_size if located.tensors else None
         return feature_problems(
             request,
             features,
             method.needs if method else (),
             size,
-            len(found.class_names),
+            len(located.class_names),
             method.takes if method else (),
         )
 

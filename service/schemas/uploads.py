@@ -1,7 +1,4 @@
-"""What an owner has uploaded, as the API shows it: heads and labelled features.
-
-It asks nobody: everything an object says is an argument here.
-"""
+"""Uploaded heads and labelled features as the API shows them."""
 
 from typing import Literal
 

@@ -1,7 +1,4 @@
-"""Checks a checkpoint while it goes by, safetensors or torch: size, hash, header, finite head.
-
-It does not know where the bytes come from or go to.
-"""
+"""Checks a checkpoint as it streams by, safetensors or torch: size, hash, header, finite head."""
 
 import hashlib
 from collections.abc import Collection
@@ -28,9 +25,10 @@ PICKLE_STARTS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 class Checkpoint:
     """A file that was received whole; `bad_rows` maps scanned tensors to their first NaN or Inf.
 
-    A torch file has no header: what is in it is for a worker to find out.
+    A torch file has no header: a worker reads what is in it.
     """
 
+    path: str
     header: Header | None
     sha256: str
     bytes: int
@@ -46,6 +44,8 @@ class Checkpoint:
 
 class CheckpointReader:
     """Feed it a file's bytes in order; `header` is there as soon as it has passed."""
+
+    file_name = "checkpoint.safetensors"
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -82,9 +82,8 @@ class CheckpointReader:
 
     @property
     def size(self) -> int:
-        """The file's size in bytes as the header promises it."""
-        assert self.header is not None
-        return self._data_start + self.header.data_bytes
+        """The file's size in bytes as the header promises it; until then, the bytes that came."""
+        return self._data_start + self.header.data_bytes if self.header else self.bytes
 
     def _check_trailing(self) -> None:
         if self.bytes > self.size:
@@ -100,8 +99,8 @@ class CheckpointReader:
         self._scan.feed(bytes(self._start[self._data_start :]))
         self._start.clear()
 
-    def finish(self) -> Checkpoint:
-        """Return the checked file; HeaderError when it was cut short."""
+    def finish(self, path: str) -> Checkpoint:
+        """Return the checked file, which lies at `path`; HeaderError when it was cut short."""
         if self.header is None or self._scan is None:
             raise HeaderError(
                 f"the checkpoint ends within its header, after {self.bytes} bytes: it is truncated"
@@ -111,17 +110,19 @@ class CheckpointReader:
                 f"the checkpoint is truncated: its header describes {self.size} bytes, "
                 f"{self.bytes} came"
             )
-        return Checkpoint(self.header, self._hash.hexdigest(), self.bytes, self._scan.bad)
+        return Checkpoint(path, self.header, self._hash.hexdigest(), self.bytes, self._scan.bad)
 
 
 class TorchReader:
     """Feed it a torch file's bytes in order; it offers what a `CheckpointReader` does."""
 
+    file_name = "checkpoint.pt"
+
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._end = b""
         self.bytes = 0
-        self.header = None
+        self.header: Header | None = None
 
     @property
     def size(self) -> int:
@@ -139,14 +140,14 @@ class TorchReader:
     def scan(self, names: Collection[str] | None) -> None:
         """Do nothing: which bytes are numbers is not known here."""
 
-    def finish(self) -> Checkpoint:
-        """Return the file; HeaderError when the end that torch.save writes is not there."""
+    def finish(self, path: str) -> Checkpoint:
+        """Return the file, which lies at `path`; HeaderError without the end of a zip file."""
         if not self._end.startswith(ZIP_END):
             raise HeaderError(
                 f"the torch file is truncated or not one: it begins as a zip file, but the end of "
                 f"a zip file is not among its {self.bytes} bytes"
             )
-        return Checkpoint(None, self._hash.hexdigest(), self.bytes, {})
+        return Checkpoint(path, None, self._hash.hexdigest(), self.bytes, {})
 
 
 def reader_for(start: bytes) -> CheckpointReader | TorchReader:

@@ -1,10 +1,10 @@
-"""Checks a file of labelled features while it goes by: two tensors, finite, with labels.
+"""Checks a file of labelled features as it streams by: two tensors, finite, with labels.
 
 Features are (pictures, numbers), or of regions: (pictures, numbers, regions) or (pictures, numbers,
 height, width).
-
-It does not know where the bytes come from or go to, nor which head the features are for.
 """
+
+from collections.abc import Collection
 
 import numpy as np
 
@@ -33,6 +33,8 @@ CLASSES_MAX = 200_000
 class FeaturesReader:
     """Feed it a safetensors file's bytes in order; HeaderError at the first defect."""
 
+    file_name = "features.safetensors"
+
     def __init__(self) -> None:
         self._file = CheckpointReader()
         self._start = bytearray()
@@ -41,18 +43,28 @@ class FeaturesReader:
     @property
     def size(self) -> int:
         """The bytes that came, or as many as the header promises once it has passed."""
-        return self._file.size if self._labels else self._file.bytes
+        return self._file.size
 
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+    @property
+    def header(self) -> Header | None:
+        """The file's header, once it has passed."""
+        return self._file.header
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next bytes; True when the header has just become known."""
         if self._labels:
             self._file.feed(chunk)
             self._labels.feed(chunk)
-            return
+            return False
         self._start += chunk
         _check_start(bytes(self._start[:LENGTH_BYTES]))
-        if self._file.feed(chunk):
+        is_known = self._file.feed(chunk)
+        if is_known:
             self._begin()
+        return is_known
+
+    def scan(self, names: Collection[str] | None) -> None:
+        """Do nothing: features and labels are always checked."""
 
     def _begin(self) -> None:
         header = self._file.header
@@ -65,7 +77,7 @@ class FeaturesReader:
 
     def finish(self, path: str) -> StoredFeatures:
         """Describe the file, which lies at `path`; HeaderError when cut short or not finite."""
-        file = self._file.finish()
+        file = self._file.finish(path)
         assert file.header is not None
         assert self._labels is not None
         if FEATURES in file.bad_rows:

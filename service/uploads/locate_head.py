@@ -25,11 +25,17 @@ class LocatedHead:
     tensors: HeadTensors | None
     class_names: list[ClassEntry]
 
+    @property
+    def tensor_names(self) -> list[str]:
+        """The names of the head's tensors; empty where they are not known."""
+        names = (self.tensors.weight, self.tensors.bias) if self.tensors else ()
+        return [name for name in names if name]
+
 
 def locate_head(request: HeadRequest, header: Header | None) -> LocatedHead:
     """Find the head a request speaks of; HeaderError or a 422 problem when there is none.
 
-    Without a header, in a torch file, it is for a worker to find.
+    Without a header, in a torch file, a worker will locate it.
     """
     entries = request.class_names or _names_in(header)
     problems = class_problems(entries, f"/{CLASS_NAMES}")
@@ -66,12 +72,12 @@ def _names_in(header: Header | None) -> list[ClassEntry]:
     return names
 
 
-def stored_head(
-    request: HeadRequest, located: LocatedHead, checkpoint: Checkpoint, path: str
-) -> StoredHead:
-    """Describe an uploaded checkpoint, which lies at `path`, for the worker."""
+def stored_head(request: HeadRequest, located: LocatedHead, checkpoint: Checkpoint) -> StoredHead:
+    """Describe an uploaded checkpoint for the worker; HeaderError where its head is not finite."""
+    if located.tensors:
+        checkpoint.check_finite(located.tensors)
     return StoredHead(
-        path=path,
+        path=checkpoint.path,
         sha256=checkpoint.sha256,
         bytes=checkpoint.bytes,
         format="safetensors" if checkpoint.header else "torch",

@@ -1,181 +1,208 @@
-"""Takes one submission off the wire: the `request` document and the `checkpoint` file, any order.
+"""Receives one upload: the request document and the file, in either order, checked on the way."""
 
-The file streams into the store as it arrives and is checked on the way. It does not know what the
-request means; whoever calls it deletes the file when the submission is refused later.
-"""
-
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from anyio import to_thread
 from fastapi import Request
 from pydantic import BaseModel
 
-from headgraft.service.uploads.checkpoints import (
-    START_BYTES,
-    Checkpoint,
-    CheckpointReader,
-    TorchReader,
-    reader_for,
-)
-from headgraft.service.web.idempotency import fingerprint
+from headgraft.service.uploads.checkpoints import Checkpoint, reader_for
+from headgraft.service.uploads.feature_files import FeaturesReader
+from headgraft.service.web.context import Context, identity_of
+from headgraft.service.web.idempotency import IdempotencyLock, fingerprint
 from headgraft.service.web.multipart import MultipartBody, boundary_of
 from headgraft.service.web.pointers import parse
 from headgraft.service.web.problems import ProblemError, invalid, invalid_at, too_large
 from headgraft.workers.formats.header import Header
+from headgraft.workers.jobs.spec import StoredFeatures
+from headgraft.workers.store import Store
 
 BLOCK_BYTES = 1024 * 1024
-PARTS = ("request", "checkpoint")
-Model = TypeVar("Model", bound=BaseModel)
+START_BYTES = 8
+Document = TypeVar("Document", bound=BaseModel)
+File = TypeVar("File", bound=Checkpoint | StoredFeatures)
+FileOut = TypeVar("FileOut", covariant=True)
 
 
-class Sink(Protocol):
-    """Where a file goes while it comes: the artifact store, or nowhere."""
-
-    async def receive(self, path: str, chunks: AsyncIterator[bytes]) -> None:
-        """Take what an iterator yields; if it raises, nothing is kept."""
-
-
-class Nowhere:
-    """Takes a file that is only to be looked at."""
-
-    async def receive(self, path: str, chunks: AsyncIterator[bytes]) -> None:  # noqa: ARG002
-        """Read to the end."""
-        async for _ in chunks:
-            pass
-
-
-@dataclass
-class Submission(Generic[Model]):
-    """What came with the body; a part that did not come is None. The file lies at `path`."""
-
-    request: Model | None = None
-    checkpoint: Checkpoint | None = None
-    path: str = ""
+class _FileReader(Protocol[FileOut]):
+    """What `CheckpointReader`, `TorchReader` and `FeaturesReader` have in common."""
 
     @property
-    def fingerprint(self) -> str:
-        """Tell two submissions apart by what they say, however they are sent."""
-        return fingerprint(self.request, self.checkpoint.sha256 if self.checkpoint else "")
+    def file_name(self) -> str: ...
+    @property
+    def header(self) -> Header | None: ...
+    @property
+    def size(self) -> int: ...
+    def feed(self, chunk: bytes) -> bool: ...
+    def scan(self, names: Collection[str] | None) -> None: ...
+    def finish(self, path: str) -> FileOut: ...
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The largest file and the largest request document, in bytes."""
+class UploadKind(Generic[File]):
+    """The parts of an upload, and how its file is checked."""
 
-    upload: int
-    request: int
-
-
-# Looks at a header while the file is still coming; returns the tensors whose numbers matter.
-# A torch file has no header.
-Examine = Callable[[Model, Header | None], Collection[str]]
-FILE_NAMES = {CheckpointReader: "checkpoint.safetensors", TorchReader: "checkpoint.pt"}
+    file_part: str
+    noun: str
+    parts: tuple[str, ...]
+    legal_parts: str
+    legal_types: str
+    reader_for: Callable[[bytes], _FileReader[File]]
 
 
-class Receiver(Generic[Model]):
-    """Receives one submission; the file lands in `folder`, a prefix that ends in a slash."""
+CHECKPOINT = UploadKind(
+    file_part="checkpoint",
+    noun="the checkpoint",
+    parts=("request", "checkpoint"),
+    legal_parts="legal are one request and one checkpoint",
+    legal_types="legal are multipart/form-data with the parts request and checkpoint, and "
+    "application/json",
+    reader_for=reader_for,
+)
+FEATURES = UploadKind(
+    file_part="features",
+    noun="the features file",
+    parts=("features",),
+    legal_parts="legal is one features",
+    legal_types="legal is multipart/form-data with the part features",
+    reader_for=lambda _: FeaturesReader(),
+)
+
+
+class UploadReceiver(Generic[Document, File]):
+    """Receives one upload in two steps, so that it can be refused between them.
+
+    `document` and `file` are None until they have come.
+    """
 
     def __init__(
         self,
-        model: type[Model],
-        *,
-        store: Sink,
-        folder: str,
-        limits: Limits,
-        examine: Examine[Model],
+        kind: UploadKind[File],
+        model: type[Document],
+        context: Context,
+        request: Request,
+        lock: IdempotencyLock,
     ) -> None:
+        self._kind = kind
         self._model = model
-        self._store = store
-        self._folder = folder
-        self._limits = limits
-        self._examine = examine
-        self._submission: Submission[Model] = Submission()
+        self._content_type = request.headers.get("content-type", "")
+        self._body = lock.stream(request)
+        allowed = identity_of(request).limits.upload_bytes
+        self._file_bytes_max = allowed or context.settings.upload_bytes_max
+        self._document_bytes_max = context.settings.request_bytes_max
+        self._came: set[str] = set()
+        self._start = bytearray()
+        self.document: Document | None = None
+        self.reader: _FileReader[File] | None = None
+        self.file: File | None = None
 
-    async def receive(self, request: Request, body: AsyncIterator[bytes]) -> Submission[Model]:
-        """Read a request's whole body; ProblemError or HeaderError at the first defect in it."""
-        content_type = request.headers.get("content-type", "")
-        kind = content_type.partition(";")[0].strip().lower()
-        if kind == "application/json":
-            await self._take_request(body)
-        elif kind == "multipart/form-data":
-            await self._take_parts(MultipartBody(body, boundary_of(content_type)))
+    async def read_start(self) -> None:
+        """Read up to the file's first tensor: the header, and the document where it comes first.
+
+        ProblemError or HeaderError at the first defect. Without a file, the whole body is read.
+        """
+        media_type = self._content_type.partition(";")[0].strip().lower()
+        if media_type == "multipart/form-data":
+            self._parts = MultipartBody(self._body, boundary_of(self._content_type))
+            await self._read_parts()
+        elif media_type == "application/json" and "request" in self._kind.parts:
+            await self._read_document(self._body)
         else:
-            raise ProblemError(
-                415,
-                "unsupported_media_type",
-                f"Content-Type is {kind!r:.80}; legal are multipart/form-data with the parts "
-                "request and checkpoint, and application/json",
-            )
-        return self._submission
+            detail = f"Content-Type is {media_type!r:.80}; {self._kind.legal_types}"
+            raise ProblemError(415, "unsupported_media_type", detail)
 
-    async def _take_parts(self, body: MultipartBody) -> None:
-        came: set[str] = set()
-        while (name := await body.next_part()) is not None:
-            if name not in PARTS or name in came:
-                defect = "comes twice" if name in came else "is not known"
-                detail = f"part {name!r:.80} {defect}; legal are one request and one checkpoint"
-                raise invalid_at("", detail)
-            came.add(name)
-            if name == "request":
-                await self._take_request(body.data())
-            else:
-                await self._take_checkpoint(body.data())
+    async def receive_file(
+        self, store: Store | None, folder: str, names: Collection[str] | None
+    ) -> None:
+        """Stream the file into `folder` of the store, and read the rest of the body.
 
-    async def _take_request(self, chunks: AsyncIterator[bytes]) -> None:
+        `names` are the tensors to look for NaN and Inf in; None means all that could be a head.
+        A file that is refused leaves nothing in the store. Without a store it is only checked.
+        """
+        if self.reader is None:
+            return
+        path = folder + self.reader.file_name
+        chunks = self._checked(self.reader, path, names)
+        if store:
+            await store.receive(path, in_blocks(chunks))
+        else:
+            async for _ in chunks:
+                pass
+        await self._read_parts()
+
+    async def discard(self) -> str:
+        """Read and check an upload, keeping none of it; return its fingerprint."""
+        await self.read_start()
+        await self.receive_file(None, "", ())
+        return self.fingerprint
+
+    @property
+    def required_file(self) -> File:
+        """The file; a 422 problem where none came."""
+        if self.file is None:
+            part = self._kind.file_part
+            raise invalid_at("", f"the part {part} is missing: it holds the file")
+        return self.file
+
+    @property
+    def fingerprint(self) -> str:
+        """Identify the upload by its content, in whatever form it was sent."""
+        return fingerprint(self.document, self.file.sha256 if self.file else "")
+
+    async def _read_parts(self) -> None:
+        while (name := await self._parts.next_part()) is not None:
+            if name not in self._kind.parts or name in self._came:
+                defect = "comes twice" if name in self._came else "is not known"
+                raise invalid_at("", f"part {name!r:.80} {defect}; {self._kind.legal_parts}")
+            self._came.add(name)
+            if name == self._kind.file_part:
+                await self._read_header()
+                return
+            await self._read_document(self._parts.data())
+
+    async def _read_document(self, chunks: AsyncIterator[bytes]) -> None:
         raw = bytearray()
         async for chunk in chunks:
             raw += chunk
-            if len(raw) > self._limits.request:
-                raise too_large("the request document", self._limits.request)
-        found = await asyncio.to_thread(parse, self._model, bytes(raw))
-        if isinstance(found, list):
-            raise invalid(found)
-        self._submission.request = found
+            if len(raw) > self._document_bytes_max:
+                raise too_large("the request document", self._document_bytes_max)
+        parsed = await to_thread.run_sync(parse, self._model, bytes(raw))
+        if isinstance(parsed, list):
+            raise invalid(parsed)
+        self.document = parsed
 
-    async def _take_checkpoint(self, chunks: AsyncIterator[bytes]) -> None:
-        start = await _first_bytes(chunks)
-        reader = reader_for(start[:START_BYTES])
-        path = self._folder + FILE_NAMES[type(reader)]
-        checked = self._checked(reader, _rejoined(start, chunks))
-        await self._store.receive(path, in_blocks(checked))
-        self._submission.checkpoint, self._submission.path = reader.finish(), path
+    async def _read_header(self) -> None:
+        """Feed the reader until the header is known; HeaderError where the part ends before."""
+        self._chunks = self._parts.data()
+        while len(self._start) < START_BYTES and (chunk := await anext(self._chunks, b"")):
+            self._start += chunk
+        self.reader = self._kind.reader_for(bytes(self._start[:START_BYTES]))
+        is_known = self._feed(self.reader, bytes(self._start))
+        while not is_known and (chunk := await anext(self._chunks, b"")):
+            self._start += chunk
+            is_known = self._feed(self.reader, chunk)
+        if not is_known:
+            self.reader.finish("")
+
+    def _feed(self, reader: _FileReader[File], chunk: bytes) -> bool:
+        is_known = reader.feed(chunk)
+        if reader.size > self._file_bytes_max:
+            raise too_large(self._kind.noun, self._file_bytes_max)
+        return is_known
 
     async def _checked(
-        self, reader: CheckpointReader | TorchReader, chunks: AsyncIterator[bytes]
+        self, reader: _FileReader[File], path: str, names: Collection[str] | None
     ) -> AsyncIterator[bytes]:
-        async for chunk in chunks:
-            if reader.feed(chunk):
-                reader.scan(await self._tensors(reader))
-            self._check_size(reader.bytes)
+        reader.scan(names)
+        yield bytes(self._start)
+        self._start.clear()
+        async for chunk in self._chunks:
+            self._feed(reader, chunk)
             yield chunk
         # Within the generator, so that a truncated file is never stored.
-        reader.finish()
-
-    def _check_size(self, size: int) -> None:
-        if size > self._limits.upload:
-            raise too_large("the checkpoint", self._limits.upload)
-
-    async def _tensors(self, reader: CheckpointReader | TorchReader) -> Collection[str] | None:
-        self._check_size(reader.size)
-        if self._submission.request is None:
-            return None
-        return await asyncio.to_thread(self._examine, self._submission.request, reader.header)
-
-
-async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes:
-    """Read on until the file's kind can be told, or the part ends."""
-    start = bytearray()
-    while len(start) < START_BYTES and (chunk := await anext(chunks, None)) is not None:
-        start += chunk
-    return bytes(start)
-
-
-async def _rejoined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield start
-    async for chunk in rest:
-        yield chunk
+        self.file = reader.finish(path)
 
 
 async def in_blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

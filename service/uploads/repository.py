@@ -1,94 +1,120 @@
-"""What an owner has uploaded to use again: heads and labelled features, in the ledger's Redis.
-
-It knows the keys, and nothing of files or of how uploads are checked.
-"""
+"""Uploads that are kept to be used again, heads and labelled features, in Redis."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from headgraft.service.web.idempotency import in_flight
 from headgraft.service.web.problems import ProblemError, not_found
-from headgraft.workers.jobs.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord, Record
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.quota import UNLIMITED, UNRESERVED, Quota, Reservation
+from headgraft.workers.ledger.scripts import AsyncRedisScripts, Key, Keyspace, Script
+from headgraft.workers.ledger.service_ledger import ServiceLedger
 
 Upload = TypeVar("Upload", HeadRecord, FeaturesRecord)
-PAGE = 100
+UploadKind = type[HeadRecord] | type[FeaturesRecord]
 
 
-def keep(
-    ledger: Ledger,
+@dataclass(frozen=True)
+class UploadKeys:
+    """The keys that an upload stands in."""
+
+    index: Key
+    stored: Key
+    record: Key
+
+
+class CreateUpload(Script[str], name="create_upload"):
+    """Create an upload's record, if its owner has room for it."""
+
+    keys: UploadKeys
+    id: str
+    created_at: int
+    bytes: int
+    ttl_ms: int
+    quota: Quota
+    reservation: Reservation
+    fields: Mapping[str, str]
+
+
+class DeleteUpload(Script[str], name="delete_upload"):
+    """Delete an upload's record and its entries elsewhere."""
+
+    keys: UploadKeys
+    id: str
+
+
+async def create(
+    scripts: AsyncRedisScripts,
     record: HeadRecord | FeaturesRecord,
     quota: Quota = UNLIMITED,
     reservation: Reservation = UNRESERVED,
 ) -> None:
-    """Keep an upload until it is forgotten; QuotaError where its owner has no room for it.
+    """Keep an upload until it is deleted; QuotaError where its owner has no room for it.
 
     409 where another request has the reservation.
     """
     body = record.head if isinstance(record, HeadRecord) else record.features
     fields = {**dict(record), record.BODY: body.model_dump_json()}
-    size = body.bytes
-    keys = [*_keys(ledger, type(record), record.id, record.owner), *reservation.keys]
-    _, bytes_max = quota.said
-    said = (record.id, record.created_at, size, bytes_max)
-    settled = (reservation.nonce, reservation.fingerprint, ledger.retention_ms)
-    flat = (part for pair in fields.items() for part in pair)
-    answer = ledger.run("keep", keys, *said, *settled, *flat)
+    keys = _keys(scripts, type(record), record.id, record.owner)
+    about = (record.id, record.created_at, body.bytes, scripts.retention_ms)
+    answer = await scripts.run(CreateUpload(keys, *about, quota, reservation, fields))
     if answer == "taken":
         raise in_flight()
-    quota.check(answer, size)
+    quota.check(answer, body.bytes)
 
 
-def find(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload | None:
+async def find(
+    scripts: AsyncRedisScripts, kind: type[Upload], name: str, owner: str
+) -> Upload | None:
     """Return an owner's upload; None where there is none, or it is another's."""
-    fields: dict[str, str] = ledger.ask("hgetall", ledger.key(kind.KIND, name))
+    fields: dict[str, str] = await scripts.command("hgetall", scripts.key(kind.KIND, name))
     if not fields or fields["owner"] != owner:
         return None
-    return kind.model_validate({**fields, kind.BODY: json.loads(fields[kind.BODY])})
+    return _record(kind, fields)
 
 
-def get(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> Upload:
-    """Return an owner's upload; 404 where there is none."""
-    record = find(ledger, kind, name, owner)
+async def get(
+    scripts: AsyncRedisScripts,
+    kind: type[Upload],
+    name: str,
+    owner: str,
+    pointer: str | None = None,
+) -> Upload:
+    """Return an owner's upload; 404 where there is none, `pointer` says where it was named."""
+    record = await find(scripts, kind, name, owner)
     if record is None:
-        raise not_found(kind.BODY, name)
+        raise not_found(kind.BODY, name, pointer)
     return record
 
 
-def page(
-    ledger: Ledger, kind: type[Upload], owner: str, *, after: str | None, limit: int
+async def page(
+    scripts: AsyncRedisScripts, kind: type[Upload], owner: str, *, after: str | None, limit: int
 ) -> list[Upload]:
     """Return up to `limit` of the owner's uploads older than `after`, newest first."""
-    index = _index(ledger, kind, owner)
-    start = ledger.behind(index, after)
-    names = ledger.ask("zrevrange", index, start, start + limit - 1)
-    return [record for name in names if (record := find(ledger, kind, name, owner))]
+    index = _index(scripts, kind, owner)
+    start = await scripts.rank_after(index, after)
+    names = await scripts.command("zrevrange", index, start, start + limit - 1)
+    hashes = await scripts.pipeline(("hgetall", scripts.key(kind.KIND, name)) for name in names)
+    return [_record(kind, fields) for fields in hashes if fields]
 
 
-def forget(ledger: Ledger, kind: type[Upload], name: str, owner: str) -> None:
-    """Take an owner's upload away; 404 where there is none, 409 while a live job needs it.
+async def delete(ledger: ServiceLedger, kind: type[Upload], name: str, owner: str) -> None:
+    """Delete an owner's upload; 404 where there is none, 409 while a live job needs it.
 
     A job that is created at this very moment may miss its file and fail.
     """
-    get(ledger, kind, name, owner)
-    users = [job.id for job in _live(ledger) if _uses(job, kind.BODY, name)]
+    await get(ledger, kind, name, owner)
+    users = [job.id for job in await ledger.live_jobs() if _uses(job, kind.BODY, name)]
     if users:
         detail = f"{kind.BODY} {name} is needed by {', '.join(users[:5])}, queued or running"
         raise ProblemError(409, "conflict", detail, extra={"injections": users})
-    ledger.run("remove", _keys(ledger, kind, name, owner), name)
+    await ledger.run(DeleteUpload(_keys(ledger, kind, name, owner), name))
 
 
-def _live(ledger: Ledger) -> Iterator[Record]:
-    """Yield every queued or running job: the queue holds one message for each."""
-    start = "-"
-    while entries := ledger.ask("xrange", ledger.key("queue"), start, "+", PAGE):
-        for entry, fields in entries:
-            record = ledger.get(fields["job"])
-            if record:
-                yield record
-            start = f"({entry}"
+def _record(kind: type[Upload], fields: dict[str, str]) -> Upload:
+    return kind.model_validate({**fields, kind.BODY: json.loads(fields[kind.BODY])})
 
 
 def _uses(job: Record, body: str, name: str) -> bool:
@@ -96,13 +122,10 @@ def _uses(job: Record, body: str, name: str) -> bool:
     return used is not None and used.id == name
 
 
-def _keys(
-    ledger: Ledger, kind: type[HeadRecord] | type[FeaturesRecord], name: str, owner: str
-) -> list[str]:
-    """Return index, stored and record."""
-    record = ledger.key(kind.KIND, name)
-    return [_index(ledger, kind, owner), ledger.key("stored", owner), record]
+def _keys(keyspace: Keyspace, kind: UploadKind, name: str, owner: str) -> UploadKeys:
+    stored, record = keyspace.key("stored", owner), keyspace.key(kind.KIND, name)
+    return UploadKeys(_index(keyspace, kind, owner), stored, record)
 
 
-def _index(ledger: Ledger, kind: type[HeadRecord] | type[FeaturesRecord], owner: str) -> str:
-    return ledger.key(f"{kind.KIND}s", owner)
+def _index(keyspace: Keyspace, kind: UploadKind, owner: str) -> Key:
+    return keyspace.key(f"{kind.KIND}s", owner)

@@ -1,22 +1,19 @@
-"""Finds out who sends a request: by a key of the settings, a created one, or none on loopback."""
+"""Identifies who sends a request: by a key of the settings, a created one, or none on loopback."""
 
 import hmac
 import time
 from dataclasses import dataclass
 
-from anyio import to_thread
-
 from headgraft.service.config import LOCAL_OWNER, ServiceSettings
 from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits, limits_of
 from headgraft.workers.environment import ConfigError
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.scripts import AsyncRedisScripts, LedgerError, RedisScripts
 from headgraft.workers.urls import is_loopback
 
 SCHEME = "bearer "
 NO_KEY = "none"
-# So long may a service without keys go on being open after its first key was created.
+# How long a service without keys may stay open after its first key was created.
 OPEN_SECONDS = 1.0
 
 
@@ -29,32 +26,32 @@ class Identity:
     limits: KeyLimits
 
 
-class Doorkeeper:
-    """Knows the settings' keys; asks the ledger for the others."""
+class Authenticator:
+    """Looks a key up among those of the settings, then among the created ones in Redis."""
 
-    def __init__(self, settings: ServiceSettings, ledger: Ledger) -> None:
+    def __init__(self, settings: ServiceSettings, scripts: AsyncRedisScripts) -> None:
         self._settings = settings
-        self._ledger = ledger
+        self._scripts = scripts
         self._may_be_open = not settings.keys and is_loopback(settings.host)
         self._asked_at = 0.0
         self._is_open: bool | None = None
 
     async def identify(self, authorization: str, *, is_free: bool) -> Identity | None:
-        """Return who sends this Authorization header; None for nobody that we know.
+        """Return who sends this Authorization header; None for an unknown or missing key.
 
         For a path that is free of keys Redis is not asked. LedgerError when it is away.
         """
         token = bearer(authorization)
-        found = self._find_set(token)
-        if found or is_free:
-            return found or (
+        identity = self._find_set(token)
+        if identity or is_free:
+            return identity or (
                 self._local if self._may_be_open and self._is_open is not False else None
             )
         if created_keys.PATTERN.fullmatch(token):
-            found = await to_thread.run_sync(self._find_created, token)
-        if found is None and self._may_be_open:
+            identity = await self._find_created(token)
+        if identity is None and self._may_be_open:
             await self._ask_whether_open()
-        return found or (self._local if self._is_open else None)
+        return identity or (self._local if self._is_open else None)
 
     @property
     def _local(self) -> Identity:
@@ -65,7 +62,7 @@ class Doorkeeper:
         if self._is_open is not None and time.monotonic() - self._asked_at < OPEN_SECONDS:
             return
         try:
-            self._is_open = await to_thread.run_sync(created_keys.is_empty, self._ledger)
+            self._is_open = await created_keys.is_empty(self._scripts)
         except LedgerError:
             if self._is_open is None:
                 raise
@@ -77,14 +74,14 @@ class Doorkeeper:
         Takes the same time whichever key matches: every key is compared, none shortens the loop.
         """
         given = token.encode("utf-8", "surrogateescape")
-        found = None
+        identity = None
         for number, (owner, key) in enumerate(self._settings.keys, 1):
             if hmac.compare_digest(given, key.encode()):
-                found = Identity(owner, f"set-{number}", limits_of(self._settings, owner))
-        return found
+                identity = Identity(owner, f"set-{number}", limits_of(self._settings, owner))
+        return identity
 
-    def _find_created(self, token: str) -> Identity | None:
-        key = created_keys.find(self._ledger, token)
+    async def _find_created(self, token: str) -> Identity | None:
+        key = await created_keys.find(self._scripts, token)
         if key is None:
             return None
         return Identity(key.owner, key.id, key.limits.over(limits_of(self._settings, key.owner)))
@@ -96,12 +93,12 @@ def bearer(authorization: str) -> str:
     return token if scheme.lower() == SCHEME else ""
 
 
-def refuse_unguarded(settings: ServiceSettings, ledger: Ledger) -> None:
+def refuse_unguarded(settings: ServiceSettings, scripts: RedisScripts) -> None:
     """Return where the service may listen as the settings say; ConfigError where it needs a key."""
     if settings.keys or is_loopback(settings.host):
         return
     try:
-        is_unguarded = created_keys.is_empty(ledger)
+        is_unguarded = not created_keys.listed(scripts)
     except LedgerError as error:
         text = f"without HEADGRAFT_API_KEYS a created key is needed, and none can be seen: {error}"
         raise ConfigError(text) from error

@@ -1,4 +1,4 @@
-"""What every endpoint works with, and how one gets at it; it does nothing of its own."""
+"""The parts of the running service that every endpoint works with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from headgraft.service.config import ServiceSettings
 from headgraft.service.schemas.injections import MethodResource
 from headgraft.service.web.auth import Identity
 from headgraft.service.web.metrics import Metrics
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.service_ledger import ServiceLedger
 from headgraft.workers.store import Store
 
 
@@ -19,7 +19,7 @@ class Context:
     """The parts of one running service."""
 
     settings: ServiceSettings
-    ledger: Ledger
+    ledger: ServiceLedger
     store: Store
     methods: Mapping[str, MethodResource]
     metrics: Metrics
@@ -32,7 +32,7 @@ async def context_of(request: Request) -> Context:
 
 
 def identity_of(request: Request) -> Identity:
-    """Return whose key the request carried, and what it allows; the gate has set it."""
+    """Return whose key the request carried, and what it allows; AccessMiddleware has set it."""
     return cast(Identity, request.state.identity)
 
 

@@ -1,4 +1,4 @@
-"""The keys that the command line creates, in the ledger's Redis.
+"""Keys in Redis: the command line creates, lists and revokes them, the service looks them up.
 
 Redis holds a key's id, owner, limits and the SHA-256 of its secret, never the key. The secret is
 256 random bits: nobody finds it by guessing, so that a slow hash (bcrypt, argon2), which protects
@@ -10,18 +10,21 @@ import hmac
 import re
 import secrets
 import time
-from typing import Any
 
-import redis
 from pydantic import BaseModel
 
 from headgraft.service.config import OWNER_PATTERN
 from headgraft.service.web.key_limits import KeyLimits
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.scripts import (
+    AsyncRedisScripts,
+    Key,
+    Keyspace,
+    RedisScripts,
+    ledger_errors,
+)
 
 PATTERN = re.compile(r"hg_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
-# No secret has it: an unknown id is compared with something, too.
+# The digest of no secret: an unknown id takes as long to refuse as a wrong secret.
 NO_DIGEST = "0" * 64
 
 
@@ -44,7 +47,9 @@ class CreatedKey(BaseModel):
     revoked_at: int | None = None
 
 
-def create(ledger: Ledger, owner: str, label: str, limits: KeyLimits) -> tuple[CreatedKey, str]:
+def create(
+    scripts: RedisScripts, owner: str, label: str, limits: KeyLimits
+) -> tuple[CreatedKey, str]:
     """Create a key; return it and its text, which nobody can read again."""
     if not OWNER_PATTERN.fullmatch(owner):
         raise KeyringError(
@@ -59,40 +64,43 @@ def create(ledger: Ledger, owner: str, label: str, limits: KeyLimits) -> tuple[C
         limits=limits,
         created_at=_now_ms(),
     )
-    _write(ledger, key)
+    _write(scripts, key)
     return key, f"hg_{key.id}_{secret}"
 
 
-def listed(ledger: Ledger) -> list[CreatedKey]:
+def listed(scripts: RedisScripts) -> list[CreatedKey]:
     """Return every key, the oldest first."""
-    names = ledger.ask("zrange", ledger.key("apikeys"), 0, -1)
-    return [key for name in names if (key := _read(ledger, name))]
+    names = scripts.command("zrange", scripts.key("apikeys"), 0, -1)
+    texts = [scripts.command("get", _key(scripts, name)) for name in names]
+    return [CreatedKey.model_validate_json(text) for text in texts if text]
 
 
-def revoke(ledger: Ledger, name: str) -> CreatedKey:
+def revoke(scripts: RedisScripts, name: str) -> CreatedKey:
     """Make a key open nothing from the next request on; KeyringError where there is none."""
-    key = _read(ledger, name)
-    if key is None:
+    text = scripts.command("get", _key(scripts, name))
+    if text is None:
         raise KeyringError(f"there is no key {name!r:.80}; `headgraft keys list` shows the ids")
+    key = CreatedKey.model_validate_json(text)
     if key.revoked_at is None:
         key = key.model_copy(update={"revoked_at": _now_ms()})
-        _write(ledger, key)
+        _write(scripts, key)
     return key
 
 
-def find(ledger: Ledger, text: str) -> CreatedKey | None:
-    """Return the key that this is the text of; None for any other text, and for a revoked key."""
+async def find(scripts: AsyncRedisScripts, text: str) -> CreatedKey | None:
+    """Return the key that has this text; None for any other text, and for a revoked key."""
     parts = PATTERN.fullmatch(text)
     if parts is None:
         return None
-    key = _read(ledger, parts[1])
+    document = await scripts.command("get", _key(scripts, parts[1]))
+    key = CreatedKey.model_validate_json(document) if document else None
     is_right = hmac.compare_digest(_digest(parts[2]), key.digest if key else NO_DIGEST)
     return key if key and is_right and key.revoked_at is None else None
 
 
-def is_empty(ledger: Ledger) -> bool:
+async def is_empty(scripts: AsyncRedisScripts) -> bool:
     """Tell whether no key was ever created."""
-    return not ledger.ask("exists", ledger.key("apikeys"))
+    return not await scripts.command("exists", scripts.key("apikeys"))
 
 
 def _digest(secret: str) -> str:
@@ -103,16 +111,12 @@ def _now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def _read(ledger: Ledger, name: str) -> CreatedKey | None:
-    text: Any = ledger.ask("get", ledger.key("apikey", name))
-    return CreatedKey.model_validate_json(text) if text else None
+def _key(keyspace: Keyspace, name: str) -> Key:
+    return keyspace.key("apikey", name)
 
 
-def _write(ledger: Ledger, key: CreatedKey) -> None:
-    with ledger.client.pipeline(transaction=True) as pipe:
-        pipe.set(ledger.key("apikey", key.id), key.model_dump_json())
-        pipe.zadd(ledger.key("apikeys"), {key.id: key.created_at})
-        try:
-            pipe.execute()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerError(f"Redis does not answer: {error}") from error
+def _write(scripts: RedisScripts, key: CreatedKey) -> None:
+    with ledger_errors(), scripts.client.pipeline(transaction=True) as pipe:
+        pipe.set(_key(scripts, key.id), key.model_dump_json())
+        pipe.zadd(scripts.key("apikeys"), {key.id: key.created_at})
+        pipe.execute()

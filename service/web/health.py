@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from anyio import to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel
 
@@ -29,8 +30,8 @@ async def healthz() -> Health:
     summary="Ask whether Redis and the store answer",
     responses=errors(),
 )
-def readyz(context: InContext) -> Health:
+async def readyz(context: InContext) -> Health:
     """Ask both; 503 names the one that does not answer."""
-    context.ledger.ping()
-    context.store.check()
+    await context.ledger.ping()
+    await to_thread.run_sync(context.store.check)
     return Health()

@@ -1,7 +1,7 @@
-"""Idempotency-Key: a POST that is repeated makes one thing, and is answered as the first was.
+"""Idempotency-Key: a repeated POST creates one object and gets the response of the first.
 
-A request takes its key before its body is read, and what it makes settles the key in the same step.
-A crash leaves a key that is either free again after a minute or made. It knows no endpoint.
+A request reserves its key before its body is read, and the script that creates the object settles
+the key in the same step. After a crash the key is free again within a minute, or settled.
 """
 
 import json
@@ -10,10 +10,10 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import structlog
-from anyio import CancelScope, to_thread
+from anyio import CancelScope
 from fastapi import Depends, Header, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
@@ -21,16 +21,15 @@ from pydantic import BaseModel
 
 from headgraft.service.web.context import InContext, Owner
 from headgraft.service.web.problems import ProblemError, invalid_at
-from headgraft.workers.jobs.quota import UNRESERVED, Reservation
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.quota import UNRESERVED, Reservation
+from headgraft.workers.ledger.scripts import AsyncRedisScripts, Key, LedgerError, Script
 
-PATIENCE_SECONDS = 60.0
-RENEW_SECONDS = 1.0
+RESERVED_SECONDS = 60.0
+EXTEND_SECONDS = 1.0
 REPLAYED = {"Idempotent-Replayed": "true"}
 log = structlog.get_logger("headgraft.idempotency")
 
-Key = Annotated[
+IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
@@ -40,13 +39,37 @@ Key = Annotated[
 ]
 
 
+class Reserve(Script[Literal["ours", "taken", "made"]], name="reserve"):
+    """Reserve a key for one request, or say what became of it."""
+
+    entry: Key
+    nonce: str
+    ttl_ms: int = int(RESERVED_SECONDS * 1000)
+
+
+class ExtendReservation(Script[str], name="extend_reservation"):
+    """Hold a reserved key for longer; with 0, free it."""
+
+    entry: Key
+    nonce: str
+    ttl_ms: int = int(RESERVED_SECONDS * 1000)
+
+
+class SaveResponse(Script[str], name="save_response"):
+    """Store the response under the key that has created the object `id`."""
+
+    entry: Key
+    id: str
+    response: str
+
+
 @dataclass(frozen=True)
-class Earlier:
-    """The request that had the key first: what it sent, what it made, what it was told."""
+class StoredResponse:
+    """Of the first request with a key: what it sent, what it created, and its response."""
 
     fingerprint: str
     id: str
-    answer: str | None
+    response: str | None
 
     def check(self, sent: str) -> None:
         """Return when the same was sent; a 422 problem for anything else."""
@@ -55,90 +78,85 @@ class Earlier:
             raise invalid_at("/idempotency-key", detail, "idempotency_key_reused")
 
     def replay(self, status: int, headers: Mapping[str, str]) -> Response | None:
-        """Return the first answer once more; None where it was never written down."""
-        if self.answer is None:
+        """Return the first response once more; None where it was never stored."""
+        if self.response is None:
             return None
-        return JSONResponse(json.loads(self.answer), status, {**headers, **REPLAYED})
+        return JSONResponse(json.loads(self.response), status, {**headers, **REPLAYED})
 
 
-class Claim:
-    """A request's hold on its key; without a key, all of it does nothing."""
+class IdempotencyLock:
+    """A request's hold on its key; without a key, all methods do nothing."""
 
-    def __init__(self, ledger: Ledger, entry: str) -> None:
-        self._ledger = ledger
+    def __init__(self, scripts: AsyncRedisScripts, entry: Key | None) -> None:
+        self._scripts = scripts
         self._entry = entry
-        self._nonce = secrets.token_hex(8) if entry else ""
-        self._renewed = time.monotonic()
-        self.earlier: Earlier | None = None
+        self._nonce = secrets.token_hex(8)
+        self._extended = time.monotonic()
+        self.earlier: StoredResponse | None = None
 
     async def take(self) -> None:
-        """Take the key, or learn of the earlier request; 409 while that one is in flight."""
-        if not self._entry:
+        """Reserve the key, or read the earlier request; 409 while that one is in flight."""
+        if self._entry is None:
             return
-        state = await self._run("reserve", PATIENCE_SECONDS)
-        if state == "taken":
+        state = await self._scripts.run(Reserve(self._entry, self._nonce))
+        if state == "ours":
+            return
+        fields = await self._scripts.command("hgetall", self._entry) if state == "made" else {}
+        if not fields:
             raise in_flight()
-        if state == "made":
-            told = await to_thread.run_sync(self._ledger.ask, "hgetall", self._entry)
-            if not told:
-                raise in_flight()
-            self.earlier = Earlier(told["fingerprint"], told["id"], told.get("answer"))
+        self.earlier = StoredResponse(fields["fingerprint"], fields["id"], fields.get("answer"))
 
     async def stream(self, request: Request) -> AsyncIterator[bytes]:
         """Yield the body as it comes; while it does, the key is held."""
         async for chunk in request.stream():
-            if self._entry and time.monotonic() - self._renewed >= RENEW_SECONDS:
-                self._renewed = time.monotonic()
-                await self._run("reserved", PATIENCE_SECONDS)
+            if self._entry and time.monotonic() - self._extended >= EXTEND_SECONDS:
+                self._extended = time.monotonic()
+                await self._scripts.run(ExtendReservation(self._entry, self._nonce))
             yield chunk
 
-    def settling(self, fingerprint: str) -> Reservation:
-        """Return what the ledger needs to make something under this key."""
-        return Reservation(self._entry, self._nonce, fingerprint) if self._entry else UNRESERVED
+    def reservation(self, fingerprint: str) -> Reservation:
+        """Return what the ledger needs to create something under this key."""
+        if self._entry is None:
+            return UNRESERVED
+        return Reservation(self._nonce, fingerprint, self._entry)
 
-    async def note(self, id: str, answer: BaseModel) -> None:  # as the API calls it
-        """Write down what was answered; where that fails, a repeat hears how things are then."""
-        if not self._entry:
+    async def save_response(self, id: str, response: BaseModel) -> None:  # as the API calls it
+        """Store the response; if that fails, a repeat is answered from the current state."""
+        if self._entry is None:
             return
         try:
-            text = json.dumps(jsonable_encoder(answer))
-            await to_thread.run_sync(self._ledger.run, "answer", [self._entry], id, text)
+            text = json.dumps(jsonable_encoder(response))
+            await self._scripts.run(SaveResponse(self._entry, id, text))
         except LedgerError as error:
             log.warning("answer_not_noted", id=id, error=str(error))
 
-    async def give_back(self) -> None:
-        """Let others have the key, unless something was made under it."""
-        if not self._entry or self.earlier:
+    async def free(self) -> None:
+        """Let others have the key, unless something was created under it."""
+        if self._entry is None or self.earlier:
             return
-        # A client that goes away cancels us; its key must not stay taken for that.
+        # A client that goes away cancels this request; its key must not stay reserved for that.
         with CancelScope(shield=True):
             try:
-                await self._run("reserved", 0)
+                await self._scripts.run(ExtendReservation(self._entry, self._nonce, 0))
             except LedgerError as error:
                 log.warning("key_not_given_back", error=str(error))
 
-    async def _run(self, script: str, seconds: float) -> str:
-        ttl_ms = int(seconds * 1000)
-        return await to_thread.run_sync(
-            self._ledger.run, script, [self._entry], self._nonce, ttl_ms
-        )
 
-
-async def claimed(
-    request: Request, context: InContext, owner: Owner, key: Key = None
-) -> AsyncIterator[Claim]:
-    """Take the request's key before its body; give it back where nothing comes of it."""
-    entry = context.ledger.key("answer", digest(owner, _route(request), key)) if key else ""
-    claim = Claim(context.ledger, entry)
-    await claim.take()
+async def idempotency_lock(
+    request: Request, context: InContext, owner: Owner, key: IdempotencyKey = None
+) -> AsyncIterator[IdempotencyLock]:
+    """Reserve the request's key before its body is read; free it where the request fails."""
+    name = digest(owner, _route(request), key) if key else None
+    lock = IdempotencyLock(context.ledger, context.ledger.key("answer", name) if name else None)
+    await lock.take()
     try:
-        yield claim
+        yield lock
     except BaseException:
-        await claim.give_back()
+        await lock.free()
         raise
 
 
-InClaim = Annotated[Claim, Depends(claimed)]
+InLock = Annotated[IdempotencyLock, Depends(idempotency_lock)]
 
 
 def in_flight() -> ProblemError:
@@ -150,8 +168,8 @@ def in_flight() -> ProblemError:
 
 def fingerprint(asked: BaseModel | None, *files: str) -> str:
     """Hash what a request says, not how it is written, and the sha256 of its file."""
-    said = asked.model_dump(mode="json") if asked else None
-    return digest(canonical(said), *files)
+    document = asked.model_dump(mode="json") if asked else None
+    return digest(canonical(document), *files)
 
 
 def canonical(document: Any) -> str:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headgraft.service.config import ServiceSettings
 from headgraft.service.web.problems import ProblemError, over_quota
-from headgraft.workers.jobs.quota import Quota
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.quota import Quota
+from headgraft.workers.ledger.scripts import AsyncRedisScripts, Key, Script
 
 WINDOW_SECONDS = 60
 POLICY = "requests"
@@ -30,7 +30,7 @@ class KeyLimits(BaseModel):
     @property
     def quota(self) -> Quota:
         """What the ledger holds against what the owner has already."""
-        return Quota(jobs=self.jobs, stored_bytes=self.stored_bytes)
+        return Quota(self.jobs, self.stored_bytes)
 
 
 def limits_of(settings: ServiceSettings, owner: str) -> KeyLimits:
@@ -66,9 +66,17 @@ class Rate:
         return over_quota(POLICY, detail, retry_after_seconds=self.reset_seconds)
 
 
-def count(ledger: Ledger, key: str, limit: int) -> Rate:
-    """Count one request of a key. Blocks; LedgerError when Redis is away."""
-    said = ledger.run("count", [ledger.key("requests", key)], limit, WINDOW_SECONDS * 1000)
-    used, reset_ms = (int(part) for part in said.split())
+class CountRequest(Script[str], name="count_request"):
+    """Count a request; returns the count, and the milliseconds to the window's end."""
+
+    requests: Key
+    limit: int
+    window_ms: int = WINDOW_SECONDS * 1000
+
+
+async def count(scripts: AsyncRedisScripts, key: str, limit: int) -> Rate:
+    """Count one request of a key; LedgerError when Redis is away."""
+    answer = await scripts.run(CountRequest(scripts.key("requests", key), limit))
+    used, reset_ms = (int(part) for part in answer.split())
     left, reset_seconds = max(0, limit - used), -(-reset_ms // 1000)
     return Rate(limit, left, reset_seconds, is_allowed=used <= limit)

@@ -14,7 +14,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Metrics:
-    """The service's counters; the queue is asked for at each scrape."""
+    """The service's counters; each scrape asks for the queue, in a thread of its own."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.registry = CollectorRegistry()
@@ -58,7 +58,7 @@ class QueueCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the queue's length and the number of workers online."""
         try:
-            waiting = self._ledger.client.xlen(self._ledger.key("queue"))
+            waiting = self._ledger.command("xlen", self._ledger.key("queue"))
             online = len(self._ledger.workers())
         except (LedgerError, redis.RedisError):
             yield GaugeMetricFamily("headgraft_redis_up", "Whether Redis answers.", 0)

@@ -1,6 +1,6 @@
-"""Stands around every request before a byte of its body is read: identity, gate, log line.
+"""Middleware around every request: request id and log line, access control, early close.
 
-Plain ASGI, because it must act before the framework touches the body. It knows no endpoint.
+Plain ASGI, because it must act before the framework touches the body.
 """
 
 import re
@@ -11,19 +11,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from anyio import move_on_after, to_thread
+from anyio import move_on_after
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgraft.service.config import MIB, ServiceSettings
 from headgraft.service.web import trace
-from headgraft.service.web.auth import NO_KEY, Doorkeeper, Identity
+from headgraft.service.web.auth import NO_KEY, Authenticator, Identity
 from headgraft.service.web.key_limits import Rate, count
 from headgraft.service.web.metrics import Metrics
 from headgraft.service.web.problems import ProblemError, internal, render, too_large, translate
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.scripts import AsyncRedisScripts, LedgerError
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -35,8 +34,8 @@ SHORT_BYTES = 256 * 1024
 LINGER_SECONDS = 2.0
 
 
-class Frame:
-    """Gives each request an id, answers for unexpected errors, writes one log line at its end."""
+class RequestLogMiddleware:
+    """Gives each request an id, turns unexpected errors into a 500, writes one log line."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -52,8 +51,8 @@ class Frame:
         scope.setdefault("state", {}).update(request_id=request_id, trace=span)
         answer = _Answer(send, request_id)
         start = time.monotonic()
-        told = {"request_id": request_id, "trace_id": span.trace_id, "span_id": span.span_id}
-        with structlog.contextvars.bound_contextvars(**told):
+        context = {"request_id": request_id, "trace_id": span.trace_id, "span_id": span.span_id}
+        with structlog.contextvars.bound_contextvars(**context):
             try:
                 await self._app(scope, receive, answer.send)
             except ClientDisconnect:
@@ -96,14 +95,14 @@ class _Answer:
         await self._send(message)
 
 
-class Gate:
+class AccessMiddleware:
     """Refuses by headers alone, and stops a body that grows past its limit."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings, ledger: Ledger) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, scripts: AsyncRedisScripts) -> None:
         self._app = app
         self._settings = settings
-        self._ledger = ledger
-        self._doorkeeper = Doorkeeper(settings, ledger)
+        self._scripts = scripts
+        self._authenticator = Authenticator(settings, scripts)
         self._names = frozenset({*LOCAL_NAMES, settings.host.strip("[]").lower()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,14 +123,14 @@ class Gate:
             problem = translate(error)
             assert problem is not None
             answer = render(problem, scope["state"]["request_id"])
-            await answer(scope, receive, _telling(send, rate))
+            await answer(scope, receive, _with_rate(send, rate))
             return
-        await self._app(scope, _counted(receive, limit), _telling(send, rate))
+        await self._app(scope, _counted(receive, limit), _with_rate(send, rate))
 
     async def _admit(self, headers: Headers, path: str) -> Identity | None:
         is_free = path in OPEN_PATHS
-        said = headers.get("authorization", "")
-        identity = await self._doorkeeper.identify(said, is_free=is_free)
+        authorization = headers.get("authorization", "")
+        identity = await self._authenticator.identify(authorization, is_free=is_free)
         if identity and identity.key == NO_KEY:
             _check_host(headers.get("host", ""), self._names)
             _check_origin(headers.getlist("origin"), headers.get("host", ""))
@@ -145,7 +144,7 @@ class Gate:
         limit = identity.limits.requests_per_minute if identity else None
         if identity is None or limit is None or path in OPEN_PATHS:
             return None
-        return await to_thread.run_sync(count, self._ledger, identity.key, limit)
+        return await count(self._scripts, identity.key, limit)
 
     def _limit(self, headers: Headers, identity: Identity | None) -> int:
         document = self._settings.request_bytes_max
@@ -155,17 +154,17 @@ class Gate:
         return document
 
 
-def _telling(send: Send, rate: Rate | None) -> Send:
+def _with_rate(send: Send, rate: Rate | None) -> Send:
     if rate is None:
         return send
     fields = rate.headers
 
-    async def telling(message: Message) -> None:
+    async def send_with_rate(message: Message) -> None:
         if message["type"] == "http.response.start":
             MutableHeaders(scope=message).update(fields)
         await send(message)
 
-    return telling
+    return send_with_rate
 
 
 def _check_host(host: str, names: Iterable[str]) -> None:
@@ -174,7 +173,7 @@ def _check_host(host: str, names: Iterable[str]) -> None:
         raise ProblemError(421, "unknown_host", detail)
 
 
-# A web page of elsewhere must not drive a service that asks for no key: not even by a form.
+# A page of another site must not be able to use a service that asks for no key, not by a form.
 def _check_origin(origins: list[str], host: str) -> None:
     for origin in origins:
         if origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
@@ -214,8 +213,11 @@ def _counted(receive: Receive, limit: int) -> Receive:
     return counted
 
 
-class Unread:
-    """Stands outermost: says `Connection: close` with such an answer, and then closes."""
+class CloseOnEarlyResponse:
+    """Closes the connection when a response is sent before the request body was read.
+
+    uvicorn would otherwise read and discard the rest of the body. Must be the outermost.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -231,8 +233,8 @@ class Unread:
 
 def _is_short(headers: Headers) -> bool:
     length = headers.get("content-length", "0")
-    is_told = "transfer-encoding" not in headers and length.isdecimal()
-    return is_told and int(length) <= SHORT_BYTES
+    is_declared = "transfer-encoding" not in headers and length.isdecimal()
+    return is_declared and int(length) <= SHORT_BYTES
 
 
 class _Exchange:

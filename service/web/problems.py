@@ -19,7 +19,7 @@ from headgraft.service.schemas.problems import (
 )
 from headgraft.service.web.pointers import Problem, locate
 from headgraft.workers.formats.header import HeaderError
-from headgraft.workers.jobs.quota import QuotaError
+from headgraft.workers.ledger.quota import QuotaError
 from headgraft.workers.ledger.scripts import LedgerError, LedgerFullError, UnknownCursorError
 from headgraft.workers.store import Full, Missing, StoreError
 

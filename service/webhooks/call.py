@@ -1,6 +1,6 @@
-"""Calls a webhook once: signs the message, and goes to the address that was checked.
+"""Calls a webhook once: signs the message, and connects to the address that was checked.
 
-Nothing of what the other side says but its status is read on: not a redirect, not a long body.
+Of the response only the status counts: redirects are not followed, a long body is not read on.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ ANSWER_BYTES_MAX = 64 * 1024
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """What came back: a status, and why it is no success; None: it is one."""
+    """Result of one call: the HTTP status and, on failure, the reason."""
 
     status: int | None
     error: str | None
@@ -31,7 +31,7 @@ class DeliveryResult:
 def client() -> httpx.AsyncClient:
     """Return the client for all calls: no proxy, no redirect, and no connection used twice.
 
-    A connection goes by its address, so that one name could otherwise speak on another's.
+    Connections are pooled by IP address, so that with keep-alive a host name could use another's.
     """
     return httpx.AsyncClient(
         verify=httpx.create_ssl_context(),
@@ -49,7 +49,7 @@ async def call(
     secrets: Sequence[str],
     timeout_seconds: float,
 ) -> DeliveryResult:
-    """POST a delivery; whatever goes wrong is in the answer."""
+    """POST a delivery; whatever goes wrong is in the result."""
     request = http.build_request(
         "POST",
         target.url.copy_with(host=target.address),

@@ -1,7 +1,7 @@
 """Makes the deliveries that are due, as a task of every API process; no worker takes part.
 
-What this process took on and did not finish, since it was killed, is due again when its lease ends:
-a message arrives at least once, always with the same id.
+A delivery that a killed process had claimed is due again when its lease ends: a message arrives at
+least once, always with the same id.
 """
 
 import asyncio
@@ -17,8 +17,7 @@ from headgraft.service.webhooks.addresses import AddressError, find_target
 from headgraft.service.webhooks.call import DeliveryResult, call, client
 from headgraft.service.webhooks.policy import WebhookPolicy
 from headgraft.service.webhooks.records import Claimed
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.scripts import AsyncRedisScripts, LedgerError
 
 AT_ONCE = 32
 PAUSE_SECONDS = 0.25
@@ -31,8 +30,8 @@ log = structlog.get_logger("headgraft.deliverer")
 class Deliverer:
     """The task: `start` in the event loop, `close` at its end."""
 
-    def __init__(self, ledger: Ledger, policy: WebhookPolicy) -> None:
-        self._ledger = ledger
+    def __init__(self, scripts: AsyncRedisScripts, policy: WebhookPolicy) -> None:
+        self._scripts = scripts
         self._policy = policy
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
@@ -43,7 +42,7 @@ class Deliverer:
         self._loop = asyncio.create_task(self._run(), name="deliverer")
 
     async def close(self) -> None:
-        """Stop at once; what is under way is made again, by whoever comes next."""
+        """Stop at once; another process makes again what was under way."""
         tasks = [task for task in (self._loop, *self._running) if task]
         for task in tasks:
             task.cancel()
@@ -61,9 +60,8 @@ class Deliverer:
                 task.add_done_callback(self._running.discard)
 
     async def _claim(self) -> Claimed | None:
-        take = partial(records.claim, self._ledger, self._policy.lease_seconds)
         try:
-            return await to_thread.run_sync(take, limiter=self._limiter)
+            return await records.claim(self._scripts, self._policy.lease_seconds)
         except LedgerError as error:
             log.warning("deliveries_not_seen", error=str(error))
             await asyncio.sleep(PAUSE_AWAY_SECONDS)
@@ -71,8 +69,8 @@ class Deliverer:
 
     async def _deliver(self, http: httpx.AsyncClient, claimed: Claimed) -> None:
         try:
-            answer = await self._attempt(http, claimed)
-            await self._settle(claimed, answer)
+            result = await self._attempt(http, claimed)
+            await self._settle(claimed, result)
         except LedgerError as error:
             log.warning("delivery_not_settled", delivery=claimed.delivery.id, error=str(error))
         except Exception:
@@ -96,24 +94,22 @@ class Deliverer:
         secrets = webhook.signing(int(time.time() * 1000))
         return await call(http, target, delivery, secrets, left_seconds)
 
-    async def _settle(self, claimed: Claimed, answer: DeliveryResult) -> None:
+    async def _settle(self, claimed: Claimed, result: DeliveryResult) -> None:
         delivery = claimed.delivery
-        note = partial(
-            records.settle,
-            self._ledger,
+        is_ours = await records.settle(
+            self._scripts,
             claimed,
-            answer=answer.status,
-            error=answer.error,
+            answer=result.status,
+            error=result.error,
             pause_seconds=self._policy.pause_seconds(delivery.attempts),
         )
-        is_ours = await to_thread.run_sync(note, limiter=self._limiter)
         log.info(
             "delivery_attempt",
             delivery=delivery.id,
             webhook=delivery.webhook,
             job=delivery.job,
             attempt=delivery.attempts,
-            status=answer.status,
-            error=answer.error,
+            status=result.status,
+            error=result.error,
             is_ours=is_ours,
         )

@@ -1,20 +1,21 @@
-"""Webhooks and their deliveries, in the ledger's Redis; it knows neither HTTP nor signatures.
+"""Webhooks and their deliveries, in Redis.
 
-A delivery is made by the scripts that begin and end a job. Whoever takes one on has it for a lease;
-it counts as made only when the same holder says so.
+The scripts that begin and end a job create the deliveries. A deliverer claims one for a lease; it
+counts as delivered only when the same claim settles it.
 """
 
 import json
 import secrets
 import time
 from base64 import b64encode
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from headgraft.workers.jobs.quota import UNRESERVED, Reservation
 from headgraft.workers.jobs.spec import JobError
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.quota import UNRESERVED, Reservation
+from headgraft.workers.ledger.scripts import AsyncRedisScripts, Key, Script
 
 EventType = Literal[
     "injection.running", "injection.succeeded", "injection.failed", "injection.cancelled"
@@ -67,11 +68,69 @@ class Delivery(BaseModel):
 
 
 class Claimed(BaseModel):
-    """A delivery to make, by whoever holds the token."""
+    """A delivery to make, by the deliverer that has the token."""
 
     delivery: Delivery
     webhook: Webhook
     token: str
+
+
+class CreateWebhook(Script[Literal["kept", "full", "taken"]], name="create_webhook"):
+    """Create a webhook, unless its owner has too many."""
+
+    webhooks: Key
+    webhook: Key
+    id: str
+    created_at: int
+    webhooks_max: int
+    ttl_ms: int
+    reservation: Reservation
+    fields: Mapping[str, str]
+
+
+class DeleteWebhook(Script[str], name="delete_webhook"):
+    """Delete a webhook and its deliveries."""
+
+    webhooks: Key
+    webhook: Key
+    sent: Key
+    due: Key
+    id: str
+    prefix: str
+
+
+class RotateWebhook(Script[Literal["rotated", "missing", "taken"]], name="rotate_webhook"):
+    """Put a new secret first; the earlier ones sign on for the overlap."""
+
+    webhook: Key
+    id: str
+    secret: str
+    overlap_ms: int
+    ttl_ms: int
+    reservation: Reservation
+
+
+class ClaimDelivery(Script[str], name="claim_delivery"):
+    """Claim the delivery that is due the longest."""
+
+    due: Key
+    prefix: str
+    token: str
+    lease_ms: int
+
+
+class SettleDelivery(Script[Literal["ok", "lost"]], name="settle_delivery"):
+    """Note how a claimed delivery went; a pending one is due again after the pause."""
+
+    due: Key
+    delivery: Key
+    id: str
+    token: str
+    status: DeliveryStatus
+    pause_ms: int
+    answer: int | None
+    problem: str | None
+    retention_ms: int
 
 
 def fresh_secret() -> str:
@@ -79,8 +138,8 @@ def fresh_secret() -> str:
     return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
 
 
-def create(
-    ledger: Ledger,
+async def create(
+    scripts: AsyncRedisScripts,
     owner: str,
     url: str,
     events: list[EventType],
@@ -99,70 +158,85 @@ def create(
     )
     fields = webhook.model_dump()
     fields["events"], fields["secrets"] = json.dumps(events), json.dumps(fields["secrets"])
-    flat = [part for pair in fields.items() for part in pair]
-    keys = [ledger.key("webhooks", owner), ledger.key("webhook", webhook.id), *reservation.keys]
-    settled = (reservation.nonce, reservation.fingerprint, ledger.retention_ms)
-    said = (webhook.id, webhook.created_at, WEBHOOKS_MAX)
-    answer = ledger.run("keep_webhook", keys, *said, *settled, *flat)
-    return webhook if answer == "kept" else cast(Literal["full", "taken"], answer)
+    script = CreateWebhook(
+        webhooks=scripts.key("webhooks", owner),
+        webhook=scripts.key("webhook", webhook.id),
+        id=webhook.id,
+        created_at=webhook.created_at,
+        webhooks_max=WEBHOOKS_MAX,
+        ttl_ms=scripts.retention_ms,
+        reservation=reservation,
+        fields=fields,
+    )
+    answer = await scripts.run(script)
+    return webhook if answer == "kept" else answer
 
 
-def find(ledger: Ledger, name: str) -> Webhook | None:
+async def find(scripts: AsyncRedisScripts, name: str) -> Webhook | None:
     """Return a webhook; whose it is, is for the caller to check."""
-    fields = ledger.ask("hgetall", ledger.key("webhook", name))
+    fields = await scripts.command("hgetall", scripts.key("webhook", name))
     return _webhook(fields) if fields else None
 
 
-def listed(ledger: Ledger, owner: str) -> list[Webhook]:
+async def listed(scripts: AsyncRedisScripts, owner: str) -> list[Webhook]:
     """Return the owner's webhooks, newest first."""
-    names = ledger.ask("zrevrange", ledger.key("webhooks", owner), 0, -1)
-    return [webhook for name in names if (webhook := find(ledger, name))]
+    names = await scripts.command("zrevrange", scripts.key("webhooks", owner), 0, -1)
+    hashes = await scripts.pipeline(("hgetall", scripts.key("webhook", name)) for name in names)
+    return [_webhook(fields) for fields in hashes if fields]
 
 
-def forget(ledger: Ledger, webhook: Webhook) -> None:
-    """Take a webhook away, with its deliveries, made or not."""
-    kinds = (("webhooks", webhook.owner), ("webhook", webhook.id), ("sent", webhook.id), ("due",))
-    keys = [ledger.key(*parts) for parts in kinds]
-    ledger.run("forget_webhook", keys, webhook.id, ledger.prefix)
+async def delete(scripts: AsyncRedisScripts, webhook: Webhook) -> None:
+    """Delete a webhook with its deliveries, made or not."""
+    script = DeleteWebhook(
+        webhooks=scripts.key("webhooks", webhook.owner),
+        webhook=scripts.key("webhook", webhook.id),
+        sent=scripts.key("sent", webhook.id),
+        due=scripts.key("due"),
+        id=webhook.id,
+        prefix=scripts.prefix,
+    )
+    await scripts.run(script)
 
 
-def rotate(
-    ledger: Ledger, name: str, overlap_seconds: int, reservation: Reservation = UNRESERVED
+async def rotate(
+    scripts: AsyncRedisScripts,
+    name: str,
+    overlap_seconds: int,
+    reservation: Reservation = UNRESERVED,
 ) -> Literal["rotated", "missing", "taken"]:
     """Sign with a new secret from now on, and for a while with the old ones, too.
 
     Nothing is done where the webhook is gone, or another request has the reservation.
     """
-    keys = [ledger.key("webhook", name), *reservation.keys]
-    settled = (reservation.nonce, reservation.fingerprint, ledger.retention_ms)
-    said = (name, fresh_secret(), overlap_seconds * 1000)
-    answer = ledger.run("rotate_webhook", keys, *said, *settled)
-    return cast(Literal["rotated", "missing", "taken"], answer)
+    about = (name, fresh_secret(), overlap_seconds * 1000, scripts.retention_ms)
+    return await scripts.run(RotateWebhook(scripts.key("webhook", name), *about, reservation))
 
 
-def deliveries(ledger: Ledger, webhook: str, after: str | None, limit: int) -> list[Delivery]:
+async def deliveries(
+    scripts: AsyncRedisScripts, webhook: str, after: str | None, limit: int
+) -> list[Delivery]:
     """Return up to `limit` deliveries older than `after`, newest first."""
-    index = ledger.key("sent", webhook)
-    start = ledger.behind(index, after)
-    names = ledger.ask("zrevrange", index, start, start + limit - 1)
-    found = ledger.ask_all(("hgetall", ledger.key("delivery", name)) for name in names)
-    return [_delivery(fields) for fields in found if fields]
+    index = scripts.key("sent", webhook)
+    start = await scripts.rank_after(index, after)
+    names = await scripts.command("zrevrange", index, start, start + limit - 1)
+    hashes = await scripts.pipeline(("hgetall", scripts.key("delivery", name)) for name in names)
+    return [_delivery(fields) for fields in hashes if fields]
 
 
-def claim(ledger: Ledger, lease_seconds: float) -> Claimed | None:
-    """Take on a delivery that is due, and count the attempt; None where none is."""
-    token = secrets.token_hex(8)
-    said = ledger.run(
-        "claim_delivery", [ledger.key("due")], ledger.prefix, token, int(lease_seconds * 1000)
-    )
-    if not said:
+async def claim(scripts: AsyncRedisScripts, lease_seconds: float) -> Claimed | None:
+    """Claim a delivery that is due, and count the attempt; None where none is."""
+    token, lease_ms = secrets.token_hex(8), int(lease_seconds * 1000)
+    answer = await scripts.run(ClaimDelivery(scripts.key("due"), scripts.prefix, token, lease_ms))
+    if not answer:
         return None
-    delivery, webhook = (dict(zip(one[::2], one[1::2], strict=True)) for one in json.loads(said))
+    delivery, webhook = (
+        dict(zip(flat[::2], flat[1::2], strict=True)) for flat in json.loads(answer)
+    )
     return Claimed(delivery=_delivery(delivery), webhook=_webhook(webhook), token=token)
 
 
-def settle(
-    ledger: Ledger,
+async def settle(
+    scripts: AsyncRedisScripts,
     claimed: Claimed,
     *,
     answer: int | None,
@@ -171,14 +245,23 @@ def settle(
 ) -> bool:
     """Note how an attempt went: without an error it is delivered, with a pause tried again.
 
-    False where the delivery is another's by now, or gone.
+    False where the delivery has been claimed by another since, or is gone.
     """
-    status = "delivered" if error is None else "failed" if pause_seconds is None else "pending"
-    keys = [ledger.key("due"), ledger.key("delivery", claimed.delivery.id)]
-    pause_ms = int((pause_seconds or 0) * 1000)
-    said = (claimed.delivery.id, claimed.token, status, pause_ms)
-    ended = (answer or "", error or "", ledger.retention_ms)
-    return ledger.run("settle_delivery", keys, *said, *ended) == "ok"
+    status: DeliveryStatus = (
+        "delivered" if error is None else "failed" if pause_seconds is None else "pending"
+    )
+    script = SettleDelivery(
+        due=scripts.key("due"),
+        delivery=scripts.key("delivery", claimed.delivery.id),
+        id=claimed.delivery.id,
+        token=claimed.token,
+        status=status,
+        pause_ms=int((pause_seconds or 0) * 1000),
+        answer=answer,
+        problem=error,
+        retention_ms=scripts.retention_ms,
+    )
+    return await scripts.run(script) == "ok"
 
 
 def _webhook(fields: dict[str, Any]) -> Webhook:

@@ -1,7 +1,4 @@
-"""Webhooks and deliveries as a client asks for them and sees them.
-
-It asks nobody: everything an object says is an argument here.
-"""
+"""Webhooks and deliveries as a client asks for them and sees them."""
 
 from typing import Literal
 

@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse
 from headgraft.service.web.context import After, Context, Id, InContext, Limit, Owner
 from headgraft.service.web.idempotency import (
     REPLAYED,
-    Claim,
-    Earlier,
-    InClaim,
+    IdempotencyLock,
+    InLock,
+    StoredResponse,
     fingerprint,
     in_flight,
 )
@@ -32,18 +32,18 @@ from headgraft.service.webhooks.resources import (
     new_webhook_resource,
     webhook_resource,
 )
-from headgraft.workers.jobs.quota import Reservation
+from headgraft.workers.ledger.quota import Reservation
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
-def own_webhook(
+async def own_webhook(
     id: Id,  # the template's name
     context: InContext,
     owner: Owner,
 ) -> Webhook:
     """Return the webhook; another owner's is not found, exactly like one that never was."""
-    webhook = records.find(context.ledger, id)
+    webhook = await records.find(context.ledger, id)
     if webhook is None or webhook.owner != owner:
         raise not_found("webhook", id)
     return webhook
@@ -61,29 +61,32 @@ Own = Annotated[Webhook, Depends(own_webhook)]
     responses=errors(403, 409, 413, 422),
 )
 async def create_webhook(
-    asked: WebhookRequest, context: InContext, owner: Owner, claim: InClaim
+    asked: WebhookRequest, context: InContext, owner: Owner, lock: InLock
 ) -> Response:
     """Keep the address; `secret` is shown this once.
 
     Messages are signed as https://www.standardwebhooks.com describes it.
     """
     sent = fingerprint(asked)
-    if claim.earlier:
-        claim.earlier.check(sent)
-        return await _repeat(context, claim.earlier, 201)
-    webhook = await to_thread.run_sync(_create, context, owner, asked, claim.settling(sent))
-    return await _answer(claim, webhook, 201)
+    if lock.earlier:
+        lock.earlier.check(sent)
+        return await _repeat(context, lock.earlier, 201)
+    webhook = await _create(context, owner, asked, lock.reservation(sent))
+    return await _answer(lock, webhook, 201)
 
 
-def _create(
+async def _create(
     context: Context, owner: str, asked: WebhookRequest, reservation: Reservation
 ) -> Webhook:
+    allowed = policy_of(context.settings).allowed
     try:
-        find_target(asked.url, policy_of(context.settings).allowed)
+        await to_thread.run_sync(find_target, asked.url, allowed)
     except AddressError as error:
         raise invalid_at("/url", str(error)) from error
-    said = (asked.url, list(dict.fromkeys(asked.events)), asked.description)
-    webhook = records.create(context.ledger, owner, *said, reservation)
+    events = list(dict.fromkeys(asked.events))
+    webhook = await records.create(
+        context.ledger, owner, asked.url, events, asked.description, reservation
+    )
     if webhook == "taken":
         raise in_flight()
     if webhook == "full":
@@ -92,17 +95,17 @@ def _create(
     return webhook
 
 
-async def _answer(claim: Claim, webhook: Webhook, status: int) -> Response:
+async def _answer(lock: IdempotencyLock, webhook: Webhook, status: int) -> Response:
     shown = new_webhook_resource(webhook)
-    await claim.note(webhook.id, shown)
+    await lock.save_response(webhook.id, shown)
     return JSONResponse(shown.model_dump(mode="json"), status, _location(webhook.id))
 
 
-async def _repeat(context: Context, earlier: Earlier, status: int) -> Response:
-    """Answer as the first time; where that was not written down, with the webhook as it is now."""
+async def _repeat(context: Context, earlier: StoredResponse, status: int) -> Response:
+    """Answer as the first time; if that was not stored, with the webhook as it is now."""
     if answer := earlier.replay(status, _location(earlier.id)):
         return answer
-    webhook = await to_thread.run_sync(records.find, context.ledger, earlier.id)
+    webhook = await records.find(context.ledger, earlier.id)
     if webhook is None:
         raise not_found("webhook", earlier.id)
     headers = {**_location(earlier.id), **REPLAYED}
@@ -114,16 +117,16 @@ def _location(name: str) -> dict[str, str]:
 
 
 @router.get("", operation_id="listWebhooks", summary="List webhooks", responses=errors(422))
-def list_webhooks(context: InContext, owner: Owner) -> WebhookList:
+async def list_webhooks(context: InContext, owner: Owner) -> WebhookList:
     """Return all of them, newest first."""
-    found = records.listed(context.ledger, owner)
-    return WebhookList(data=[webhook_resource(one) for one in found])
+    webhooks = await records.listed(context.ledger, owner)
+    return WebhookList(data=[webhook_resource(webhook) for webhook in webhooks])
 
 
 @router.get(
     "/{id}", operation_id="getWebhook", summary="Read one webhook", responses=errors(404, 422)
 )
-def get_webhook(webhook: Own) -> WebhookResource:
+async def get_webhook(webhook: Own) -> WebhookResource:
     """Return address and events."""
     return webhook_resource(webhook)
 
@@ -135,9 +138,9 @@ def get_webhook(webhook: Own) -> WebhookResource:
     summary="Delete a webhook",
     responses=errors(404, 422),
 )
-def delete_webhook(context: InContext, webhook: Own) -> None:
+async def delete_webhook(context: InContext, webhook: Own) -> None:
     """Delete it with its deliveries; what is due is not sent any more."""
-    records.forget(context.ledger, webhook)
+    await records.delete(context.ledger, webhook)
 
 
 @router.post(
@@ -148,26 +151,22 @@ def delete_webhook(context: InContext, webhook: Own) -> None:
     responses=errors(404, 409, 413, 422),
 )
 async def rotate_webhook(
-    context: InContext, webhook: Own, claim: InClaim, asked: RotateRequest | None = None
+    context: InContext, webhook: Own, lock: InLock, asked: RotateRequest | None = None
 ) -> Response:
     """Sign with a new secret, shown this once, and with the old one until the overlap ends."""
     asked = asked or RotateRequest()
     sent = fingerprint(asked, webhook.id)
-    if claim.earlier:
-        claim.earlier.check(sent)
-        return await _repeat(context, claim.earlier, 200)
-    rotated = await to_thread.run_sync(_rotate, context, webhook.id, asked, claim.settling(sent))
-    return await _answer(claim, rotated, 200)
-
-
-def _rotate(context: Context, name: str, asked: RotateRequest, reservation: Reservation) -> Webhook:
-    overlap_seconds = asked.overlap_seconds
-    if records.rotate(context.ledger, name, overlap_seconds, reservation) == "taken":
+    if lock.earlier:
+        lock.earlier.check(sent)
+        return await _repeat(context, lock.earlier, 200)
+    reservation = lock.reservation(sent)
+    rotated = await records.rotate(context.ledger, webhook.id, asked.overlap_seconds, reservation)
+    if rotated == "taken":
         raise in_flight()
-    webhook = records.find(context.ledger, name)
-    if webhook is None:
-        raise not_found("webhook", name)
-    return webhook
+    current = await records.find(context.ledger, webhook.id)
+    if current is None:
+        raise not_found("webhook", webhook.id)
+    return await _answer(lock, current, 200)
 
 
 @router.get(
@@ -176,10 +175,10 @@ def _rotate(context: Context, name: str, asked: RotateRequest, reservation: Rese
     summary="List a webhook's deliveries, newest first",
     responses=errors(404, 422),
 )
-def list_deliveries(
+async def list_deliveries(
     context: InContext, webhook: Own, after: After = None, limit: Limit = 20
 ) -> DeliveryList:
     """Return a page: what was sent or will be, how often it was tried, and the last answer."""
-    found = records.deliveries(context.ledger, webhook.id, after, limit + 1)
-    page = [delivery_resource(one) for one in found[:limit]]
-    return DeliveryList(data=page, has_more=len(found) > limit)
+    deliveries = await records.deliveries(context.ledger, webhook.id, after, limit + 1)
+    page = [delivery_resource(delivery) for delivery in deliveries[:limit]]
+    return DeliveryList(data=page, has_more=len(deliveries) > limit)

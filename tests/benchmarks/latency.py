@@ -10,9 +10,8 @@ import time
 
 import httpx
 
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import connect
 from tests.benchmarks.served import SEEN, served, upload_head
+from tests.ledger import Ledger
 from tests.service.files import class_names, vectors
 
 JOBS = 100
@@ -24,7 +23,7 @@ OVERHEAD_MS_MAX = 400
 def main() -> None:
     """Print both medians with their spread, and the share of each stage."""
     with served() as processes, httpx.Client(base_url=processes.url, timeout=90) as client:
-        head, ledger = upload_head(processes.url), Ledger(connect(processes.redis_url))
+        head, ledger = upload_head(processes.url), Ledger(processes.redis_url)
         runs = [_run(client, ledger, head) for _ in range(WARM_UP + JOBS)][WARM_UP:]
     starts_ms = sorted(run[0] for run in runs)
     overheads_ms = sorted(run[1] for run in runs)

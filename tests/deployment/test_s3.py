@@ -16,7 +16,6 @@ import torch
 from obstore.store import S3Store
 from safetensors.torch import load_file
 
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import connect
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import CHUNK_BYTES, Store, StoreError
@@ -25,6 +24,7 @@ from tests.deployment import compose, programs
 from tests.deployment.compose import NODE
 from tests.deployment.conftest import API_KEY, VARIABLES
 from tests.deployment.outside import SECOND_PORT, Outside, Part
+from tests.ledger import Ledger
 from tests.processes import eventually
 
 STORE = "s3://headgraft/artifacts"

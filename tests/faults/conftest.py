@@ -13,11 +13,10 @@ import pytest
 from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import RedisServer
 from headgraft.workers.jobs.spec import Record
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import connect
 from headgraft.workers.store import Store
 from tests import checkpoints
 from tests.documents import statuses, summary
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 
 # tests/site/sitecustomize.py adds them to the methods.
@@ -112,7 +111,7 @@ def bench_in(folder: Path) -> Iterator[Bench]:
     """Start a Redis server; workers and API are for the test to start."""
     server = redis_server.start(folder / "redis")
     processes = Processes(folder, server.url, {"HEADGRAFT_TEST_METHODS": str(METHODS)})
-    ledger = Ledger(connect(server.url))
+    ledger = Ledger(server.url)
     ledger.open_queue()
     try:
         yield Bench(folder, server, processes, ledger, Store(f"file://{processes.store_folder}"))

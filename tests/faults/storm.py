@@ -20,14 +20,14 @@ import psutil
 
 from headgraft.service.local import redis_server
 from headgraft.workers.jobs.spec import Record
-from headgraft.workers.ledger.ledger import GROUP, Ledger
-from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.ledger.scripts import GROUP
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
 from tests import checkpoints, keyspace
 from tests.documents import statuses
 from tests.faults.follower import Follower
 from tests.fundamentals import client
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 
 WORKERS = 3
@@ -60,7 +60,7 @@ class Storm:
         self.random = random.Random(seed)
         self.server = redis_server.start(folder / "redis")
         self.processes = Processes(folder, self.server.url, {"HEADGRAFT_LEASE_SECONDS": "2"})
-        self.ledger = Ledger(connect(self.server.url, retries=20))
+        self.ledger = Ledger(self.server.url, retries=20)
         self.store = Store(f"file://{self.processes.store_folder}")
         self.uploaded = checkpoints.write(folder / "in.safetensors")
         self.count = Count()

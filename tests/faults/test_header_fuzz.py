@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import deserialize
 
-from headgraft.workers.ledger.ledger import Ledger
 from tests.faults.mutations import checkpoints
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.sending import CONTENT_TYPE, ENDING, answer, connected, part, post_head
 from tests.service.files import injection, stored

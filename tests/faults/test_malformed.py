@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from headgraft.service.injections.rules import METHODS_FILE
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import (
     FEATURES,

@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from headgraft.workers.ledger.ledger import Ledger
 from tests.faults.disks import Disk, SmallFiles, family, small_disk
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.sending import MIB, Giant, answer, connected, giant, push
 from tests.service.files import (

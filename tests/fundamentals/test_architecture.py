@@ -303,7 +303,7 @@ def copy(tmp_path: Path) -> Path:
         ("service/web", "from headgraft.models.heads.head import Head"),
         ("service/web", "from headgraft.workers.process import lease"),
         ("service/web", "from headgraft.service.injections import rules"),
-        ("service/web", "from headgraft.service.uploads.intake import take_head"),
+        ("service/web", "from headgraft.service.uploads.intake import check_quota"),
         ("service/client", "from headgraft.service import config"),
         ("service/client", "from headgraft.workers.ledger.ledger import Ledger"),
         ("workers/run", "import headgraft.service.app"),

@@ -134,10 +134,10 @@ def test_a_file_that_the_tree_lacks_should_be_seen(copy: Path) -> None:
     ("file", "old", "new", "problem"),
     [
         (
-            "workers/ledger/ledger.py",
+            "workers/ledger/service_ledger.py",
             "def create(",
             "def make(",
-            "there is no workers/ledger/ledger.py:Ledger.create",
+            "there is no workers/ledger/service_ledger.py:ServiceLedger.create",
         ),
         (
             "workers/process/attempt.py",
@@ -151,7 +151,7 @@ def test_a_file_that_the_tree_lacks_should_be_seen(copy: Path) -> None:
             "headgraft.service.injections.create import",
             "headgraft.service.uploads.intake import",
             "service/injections/routes.py:create_injection does not call "
-            "service/injections/create.py:take_injection",
+            "service/injections/create.py:create_injection_job",
         ),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.product import product as whole_product
 

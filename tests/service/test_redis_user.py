@@ -13,17 +13,17 @@ from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits, count
 from headgraft.service.webhooks import records
 from headgraft.service.webhooks.records import Webhook
-from headgraft.workers.jobs.quota import Reservation
 from headgraft.workers.jobs.spec import HeadRecord
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.ledger.quota import Reservation
 from tests.documents import head_record
+from tests.ledger import Ledger
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create
 
 __all__ = ["redis_url"]
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
+URL = "https://93.184.215.14/"
 NAME, PASSWORD = "limited", "a-password"
 
 
@@ -35,10 +35,10 @@ def limited(ledger: Ledger, redis_url: str) -> Iterator[Ledger]:
     admin: Any = ledger.client
     admin.execute_command("ACL", "SETUSER", NAME, "reset", "on", f">{PASSWORD}")
     admin.execute_command("ACL", "SETUSER", NAME, *rule[1].split())
-    client = connect(redis_url)
-    client.connection_pool.connection_kwargs.update(username=NAME, password=PASSWORD)
-    yield Ledger(client)
-    client.close()
+    login = redis_url.replace("://", f"://{NAME}:{PASSWORD}@", 1)
+    as_user = Ledger(login)
+    yield as_user
+    as_user.client.close()
     admin.execute_command("ACL", "DELUSER", NAME)
 
 
@@ -49,28 +49,28 @@ def test_a_strangers_key_should_be_out_of_reach(limited: Ledger) -> None:
 
 @pytest.mark.parametrize("name", ["", "DIGEST"], ids=["without a key", "with a key"])
 def test_a_job_should_run_and_go(limited: Ledger, name: str) -> None:
-    reservation = Reservation(limited.key("answer", name), "n", "f") if name else Reservation()
-    webhook = records.create(limited, "ada", "https://93.184.215.14/", ["injection.failed"])
+    reservation = Reservation("n", "f", limited.key("answer", name)) if name else Reservation()
+    webhook = limited.serve(records.create, "ada", URL, ["injection.failed"])
     assert isinstance(webhook, Webhook)
     create(limited)
     begin(limited)
     assert limited.release("inj_1", "t1") == "ok"
     assert limited.cancel("inj_1", reservation) == "ok"
     assert limited.remove("inj_1", "ada")
-    repository.keep(limited, head_record())
-    repository.forget(limited, HeadRecord, "head_1", "ada")
+    limited.serve(repository.create, head_record())
+    limited.serve(repository.delete, HeadRecord, "head_1", "ada")
 
 
 def test_webhooks_and_keys_should_work(limited: Ledger) -> None:
-    webhook = records.create(limited, "ada", "https://93.184.215.14/", ["injection.cancelled"])
+    webhook = limited.serve(records.create, "ada", URL, ["injection.cancelled"])
     assert isinstance(webhook, Webhook)
-    assert records.rotate(limited, webhook.id, 60) == "rotated"
+    assert limited.serve(records.rotate, webhook.id, 60) == "rotated"
     create(limited)
     limited.cancel("inj_1")
-    claimed = records.claim(limited, 60)
+    claimed = limited.serve(records.claim, 60)
     assert claimed is not None
-    assert records.settle(limited, claimed, answer=200, error=None, pause_seconds=None)
-    records.forget(limited, webhook)
+    assert limited.serve(records.settle, claimed, answer=200, error=None, pause_seconds=None)
+    limited.serve(records.delete, webhook)
     key, text = created_keys.create(limited, "ada", "", KeyLimits())
-    assert created_keys.find(limited, text) == key
-    assert count(limited, key.id, 2).is_allowed
+    assert limited.serve(created_keys.find, text) == key
+    assert limited.serve(count, key.id, 2).is_allowed

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from headgraft.service.app import create_app
 from headgraft.service.config import ServiceSettings
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.web.owned import (

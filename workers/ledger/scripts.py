@@ -1,20 +1,36 @@
-"""Calls of the Redis server, commands and scripts alike, each of which may go unanswered.
+"""Commands and Lua scripts of Redis, for a blocking and an asyncio client alike."""
 
-It knows no key but their common prefix.
-"""
-
-from collections.abc import Iterable
+import asyncio
+import dataclasses
+import functools
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from hashlib import sha1
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform
 
 import redis
+from redis import asyncio as redis_async
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from headgraft.workers.environment import ConfigError, check_redis_url
 
 PREFIX = "headgraft:"
-SCRIPTS = Path(__file__).with_name("lua")
+RETENTION_SECONDS = 7 * 86_400.0
+GROUP = "workers"
+# Of one API process. More are slower: when a hundred requests begin at once, each new connection's
+# handshake takes longer than the wait for one that is open.
+CONNECTIONS_MAX = 8
+# Three tries of two seconds, and the pauses between them.
+CALL_SECONDS_MAX = 6.5
+FOLDER = Path(__file__).with_name("lua")
+SHARED = (FOLDER / "_shared.lua").read_text()
+Command = tuple[Any, ...]
+Answer = TypeVar("Answer")
 
 
 class LedgerError(Exception):
@@ -29,74 +45,218 @@ class UnknownCursorError(Exception):
     """A page was asked for behind an entry that is not in the list (any more)."""
 
 
+class Key(str):
+    """The full name of a Redis key, prefix included."""
+
+
+KEY_TYPES = (Key, Key | None)
+
+
+@dataclass_transform(frozen_default=True)
+class Script(Generic[Answer]):
+    """One call of `lua/NAME.lua`; a subclass is a frozen dataclass of what the script takes.
+
+    In Lua each field is a local of the same name. Fields of type `Key` travel as KEYS, the others
+    as ARGV; a field that is a dataclass stands for its fields. None is '' in Lua, a key that is
+    None must be the last and is nil. A mapping must be the last: a list of its keys and values.
+    """
+
+    LUA: ClassVar[str]
+
+    def __init_subclass__(cls, name: str) -> None:
+        cls.LUA = (FOLDER / f"{name}.lua").read_text()
+        dataclasses.dataclass(frozen=True)(cls)
+
+    @classmethod
+    @functools.cache
+    def source(cls) -> tuple[str, str]:
+        """Return the script's whole Lua text and its SHA-1."""
+        keys, arguments, rest = list[str](), list[str](), ""
+        for name, kind, _ in _leaves(cast(Any, cls)):
+            if kind == Mapping[str, str]:
+                rest = f"local {name} = {{unpack(ARGV, {len(arguments) + 1})}}\n"
+            else:
+                (keys if kind in KEY_TYPES else arguments).append(name)
+        locals_ = [
+            f"local {', '.join(names)} = unpack({array})\n"
+            for names, array in ((keys, "KEYS"), (arguments, "ARGV"))
+            if names
+        ]
+        text = "".join([SHARED, *locals_, rest, cls.LUA])
+        return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def packed(self) -> tuple[list[Key], list[str | int | float]]:
+        """Return KEYS and ARGV."""
+        keys, arguments = list[Key](), list[str | int | float]()
+        for _, kind, value_of in _leaves(cast(Any, type(self))):
+            value = value_of(self)
+            if kind in KEY_TYPES:
+                keys += [] if value is None else [value]
+            elif kind == Mapping[str, str]:
+                arguments += (part for pair in value.items() for part in pair)
+            else:
+                arguments.append("" if value is None else value)
+        return keys, arguments
+
+
+@functools.cache
+def _leaves(kind: type[Any], path: str = "") -> list[tuple[str, Any, Callable[[Any], Any]]]:
+    """Return name, type and getter of each field; of a field that is a dataclass, of its fields."""
+    leaves = []
+    for field in dataclasses.fields(kind):
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+            leaves += _leaves(field.type, f"{path}{field.name}.")
+        else:
+            leaves.append((field.name, field.type, attrgetter(path + field.name)))
+    return leaves
+
+
+@dataclasses.dataclass(frozen=True)
+class JobKeys:
+    """What every script about one job takes."""
+
+    job: Key
+    queue: Key
+    events: Key
+    group: str
+    channel: str
+    retention_ms: int
+
+
+class Keyspace:
+    """Names the keys of one ledger."""
+
+    def __init__(
+        self, *, retention_seconds: float = RETENTION_SECONDS, prefix: str = PREFIX
+    ) -> None:
+        self.prefix = prefix
+        self.retention_ms = int(retention_seconds * 1000)
+
+    def key(self, *parts: str) -> Key:
+        """Return the full name of a key: prefix, then the parts joined by colons."""
+        return Key(self.prefix + ":".join(parts))
+
+    def of_job(self, job: str) -> JobKeys:
+        """Return what every script about this job takes."""
+        keys = (self.key("job", job), self.key("queue"), self.key("events", job))
+        return JobKeys(*keys, GROUP, self.key("wake"), self.retention_ms)
+
+
+class RedisScripts(Keyspace):
+    """Scripts and commands over a blocking client, each safe to repeat."""
+
+    def __init__(self, client: "redis.Redis", **options: Any) -> None:
+        super().__init__(**options)
+        self.client = client
+
+    def run(self, script: Script[Answer]) -> Answer:
+        """Run a script; LedgerError where the server does not answer."""
+        (text, sha), (keys, arguments) = script.source(), script.packed()
+        with ledger_errors():
+            try:
+                answer: Any = self.client.evalsha(sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                answer = self.client.eval(text, len(keys), *keys, *arguments)
+        return cast(Answer, answer)
+
+    def command(self, name: str, *arguments: object) -> Any:
+        """Call a command of the server; LedgerError where it does not answer."""
+        with ledger_errors():
+            return getattr(self.client, name)(*arguments)
+
+
+class AsyncRedisScripts(Keyspace):
+    """Scripts and commands over an asyncio client, each safe to repeat."""
+
+    def __init__(self, client: "redis_async.Redis", **options: Any) -> None:
+        super().__init__(**options)
+        self.client = client
+        # redis-py's own blocking pool hands one lock from waiter to waiter, which takes a second
+        # when a hundred streams begin at once.
+        self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        """Bound a call as a whole: the wait for a connection, the tries, a new connection's."""
+        with ledger_errors():
+            async with asyncio.timeout(CALL_SECONDS_MAX), self._free:
+                yield
+
+    async def run(self, script: Script[Answer]) -> Answer:
+        """Run a script; LedgerError where the server does not answer."""
+        (text, sha), (keys, arguments) = script.source(), script.packed()
+        async with self._bounded():
+            try:
+                answer: Any = await self.client.evalsha(sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                answer = await self.client.eval(text, len(keys), *keys, *arguments)
+        return cast(Answer, answer)
+
+    async def command(self, name: str, *arguments: object) -> Any:
+        """Call a command of the server; LedgerError where it does not answer."""
+        async with self._bounded():
+            return await getattr(self.client, name)(*arguments)
+
+    async def pipeline(self, commands: Iterable[Command]) -> list[Any]:
+        """Call commands in one round trip; LedgerError where the server does not answer."""
+        async with self._bounded(), self.client.pipeline(transaction=False) as pipe:
+            for name, *arguments in commands:
+                getattr(pipe, name)(*arguments)
+            return await pipe.execute()
+
+    async def rank_after(self, index: Key, after: str | None) -> int:
+        """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""
+        if after is None:
+            return 0
+        rank = await self.command("zrevrank", index, after)
+        if rank is None:
+            raise UnknownCursorError(f"there is no {after!r:.80} to go on behind")
+        return int(rank) + 1
+
+
+@contextmanager
+def ledger_errors() -> Iterator[None]:
+    """Raise LedgerError where Redis does not answer, LedgerFullError where it is full."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, TimeoutError) as error:
+        raise LedgerError(f"Redis does not answer: {error}") from error
+    except redis.OutOfMemoryError as error:
+        raise LedgerFullError(f"Redis is full: {error}") from error
+
+
 def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
     """Return a client that repeats a call which fails or is not answered within the time.
 
     ConfigError for a URL that no client can be made of; it shows no part of it.
     """
+    return redis.Redis.from_url(url, **_options(url, Retry(_backoff(), retries), timeout_seconds))
+
+
+def connect_async(
+    url: str, *, retries: int = 3, timeout_seconds: float = 5.0
+) -> "redis_async.Redis":
+    """Return an asyncio client over one pool of connections, which it opens when it first needs.
+
+    Its errors are those of `connect`.
+    """
+    options = _options(url, AsyncRetry(_backoff(), retries), timeout_seconds)
+    return redis_async.Redis.from_url(url, **options)
+
+
+def _backoff() -> ExponentialWithJitterBackoff:
+    return ExponentialWithJitterBackoff(cap=1.0, base=0.05)
+
+
+def _options(url: str, retry: Retry | AsyncRetry, timeout_seconds: float) -> dict[str, Any]:
     try:
         check_redis_url(url)
     except ConfigError as error:
         raise ConfigError(f"HEADGRAFT_REDIS_URL: {error}") from None
-    backoff = ExponentialWithJitterBackoff(cap=1.0, base=0.05)
-    retry = Retry(backoff, retries)
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        retry=retry,
-        health_check_interval=0,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-    )
-
-
-class RedisScripts:
-    """A client with our scripts, each safe to repeat."""
-
-    def __init__(self, client: "redis.Redis", prefix: str) -> None:
-        self.client = client
-        self.prefix = prefix
-        shared = (SCRIPTS / "_shared.lua").read_text()
-        self._scripts = {
-            path.stem: client.register_script(shared + path.read_text())
-            for path in SCRIPTS.glob("*.lua")
-            if path.stem != "_shared"
-        }
-
-    def key(self, *parts: str) -> str:
-        """Return the full name of a key: prefix, then the parts joined by colons."""
-        return self.prefix + ":".join(parts)
-
-    def run(self, script: str, keys: list[str], *arguments: str | float) -> str:
-        """Run one of the scripts; LedgerError where the server does not answer."""
-        try:
-            return cast(str, self._scripts[script](keys=keys, args=arguments))
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerError(f"Redis does not answer: {error}") from error
-        except redis.OutOfMemoryError as error:
-            raise LedgerFullError(f"Redis is full: {error}") from error
-
-    def ask(self, command: str, *arguments: object) -> Any:
-        """Call a command of the server; LedgerError where it does not answer."""
-        return self.ask_all([(command, *arguments)])[0]
-
-    def ask_all(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
-        """Call commands in one trip; LedgerError where the server does not answer."""
-        try:
-            with self.client.pipeline(transaction=False) as pipe:
-                for command, *arguments in commands:
-                    getattr(pipe, str(command))(*arguments)
-                return pipe.execute()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerError(f"Redis does not answer: {error}") from error
-        except redis.OutOfMemoryError as error:
-            raise LedgerFullError(f"Redis is full: {error}") from error
-
-    def behind(self, index: str, after: str | None) -> int:
-        """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""
-        if after is None:
-            return 0
-        rank = self.ask("zrevrank", index, after)
-        if rank is None:
-            raise UnknownCursorError(f"there is no {after!r:.80} to go on behind")
-        return int(rank) + 1
+    return {
+        "decode_responses": True,
+        "retry": retry,
+        "health_check_interval": 0,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+    }

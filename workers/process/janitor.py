@@ -15,8 +15,8 @@ from headgraft.workers import logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
 from headgraft.workers.jobs.spec import folders
-from headgraft.workers.ledger.ledger import GROUP, Ledger
-from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import GROUP, LedgerError, connect
 from headgraft.workers.store import Store, StoreError
 
 AGE_SECONDS = 86_400.0

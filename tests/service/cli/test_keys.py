@@ -10,8 +10,8 @@ from headgraft.service.local.redis_server import start
 from headgraft.service.local.state import StateFolder
 from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits
-from headgraft.workers.ledger.ledger import Ledger
 from tests import command
+from tests.ledger import Ledger
 
 TEXT = re.compile(r"hg_([0-9a-f]{12})_[A-Za-z0-9_-]{43}\n")
 
@@ -28,7 +28,7 @@ def test_a_key_should_be_created_listed_and_revoked(redis_url: str, ledger: Ledg
     assert created.returncode == 0, created.stderr
     text = TEXT.fullmatch(created.stdout)
     assert text, created.stdout
-    found = created_keys.find(ledger, created.stdout.strip())
+    found = ledger.serve(created_keys.find, created.stdout.strip())
     assert found is not None
     assert (found.owner, found.label) == ("ada", "ci")
     assert found.limits == limits
@@ -41,7 +41,7 @@ def test_a_key_should_be_created_listed_and_revoked(redis_url: str, ledger: Ledg
 
     revoked = keys("revoke", text[1], HEADGRAFT_REDIS_URL=redis_url)
     assert revoked.returncode == 0, revoked.stderr
-    assert created_keys.find(ledger, created.stdout.strip()) is None
+    assert ledger.serve(created_keys.find, created.stdout.strip()) is None
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_is_wrong_should_be_one_line(
     assert done.returncode != 0
     assert told in done.stderr
     assert "Traceback" not in done.stderr
-    assert created_keys.is_empty(ledger)
+    assert ledger.serve(created_keys.is_empty)
 
 
 def test_without_a_redis_it_should_be_said_where_one_is_looked_for(tmp_path: Path) -> None:

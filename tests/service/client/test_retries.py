@@ -13,8 +13,8 @@ import pytest
 
 from headgraft import Headgraft, HeadgraftError
 from headgraft.retries import Retries, retry_after
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service import files
 from tests.service.injections.finished import finished

@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
 from tests.documents import manifest
+from tests.ledger import Ledger
 from tests.service.injections.test_routes import TOKEN, begin, created
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 
 
 def test_every_method_should_be_listed_with_the_schema_of_its_settings(api: httpx.Client) -> None:

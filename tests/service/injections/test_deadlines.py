@@ -2,11 +2,11 @@
 
 import httpx
 
-from headgraft.service.injections.deadlines import enforce
 from headgraft.workers.jobs.spec import Record
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.service_ledger import ServiceLedger
 from tests import keyspace
 from tests.documents import manifest, summary
+from tests.ledger import Ledger
 from tests.processes import eventually
 from tests.service.files import injection, pointers, problem, submit
 from tests.service.injections.test_routes import TOKEN, begin
@@ -45,7 +45,7 @@ def waiting(ledger: Ledger) -> list[str]:
 def test_a_queued_job_should_fail_at_its_deadline(ledger: Ledger) -> None:
     create(ledger)
     create(ledger, "inj_2", late=False)
-    enforce(ledger)
+    ledger.serve(ServiceLedger.expire_late)
     assert (read(ledger).status, code(ledger)) == ("failed", "deadline")
     assert read(ledger, "inj_2").status == "queued"
     assert waiting(ledger) == ["inj_2"]
@@ -67,9 +67,9 @@ def test_a_running_job_should_be_left_to_its_worker_for_a_while(ledger: Ledger) 
     begin(ledger, "inj_1")
     assert read(ledger).seconds_allowed == 60
     pass_deadline(ledger, "inj_1")
-    enforce(ledger)
+    ledger.serve(ServiceLedger.expire_late)
     assert read(ledger).status == "running"
-    enforce(ledger, patience_seconds=0)
+    ledger.serve(ServiceLedger.expire_late, patience_seconds=0)
     assert (read(ledger).status, code(ledger)) == ("failed", "deadline")
     assert ledger.succeed("inj_1", TOKEN, manifest()) == "lost"
 
@@ -84,7 +84,7 @@ def test_a_run_should_get_no_more_time_than_the_deadline_leaves(ledger: Ledger) 
 def test_the_deadline_of_an_ended_job_should_be_forgotten(ledger: Ledger) -> None:
     create(ledger)
     ledger.cancel("inj_1")
-    enforce(ledger)
+    ledger.serve(ServiceLedger.expire_late)
     assert read(ledger).status == "cancelled"
     assert waiting(ledger) == []
 

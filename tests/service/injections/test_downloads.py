@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
 from tests.documents import manifest
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.injections.finished import finished

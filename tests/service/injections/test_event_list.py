@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.service.files import pointers, problem
 from tests.service.injections.test_events import follow, run
 from tests.service.injections.test_routes import created

@@ -12,8 +12,7 @@ import pytest
 from headgraft.service.local import redis_server
 from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.spec import JobError
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import connect
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.files import problem
 from tests.service.injections.test_routes import TOKEN, begin, created
@@ -171,7 +170,7 @@ def test_a_stream_should_survive_a_restart_of_redis(
                 redis.stop()
                 redis = redis_server.start(folder)
                 assert redis.url == processes.redis_url
-                ledger = Ledger(connect(redis.url))
+                ledger = Ledger(redis.url)
                 eventually(lambda: ledger.cancel(job) == "cancelled", 60, "cancelled")
                 assert next(told)["data"]["status"] == "cancelled"
                 ledger.client.close()

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from headgraft.workers.ledger.ledger import Ledger
 from tests.documents import summary
+from tests.ledger import Ledger
 from tests.service.files import class_names, injection, pointers, problem, submit
 from tests.service.injections.test_routes import created
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from headgraft.service.injections.routes import wait_seconds
-from headgraft.workers.ledger.ledger import Ledger
 from tests.documents import manifest
+from tests.ledger import Ledger
 from tests.service.files import injection, submit
 from tests.service.injections.test_routes import TOKEN
 

@@ -1,27 +1,54 @@
 """Place in the queue and seconds left: told where there is ground for it, null where not."""
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from headgraft.service.injections.queue_view import FRESH_SECONDS, QueueView, usual_seconds
+from headgraft.service.injections.queue_view import (
+    FRESH_SECONDS,
+    QueueSnapshot,
+    QueueView,
+    usual_seconds,
+)
 from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.workers.ledger.scripts import connect_async
+from headgraft.workers.ledger.service_ledger import ServiceLedger
 from tests.documents import manifest, summary
+from tests.ledger import Ledger
 from tests.service.injections.test_routes import TOKEN, begin, created
 
 SUMMARY = {"method": "ridge"}
 
 
+@dataclass
+class View:
+    """A view that runs in an event loop of its own."""
+
+    view: QueueView
+    portal: BlockingPortal
+
+    def snapshot(self, record: Record | None = None) -> QueueSnapshot:
+        return self.portal.call(self.view.snapshot, record)
+
+    def recent(self, record: Record | None = None) -> QueueSnapshot | None:
+        return self.portal.call(self.view.recent, record)
+
+
 @pytest.fixture
-def view(ledger: Ledger) -> QueueView:
+def view(ledger: Ledger) -> Iterator[View]:
     """Return a view of an empty ledger that knows its queue."""
     ledger.open_queue()
-    return QueueView(ledger)
+    with start_blocking_portal() as portal:
+        client = connect_async(ledger.url)
+        yield View(portal.call(QueueView, ServiceLedger(client)), portal)
+        portal.call(client.aclose)
 
 
 def create(ledger: Ledger, *jobs: str, method: str = "ridge") -> None:
@@ -47,33 +74,31 @@ def online(ledger: Ledger, count: int) -> None:
         ledger.announce(Presence(name=f"w{number}", device="cpu"))
 
 
-def test_a_place_should_count_the_jobs_ahead(ledger: Ledger, view: QueueView) -> None:
+def test_a_place_should_count_the_jobs_ahead(ledger: Ledger, view: View) -> None:
     create(ledger, "inj_1", "inj_2", "inj_3")
     places = [
-        view.look(read(ledger, f"inj_{n}")).place(read(ledger, f"inj_{n}")) for n in (1, 2, 3)
+        view.snapshot(read(ledger, f"inj_{n}")).place(read(ledger, f"inj_{n}")) for n in (1, 2, 3)
     ]
     assert places == [1, 2, 3]
     begin(ledger, "inj_1")
     time.sleep(FRESH_SECONDS)
-    look = view.look()
+    look = view.snapshot()
     assert look.place(read(ledger, "inj_1")) is None
     assert look.place(read(ledger, "inj_2")) == 1
 
 
-def test_a_job_newer_than_the_last_look_should_be_looked_for(
-    ledger: Ledger, view: QueueView
-) -> None:
+def test_a_job_newer_than_the_last_look_should_be_looked_for(ledger: Ledger, view: View) -> None:
     create(ledger, "inj_1")
-    first = view.look(read(ledger, "inj_1"))
+    first = view.snapshot(read(ledger, "inj_1"))
     create(ledger, "inj_2")
-    assert view.look(read(ledger, "inj_1")) is first
-    assert view.look(read(ledger, "inj_2")).place(read(ledger, "inj_2")) == 2
+    assert view.snapshot(read(ledger, "inj_1")) is first
+    assert view.snapshot(read(ledger, "inj_2")).place(read(ledger, "inj_2")) == 2
 
 
-def test_a_recent_look_should_serve_only_what_it_has_seen(ledger: Ledger, view: QueueView) -> None:
+def test_a_recent_look_should_serve_only_what_it_has_seen(ledger: Ledger, view: View) -> None:
     create(ledger, "inj_1")
     assert view.recent(read(ledger, "inj_1")) is None
-    look = view.look(read(ledger, "inj_1"))
+    look = view.snapshot(read(ledger, "inj_1"))
     assert view.recent(read(ledger, "inj_1")) is look
     create(ledger, "inj_2")
     assert view.recent(read(ledger, "inj_2")) is None
@@ -81,17 +106,17 @@ def test_a_recent_look_should_serve_only_what_it_has_seen(ledger: Ledger, view: 
     assert view.recent(read(ledger, "inj_1")) is None
 
 
-def test_many_askers_of_a_moment_should_cost_one_look(ledger: Ledger, view: QueueView) -> None:
+def test_many_askers_of_a_moment_should_cost_one_look(ledger: Ledger, view: View) -> None:
     create(ledger, "inj_1")
     record = read(ledger, "inj_1")
-    assert len({id(view.look(record)) for _ in range(50)}) <= 2
+    assert len({id(view.snapshot(record)) for _ in range(50)}) <= 2
 
 
-def test_nothing_should_be_estimated_without_ground(ledger: Ledger, view: QueueView) -> None:
+def test_nothing_should_be_estimated_without_ground(ledger: Ledger, view: View) -> None:
     create(ledger, "inj_1")
     online(ledger, 1)
     record = read(ledger, "inj_1")
-    assert view.look(record).seconds_left(record) is None
+    assert view.snapshot(record).seconds_left(record) is None
 
 
 @pytest.mark.parametrize(
@@ -104,44 +129,42 @@ def test_what_jobs_took_should_count_where_they_agree(
     assert usual_seconds([str(int(one * 1000)) for one in took]) == expected
 
 
-def test_a_wait_should_be_the_work_ahead_shared_by_the_workers(
-    ledger: Ledger, view: QueueView
-) -> None:
+def test_a_wait_should_be_the_work_ahead_shared_by_the_workers(ledger: Ledger, view: View) -> None:
     remember(ledger, 4, 4, 4)
     create(ledger, *(f"inj_{number}" for number in range(5)))
     online(ledger, 2)
-    look = view.look(read(ledger, "inj_4"))
+    look = view.snapshot(read(ledger, "inj_4"))
     left = [look.seconds_left(read(ledger, f"inj_{number}")) for number in range(5)]
     assert left == [4, 6, 8, 10, 12]
 
 
 def test_an_unknown_job_ahead_should_leave_those_behind_it_unknown(
-    ledger: Ledger, view: QueueView
+    ledger: Ledger, view: View
 ) -> None:
     remember(ledger, 4, 4, 4)
     create(ledger, "inj_1")
     create(ledger, "inj_2", method="icis")
     create(ledger, "inj_3")
     online(ledger, 1)
-    look = view.look(read(ledger, "inj_3"))
+    look = view.snapshot(read(ledger, "inj_3"))
     assert look.seconds_left(read(ledger, "inj_1")) == 4
     assert look.seconds_left(read(ledger, "inj_3")) is None
 
 
-def test_without_workers_nobody_should_promise_an_end(ledger: Ledger, view: QueueView) -> None:
+def test_without_workers_nobody_should_promise_an_end(ledger: Ledger, view: View) -> None:
     remember(ledger, 4, 4, 4)
     create(ledger, "inj_1")
     record = read(ledger, "inj_1")
-    assert view.look(record).seconds_left(record) is None
+    assert view.snapshot(record).seconds_left(record) is None
 
 
-def test_a_running_job_should_be_told_by_its_pace(ledger: Ledger, view: QueueView) -> None:
+def test_a_running_job_should_be_told_by_its_pace(ledger: Ledger, view: View) -> None:
     create(ledger, "inj_1")
     begin(ledger, "inj_1")
     ledger.client.hincrby(ledger.key("job", "inj_1"), "started_at", -30_000)
     assert ledger.progress("inj_1", TOKEN, StepProgress(0.25, "train", None)) == "ok"
     record = read(ledger, "inj_1")
-    assert view.look(record).seconds_left(record) == pytest.approx(90, abs=3)
+    assert view.snapshot(record).seconds_left(record) == pytest.approx(90, abs=3)
 
 
 def test_an_ended_job_should_teach_the_next_estimate(api: httpx.Client, ledger: Ledger) -> None:
@@ -157,9 +180,9 @@ def test_an_ended_job_should_teach_the_next_estimate(api: httpx.Client, ledger: 
     assert ledger.client.pttl(ledger.key("seconds", "ridge")) > 0
 
 
-def asked_often(view: QueueView) -> list[int] | None:
+def asked_often(view: View) -> list[int] | None:
     """Ask for four looks' time; return the queue's lengths seen, None where a look was missing."""
-    view.look()
+    view.snapshot()
     seen, ends = list[int](), time.monotonic() + 4 * FRESH_SECONDS
     while time.monotonic() < ends:
         recent = view.recent()
@@ -170,8 +193,8 @@ def asked_often(view: QueueView) -> list[int] | None:
     return seen
 
 
-def test_who_asks_often_should_never_wait_for_a_look(ledger: Ledger, view: QueueView) -> None:
-    view.look()
+def test_who_asks_often_should_never_wait_for_a_look(ledger: Ledger, view: View) -> None:
+    view.snapshot()
     create(ledger, "inj_1")
 
     # A machine that stops this process for a look's time may spoil a try.

@@ -5,10 +5,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
 from tests import keyspace
+from tests.ledger import Ledger
 from tests.processes import eventually
 from tests.service.files import problem, stored
 from tests.service.injections.test_routes import begin, created, store_of_api, succeed

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from headgraft.service.injections import download_formats
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import problem
 from tests.service.injections.finished import finished

@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
 from tests import keyspace
 from tests.documents import statuses
+from tests.ledger import Ledger
 from tests.processes import Processes
 from tests.service.files import checkpoint, class_names, head_tensors, injection, stored, submit
 from tests.service.injections.test_routes import TOKEN, begin, store_of_api, succeed

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from headgraft.workers.jobs.spec import JobError, JobSpec
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
 from tests.documents import manifest
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.files import (
     FEATURES,

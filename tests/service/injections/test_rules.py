@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.service.files import (
     FEATURES,
     SEEN,

@@ -5,28 +5,28 @@ import pytest
 from headgraft.service.uploads import repository
 from headgraft.service.web.problems import ProblemError
 from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
-from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.ledger.scripts import LedgerError
 from tests.documents import features_record, head_record, summary
+from tests.ledger import Ledger
 from tests.workers.ledger.test_ledger import create
 
 
 def test_an_upload_should_be_kept_for_its_owner(ledger: Ledger) -> None:
-    repository.keep(ledger, head_record("head_1"))
+    ledger.serve(repository.create, head_record("head_1"))
 
-    assert repository.find(ledger, HeadRecord, "head_1", "ada") == head_record("head_1")
-    assert repository.find(ledger, HeadRecord, "head_1", "grace") is None
-    assert repository.find(ledger, HeadRecord, "head_2", "ada") is None
-    assert repository.find(ledger, FeaturesRecord, "head_1", "ada") is None
+    assert ledger.serve(repository.find, HeadRecord, "head_1", "ada") == head_record("head_1")
+    assert ledger.serve(repository.find, HeadRecord, "head_1", "grace") is None
+    assert ledger.serve(repository.find, HeadRecord, "head_2", "ada") is None
+    assert ledger.serve(repository.find, FeaturesRecord, "head_1", "ada") is None
 
 
 def test_a_page_should_hold_an_owners_uploads_newest_first(ledger: Ledger) -> None:
     for number in range(5):
-        repository.keep(ledger, head_record(f"head_{number}", at=number))
-    repository.keep(ledger, head_record("head_x", "grace"))
+        ledger.serve(repository.create, head_record(f"head_{number}", at=number))
+    ledger.serve(repository.create, head_record("head_x", "grace"))
 
     def page(after: str | None, limit: int = 2) -> list[str]:
-        found = repository.page(ledger, HeadRecord, "ada", after=after, limit=limit)
+        found = ledger.serve(repository.page, HeadRecord, "ada", after=after, limit=limit)
         return [one.id for one in found]
 
     assert page(None) == ["head_4", "head_3"]
@@ -35,35 +35,35 @@ def test_a_page_should_hold_an_owners_uploads_newest_first(ledger: Ledger) -> No
 
 
 def test_only_the_documented_keys_should_last(ledger: Ledger) -> None:
-    repository.keep(ledger, head_record("head_1"))
-    repository.keep(ledger, features_record())
+    ledger.serve(repository.create, head_record("head_1"))
+    ledger.serve(repository.create, features_record())
 
     names = {name.removeprefix(ledger.prefix) for name in ledger.client.scan_iter("*")}
     assert names == {"head:head_1", "heads:ada", "feature:feat_1", "features:ada", "stored:ada"}
 
-    repository.forget(ledger, HeadRecord, "head_1", "ada")
-    repository.forget(ledger, FeaturesRecord, "feat_1", "ada")
+    ledger.serve(repository.delete, HeadRecord, "head_1", "ada")
+    ledger.serve(repository.delete, FeaturesRecord, "feat_1", "ada")
     assert list(ledger.client.scan_iter("*")) == []
 
 
 def test_what_a_live_job_needs_should_not_be_forgotten(ledger: Ledger) -> None:
-    repository.keep(ledger, head_record("head_1"))
+    ledger.serve(repository.create, head_record("head_1"))
     create(ledger, "inj_1")
     create(ledger, "inj_2", about=summary(head={"id": "head_1"}))
 
     with pytest.raises(ProblemError, match="inj_2") as caught:
-        repository.forget(ledger, HeadRecord, "head_1", "ada")
+        ledger.serve(repository.delete, HeadRecord, "head_1", "ada")
     assert caught.value.status == 409
 
     ledger.cancel("inj_2")
-    repository.forget(ledger, HeadRecord, "head_1", "ada")
-    assert repository.find(ledger, HeadRecord, "head_1", "ada") is None
+    ledger.serve(repository.delete, HeadRecord, "head_1", "ada")
+    assert ledger.serve(repository.find, HeadRecord, "head_1", "ada") is None
 
 
 def test_a_server_that_is_away_should_be_one_clear_error() -> None:
-    away = Ledger(connect("redis://127.0.0.1:1", retries=0))
+    away = Ledger("redis://127.0.0.1:1", retries=0)
 
     with pytest.raises(LedgerError, match="does not answer"):
-        repository.keep(away, head_record("head_1"))
+        away.serve(repository.create, head_record("head_1"))
     with pytest.raises(LedgerError, match="does not answer"):
-        repository.find(away, HeadRecord, "head_1", "ada")
+        away.serve(repository.find, HeadRecord, "head_1", "ada")

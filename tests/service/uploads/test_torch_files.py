@@ -11,7 +11,7 @@ import torch
 
 from headgraft.service.uploads.checkpoints import CheckpointReader, reader_for
 from headgraft.workers.jobs.spec import JobSpec
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.service.files import (
     SEEN,
     class_names,

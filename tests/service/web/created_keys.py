@@ -7,7 +7,7 @@ import httpx
 
 from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.processes import Processes
 
 

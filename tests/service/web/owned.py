@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from headgraft.service.app import create_app
 from headgraft.service.config import ServiceSettings
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.store import Store
+from tests.ledger import Ledger
 from tests.service.files import class_names, submit
 from tests.service.injections.test_routes import begin, created, succeed
 from tests.service.uploads import feature_files

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from headgraft.service.web import created_keys as keyring
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.files import problem, submit
 from tests.service.web.created_keys import client, key, key_id

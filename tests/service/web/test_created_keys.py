@@ -4,19 +4,19 @@ import pytest
 
 from headgraft.service.web import created_keys as keyring
 from headgraft.service.web.key_limits import KeyLimits
-from headgraft.workers.ledger.ledger import Ledger
 from tests import keyspace
+from tests.ledger import Ledger
 from tests.service.web.created_keys import key, key_id
 
 
 def test_a_key_should_be_found_by_its_whole_text_alone(ledger: Ledger) -> None:
     ada, bob = key(ledger), key(ledger, "bob", jobs=3)
-    found = keyring.find(ledger, bob)
+    found = ledger.serve(keyring.find, bob)
     assert found is not None
     assert (found.owner, found.limits) == ("bob", KeyLimits(jobs=3))
     mixed = f"hg_{key_id(ada)}_{bob.split('_', 2)[2]}"
     others = [mixed, bob[:-1], bob + "A", bob.upper(), "", "hg_", f"hg_{'0' * 12}_{'A' * 43}"]
-    assert [keyring.find(ledger, text) for text in others] == [None] * len(others)
+    assert [ledger.serve(keyring.find, text) for text in others] == [None] * len(others)
 
 
 def test_redis_should_hold_no_key(ledger: Ledger) -> None:
@@ -31,12 +31,12 @@ def test_redis_should_hold_no_key(ledger: Ledger) -> None:
 
 def test_a_revoked_key_should_open_nothing_and_stay_listed(ledger: Ledger) -> None:
     text = key(ledger)
-    assert not keyring.is_empty(ledger)
+    assert not ledger.serve(keyring.is_empty)
     first = keyring.revoke(ledger, key_id(text))
-    assert keyring.find(ledger, text) is None
+    assert ledger.serve(keyring.find, text) is None
     assert keyring.revoke(ledger, key_id(text)) == first
     assert [one.revoked_at for one in keyring.listed(ledger)] == [first.revoked_at]
-    assert not keyring.is_empty(ledger)
+    assert not ledger.serve(keyring.is_empty)
 
 
 def test_an_unknown_key_should_not_be_revoked(ledger: Ledger) -> None:
@@ -48,4 +48,4 @@ def test_an_unknown_key_should_not_be_revoked(ledger: Ledger) -> None:
 def test_an_owner_that_is_no_folders_name_should_be_refused(ledger: Ledger, owner: str) -> None:
     with pytest.raises(keyring.KeyringError, match="a-z"):
         key(ledger, owner)
-    assert keyring.is_empty(ledger)
+    assert ledger.serve(keyring.is_empty)

@@ -9,11 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from headgraft.service.web.idempotency import PATIENCE_SECONDS
-from headgraft.workers.jobs.quota import Reservation
-from headgraft.workers.ledger.ledger import Ledger
+from headgraft.service.web.idempotency import RESERVED_SECONDS, Reserve
+from headgraft.workers.ledger.quota import Reservation
 from tests import keyspace, sending
-from tests.documents import summary
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.files import checkpoint, class_names, head_tensors, injection, problem, stored
 from tests.service.files import parts as parts_of
@@ -181,9 +180,9 @@ def test_a_key_should_stay_taken_for_a_minute_after_the_last_byte(
     silent_ms = ledger.client.pttl(entry)
     slow.sendall(b"more")
 
-    assert silent_ms <= (PATIENCE_SECONDS - 1.4) * 1000
+    assert silent_ms <= (RESERVED_SECONDS - 1.4) * 1000
     eventually(lambda: ledger.client.pttl(entry) > silent_ms + 500, 60, "the minute starts anew")
-    assert ledger.client.pttl(entry) <= PATIENCE_SECONDS * 1000
+    assert ledger.client.pttl(entry) <= RESERVED_SECONDS * 1000
 
 
 def test_many_at_once_should_make_one_job(api: httpx.Client, ledger: Ledger) -> None:
@@ -221,14 +220,12 @@ def test_a_key_should_last_as_long_as_its_job(api: httpx.Client, ledger: Ledger)
 
 def create(ledger: Ledger, job: str, nonce: str) -> str:
     """Do what an API process does last, under the key's entry."""
-    reservation = Reservation(ledger.key("answer", "1"), nonce, "print")
-    return ledger.create(
-        job, "ada", spec="s", summary=summary(), timeout_seconds=1, reservation=reservation
-    )
+    reservation = Reservation(nonce, "print", ledger.key("answer", "1"))
+    return ledger.create(job, "ada", reservation=reservation)
 
 
 def reserve(ledger: Ledger, nonce: str, seconds: float = 60) -> str:
-    return ledger.run("reserve", [ledger.key("answer", "1")], nonce, int(seconds * 1000))
+    return ledger.run(Reserve(ledger.key("answer", "1"), nonce, int(seconds * 1000)))
 
 
 def test_a_request_that_lost_its_key_should_make_nothing(ledger: Ledger) -> None:

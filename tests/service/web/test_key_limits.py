@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from headgraft.service.web.key_limits import KeyLimits
-from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
 from tests import keyspace
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.files import checkpoint, class_names, injection, problem, stored, submit
 from tests.service.injections.test_routes import begin, succeed

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from headgraft.workers.jobs.presence import Presence
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.processes import Processes, free_port
 from tests.service.conftest import KEYS
 from tests.service.injections.test_routes import created

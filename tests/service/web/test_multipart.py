@@ -35,7 +35,7 @@ def read(raw: bytes, size: int) -> list[tuple[str, bytes]]:
             yield raw[at : at + size]
 
     async def collect() -> list[tuple[str, bytes]]:
-        reader = MultipartBody(chunks(), BOUNDARY)
+        reader = MultipartBody(chunks(), BOUNDARY.decode())
         found = []
         while (name := await reader.next_part()) is not None:
             found.append((name, b"".join([data async for data in reader.data()])))

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from headgraft.service.web import trace
-from headgraft.workers.ledger.ledger import Ledger
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.files import injection, submit
 

@@ -54,7 +54,7 @@ async def _post(target: Target, limit_seconds: float) -> DeliveryResult:
 
 @contextmanager
 def saying(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Answer each connection by hand, and return the port."""
+    """DeliveryResult each connection by hand, and return the port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from headgraft.workers.ledger.ledger import Ledger
 from tests.deployment.programs import give_up
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.files import problem
 from tests.service.injections.test_routes import created

@@ -7,9 +7,9 @@ import pytest
 from headgraft.service.webhooks import records
 from headgraft.service.webhooks.records import Claimed, EventType, Webhook
 from headgraft.workers.jobs.spec import JobError
-from headgraft.workers.ledger.ledger import Ledger
 from tests import keyspace
 from tests.documents import manifest
+from tests.ledger import Ledger
 from tests.service.own_redis import redis_url
 from tests.workers.ledger.test_ledger import begin, create
 
@@ -25,19 +25,19 @@ URL = "https://93.184.215.14/"
 
 
 def made(ledger: Ledger, owner: str = "ada", events: list[EventType] = EVERY) -> Webhook:
-    webhook = records.create(ledger, owner, URL, events)
+    webhook = ledger.serve(records.create, owner, URL, events)
     assert isinstance(webhook, Webhook)
     return webhook
 
 
 def told(ledger: Ledger, webhook: Webhook) -> list[str]:
     """Return the types of a webhook's deliveries, oldest first."""
-    found = records.deliveries(ledger, webhook.id, None, 100)
+    found = ledger.serve(records.deliveries, webhook.id, None, 100)
     return [one.type.removeprefix("injection.") for one in found[::-1]]
 
 
 def claimed(ledger: Ledger, lease_seconds: float = 60) -> Claimed:
-    found = records.claim(ledger, lease_seconds)
+    found = ledger.serve(records.claim, lease_seconds)
     assert found is not None
     return found
 
@@ -89,21 +89,22 @@ def test_whoever_lost_a_delivery_should_not_settle_it(ledger: Ledger) -> None:
     quick = claimed(ledger)
     assert slow.delivery.id == quick.delivery.id
     assert (slow.delivery.attempts, quick.delivery.attempts) == (1, 2)
-    assert not records.settle(ledger, slow, answer=200, error=None, pause_seconds=None)
-    assert records.claim(ledger, 60) is None
-    assert records.settle(ledger, quick, answer=500, error="bad", pause_seconds=0)
+    assert not ledger.serve(records.settle, slow, answer=200, error=None, pause_seconds=None)
+    assert ledger.serve(records.claim, 60) is None
+    assert ledger.serve(records.settle, quick, answer=500, error="bad", pause_seconds=0)
     again = claimed(ledger)
     assert (again.delivery.attempts, again.delivery.answer, again.delivery.error) == (3, 500, "bad")
-    assert records.settle(ledger, again, answer=200, error=None, pause_seconds=None)
-    assert records.claim(ledger, 60) is None
+    assert ledger.serve(records.settle, again, answer=200, error=None, pause_seconds=None)
+    assert ledger.serve(records.claim, 60) is None
 
 
 def test_a_delivery_should_wait_for_its_time(ledger: Ledger) -> None:
     made(ledger, events=["injection.cancelled"])
     create(ledger)
     ledger.cancel("inj_1")
-    assert records.settle(ledger, claimed(ledger), answer=None, error="no answer", pause_seconds=60)
-    assert records.claim(ledger, 60) is None
+    taken = claimed(ledger)
+    assert ledger.serve(records.settle, taken, answer=None, error="no answer", pause_seconds=60)
+    assert ledger.serve(records.claim, 60) is None
     assert keyspace.leaks(ledger) == []
 
 
@@ -115,7 +116,7 @@ def test_what_is_gone_should_be_passed_over(ledger: Ledger, gone: str) -> None:
         create(ledger, job, owner)
         ledger.cancel(job)
         time.sleep(0.002)
-    name = records.deliveries(ledger, first.id, None, 1)[0].id
+    name = ledger.serve(records.deliveries, first.id, None, 1)[0].id
     ledger.client.delete(ledger.key(gone, first.id if gone == "webhook" else name))
     assert claimed(ledger).webhook.id == second.id
     assert not ledger.client.exists(ledger.key("delivery", name))
@@ -124,14 +125,14 @@ def test_what_is_gone_should_be_passed_over(ledger: Ledger, gone: str) -> None:
 
 def test_the_last_secrets_should_sign_as_long_as_they_were_promised_to(ledger: Ledger) -> None:
     webhook = made(ledger)
-    assert records.rotate(ledger, webhook.id, 3600) == "rotated"
-    rotated = records.find(ledger, webhook.id)
-    assert records.rotate(ledger, webhook.id, 60) == "rotated"
-    shortened = records.find(ledger, webhook.id)
+    assert ledger.serve(records.rotate, webhook.id, 3600) == "rotated"
+    rotated = ledger.serve(records.find, webhook.id)
+    assert ledger.serve(records.rotate, webhook.id, 60) == "rotated"
+    shortened = ledger.serve(records.find, webhook.id)
     assert rotated is not None
     assert shortened is not None
     now_ms = shortened.secrets[1].until - 60_000
     old = [shortened.secrets[0].secret, rotated.secrets[0].secret, webhook.secrets[0].secret]
     assert shortened.signing(now_ms) == old
     assert shortened.signing(now_ms + 61_000) == old[:1]
-    assert records.rotate(ledger, "wh_none", 60) == "missing"
+    assert ledger.serve(records.rotate, "wh_none", 60) == "missing"

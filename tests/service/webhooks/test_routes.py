@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from headgraft.workers.jobs.spec import JobError
-from headgraft.workers.ledger.ledger import Ledger
 from tests import keyspace
+from tests.ledger import Ledger
 from tests.processes import Processes, eventually
 from tests.service.conftest import KEYS
 from tests.service.files import pointers, problem, submit

@@ -1,7 +1,8 @@
 """The ledger's transitions on a real server: who may do what to a job, and what is left."""
 
-import threading
+import asyncio
 import time
+from contextlib import aclosing
 
 import pytest
 
@@ -9,11 +10,12 @@ from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
 from headgraft.workers.jobs.spec import JobError, Record
 from headgraft.workers.jobs.summary import Summary
-from headgraft.workers.ledger.ledger import ATTEMPTS_MAX, GROUP, ClaimedJob, Ledger
-from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.ledger.ledger import ATTEMPTS_MAX, ClaimedJob
+from headgraft.workers.ledger.scripts import GROUP, LedgerError
+from headgraft.workers.ledger.service_ledger import ServiceLedger
 from tests import keyspace
 from tests.documents import manifest, statuses, summary
-from tests.processes import eventually
+from tests.ledger import Ledger
 
 MINILM = EncoderPresence(dimension=384, digest="d1", kind="sentence-transformers")
 ERROR = JobError(code="internal_error", message="internal error in job inj_1")
@@ -252,29 +254,23 @@ def test_workers_should_be_online_while_they_announce(ledger: Ledger) -> None:
     assert ledger.workers() == []
 
 
-def test_a_wake_should_name_the_job_that_has_news(ledger: Ledger, redis_url: str) -> None:
-    listener = Ledger(connect(redis_url)).wakes()
-    heard = threading.Event()
+def test_a_wake_should_name_the_job_that_has_news(ledger: Ledger) -> None:
+    async def listen(service: ServiceLedger) -> str | None:
+        async with aclosing(service.wakes()) as wakes:
+            await anext(wakes)  # None: nothing has happened since the subscription
+            await asyncio.to_thread(create, ledger)
+            return await anext(wakes)
 
-    def listen() -> None:
-        if "inj_1" in (wake for wake in listener if wake):
-            heard.set()
-
-    def listeners() -> int:
-        return int(ledger.client.pubsub_numsub(ledger.key("wake"))[0][1])
-
-    before = listeners()
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    eventually(lambda: listeners() > before, 60, "the listener has subscribed")
-    create(ledger)
-    assert heard.wait(60)
-    thread.join(60)
+    assert ledger.serve(listen) == "inj_1"
 
 
 def test_a_server_that_is_away_should_be_one_clear_error() -> None:
-    away = Ledger(connect("redis://127.0.0.1:1", retries=0))
-    for call in (away.ping, lambda: away.get("x"), lambda: away.cancel("x")):
+    away = Ledger("redis://127.0.0.1:1", retries=0)
+    for call in (
+        lambda: away.serve(ServiceLedger.ping),
+        lambda: away.get("x"),
+        lambda: away.cancel("x"),
+    ):
         with pytest.raises(LedgerError, match="does not answer"):
             call()
 

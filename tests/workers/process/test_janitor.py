@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from headgraft.service.uploads import repository
-from headgraft.workers.ledger.ledger import GROUP, Ledger
+from headgraft.workers.ledger.scripts import GROUP
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import Store
 from tests.documents import features_record, head_record, manifest
+from tests.ledger import Ledger
 from tests.workers.ledger.test_ledger import begin, create
 
 DAY_SECONDS = 86_400
@@ -46,8 +47,8 @@ def finished(ledger: Ledger) -> None:
     create(ledger)
     begin(ledger, "w1", "t1")
     ledger.succeed("inj_1", "t1", manifest("ada/inj_1/t1/"))
-    repository.keep(ledger, head_record())
-    repository.keep(ledger, features_record())
+    ledger.serve(repository.create, head_record())
+    ledger.serve(repository.create, features_record())
 
 
 def test_only_what_no_record_names_should_go(ledger: Ledger, aged: Store, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
--- Prepended to every script. Times are the server's, in milliseconds.
+-- Prepended to every script, before the locals that its Python class names. Times are the
+-- server's, in milliseconds.
 local function now()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -13,7 +14,7 @@ local function named(queue, kind, owner)
   return string.sub(queue, 1, -6) .. kind .. ':' .. owner
 end
 
--- What an object takes of its owner's room in the store; the field `total` is the sum.
+-- Set an object's bytes in its owner's sum of bytes stored, the field `total`.
 local function weigh(stored, id, bytes)
   local before = tonumber(redis.call('HGET', stored, id) or 0)
   if tonumber(bytes) == 0 then
@@ -32,7 +33,7 @@ local function has_room(stored, bytes, bytes_max)
   return bytes_max == '' or held + bytes <= tonumber(bytes_max)
 end
 
--- What a script answers where there is no room: the limit's name, and what the owner holds.
+-- The answer where there is no room: the limit's name, and the owner's bytes stored.
 local function no_room(stored)
   return 'stored-bytes ' .. (redis.call('HGET', stored, 'total') or '0')
 end
@@ -52,20 +53,20 @@ local function drop_message(queue, group, message)
   end
 end
 
--- Pending for this consumer: nobody has claimed the message away.
+-- Pending for this consumer: no other has claimed the message.
 local function is_mine(queue, group, consumer, message)
   local pending = redis.call('XPENDING', queue, group, message, message, 1)
   return #pending == 1 and pending[1][2] == consumer
 end
 
--- The entry of an idempotency key, nil where a request has none, may have become another request's
--- since ours expired.
+-- Whether the entry of an idempotency key (nil without one) has expired and been reserved by another
+-- request since.
 local function is_anothers(entry, nonce)
   local held = entry and redis.call('HGET', entry, 'nonce')
   return held and held ~= nonce
 end
 
--- What the key's request made exists from now on: the same step that makes it says so.
+-- Note under an idempotency key what its request has created, in the step that creates it.
 local function settle(entry, nonce, fingerprint, id, ttl_ms)
   if not entry then
     return
@@ -78,6 +79,21 @@ local function settle(entry, nonce, fingerprint, id, ttl_ms)
   end
 end
 
+-- Delete a record, its idempotency and result entries, its place in its owner's list and quota.
+local function delete_record(index, stored, record, id)
+  local entry, result = unpack(redis.call('HMGET', record, 'entry', 'result'))
+  if entry then
+    redis.call('DEL', entry)
+  end
+  if result and redis.call('GET', result) == id then
+    redis.call('DEL', result)
+  end
+  local removed = redis.call('DEL', record)
+  redis.call('ZREM', index, id)
+  weigh(stored, id, 0)
+  return removed > 0 and 'removed' or 'missing'
+end
+
 -- An identical request is answered by this job's result, as long as it is there.
 local function remember_result(job, id, retention_ms)
   local result = redis.call('HGET', job, 'result')
@@ -86,7 +102,7 @@ local function remember_result(job, id, retention_ms)
   end
 end
 
--- Queue what the owner's webhooks are to hear of a job, as it is now: no event is without it.
+-- Queue deliveries of a job's current state to those of the owner's webhooks that want them.
 local function notify(queue, job, id, retention_ms)
   local owner, status, attempt, problem, metadata = unpack(redis.call('HMGET', job,
     'owner', 'status', 'attempt', 'error', 'metadata'))
@@ -109,8 +125,8 @@ local function notify(queue, job, id, retention_ms)
       redis.call('ZREMRANGEBYRANK', sent, 0, -1001)
       -- Longer than any delivery waits for its last attempt.
       redis.call('PEXPIRE', sent, retention_ms + 30 * 86400000)
-      local told = redis.call('HGET', job, 'deliveries')
-      redis.call('HSET', job, 'deliveries', told and told .. ',' .. delivery or delivery)
+      local listed = redis.call('HGET', job, 'deliveries')
+      redis.call('HSET', job, 'deliveries', listed and listed .. ',' .. delivery or delivery)
     end
   end
 end

@@ -1,7 +1,4 @@
 -- Count the attempt and issue the run token, if the message is still ours.
--- KEYS job, queue, events; ARGV group, channel, retention_ms, consumer, message, token, attempts_max
-local job, queue, events = unpack(KEYS)
-local group, channel, retention_ms, consumer, message, token, attempts_max = unpack(ARGV)
 if not is_mine(queue, group, consumer, message) then
   return 'lost'
 end

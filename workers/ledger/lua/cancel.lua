@@ -1,7 +1,4 @@
--- End a job at once, whoever is alive; the first of cancel and finish wins.
--- KEYS job, queue, events, perhaps entry; ARGV group, channel, retention_ms, nonce, fingerprint
-local job, queue, events, entry = unpack(KEYS)
-local group, channel, retention_ms, nonce, fingerprint = unpack(ARGV)
+-- End a job at once, running or not; the first of cancel and finish wins.
 local status, id, attempt = unpack(redis.call('HMGET', job, 'status', 'id', 'attempt'))
 if not status then
   return 'missing'

@@ -1,8 +1,5 @@
--- Take on the delivery that is due the longest, and count the attempt. Whoever took it on and died
--- loses it when the lease ends. What became of a webhook or a job that is gone, is nothing.
--- KEYS due; ARGV prefix, token, lease_ms; answers a JSON list of two flat lists, or ''
-local due = KEYS[1]
-local prefix, token, lease_ms = unpack(ARGV)
+-- Claim the delivery that is due the longest, and count the attempt; a claim ends with its lease.
+-- Deliveries whose webhook is gone are deleted. Returns a JSON list of two flat lists, or ''.
 local at = now()
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', at, 'LIMIT', 0, 100)) do
   local delivery = prefix .. 'delivery:' .. id

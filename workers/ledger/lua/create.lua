@@ -1,12 +1,5 @@
--- Record, message and first event in one step: no job exists that nobody will run. A manifest, of
--- a result that is there already, ends the job at once.
--- KEYS job, queue, events, deadlines, index, live, stored, perhaps entry; ARGV group, channel,
--- retention_ms, id, owner, timeout_seconds, summary, spec, deadline_seconds or '', bytes,
--- jobs_max or '', bytes_max or '', nonce, fingerprint, manifest or '', then further fields and
--- their values
-local job, queue, events, deadlines, index, live, stored, entry = unpack(KEYS)
-local group, channel, retention_ms, id, owner, timeout_seconds, summary, spec, deadline_seconds,
-  bytes, jobs_max, bytes_max, nonce, fingerprint, manifest = unpack(ARGV)
+-- Create record, message and first event in one step, so that no job exists without its message.
+-- With the manifest of an existing result the job succeeds at once.
 if redis.call('EXISTS', job) == 1 then
   return 'exists'
 end
@@ -20,9 +13,7 @@ if not has_room(stored, bytes, bytes_max) then
   return no_room(stored)
 end
 local at = now()
-redis.call('HSET', job, 'schema', 1, 'id', id, 'owner', owner, 'status', 'queued', 'attempt', 0,
-  'timeout_seconds', timeout_seconds, 'summary', summary, 'spec', spec, 'created_at', at,
-  'message', '', 'token', '', 'progress', 0, unpack(ARGV, 16))
+redis.call('HSET', job, 'schema', 1, 'created_at', at, unpack(fields))
 redis.call('ZADD', index, at, id)
 weigh(stored, id, bytes)
 event(events, channel, id, {type = 'status', status = 'queued', attempt = 0})

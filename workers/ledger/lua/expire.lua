@@ -1,8 +1,5 @@
--- End a job whose deadline has passed, while no worker runs it; who runs one ends it himself, and
--- is waited for a while. Of a job that has ended, or is gone, only the deadline goes.
--- KEYS job, queue, events, deadlines; ARGV group, channel, retention_ms, id, patience_ms
-local job, queue, events, deadlines = unpack(KEYS)
-local group, channel, retention_ms, id, patience_ms = unpack(ARGV)
+-- End a job whose deadline has passed. A worker ends the job that it runs; it has patience_ms for
+-- that. Of a job that has ended, or is gone, only the deadline is deleted.
 local status, deadline_at, attempt =
   unpack(redis.call('HMGET', job, 'status', 'deadline_at', 'attempt'))
 if status and not is_terminal(status) then

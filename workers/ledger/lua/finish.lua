@@ -1,8 +1,4 @@
 -- Publish a run's result, if its token still holds; the same token gets the same answer again.
--- KEYS job, queue, events; ARGV group, channel, retention_ms, token, history, status, field,
--- value, code; `history` and the method's name make the key of what its jobs took
-local job, queue, events = unpack(KEYS)
-local group, channel, retention_ms, token, history, status, field, value, code = unpack(ARGV)
 local current, held, finished, id, attempt, summary, started_at, owner =
   unpack(redis.call('HMGET', job, 'status', 'token', 'finished_token', 'id', 'attempt', 'summary',
     'started_at', 'owner'))
@@ -20,7 +16,7 @@ local body = {type = 'status', status = status, attempt = tonumber(attempt)}
 if status == 'succeeded' then
   table.insert(fields, 'progress')
   table.insert(fields, 1)
-  local took = history .. (cjson.decode(summary).method or 'unknown')
+  local took = named(queue, 'seconds', cjson.decode(summary).method or 'unknown')
   redis.call('LPUSH', took, now() - tonumber(started_at))
   redis.call('LTRIM', took, 0, 19)
   redis.call('PEXPIRE', took, retention_ms)

@@ -1,7 +1,4 @@
 -- Note how far a run is; without a change (fraction '') only answer whether it is still wanted.
--- KEYS job, events; ARGV channel, token, fraction, stage, loss
-local job, events = unpack(KEYS)
-local channel, token, fraction, stage, loss = unpack(ARGV)
 local status, held, id = unpack(redis.call('HMGET', job, 'status', 'token', 'id'))
 if status == 'cancelled' then
   return 'cancelled'

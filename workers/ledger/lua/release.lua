@@ -1,7 +1,4 @@
 -- Put a run back into the queue; its attempt is given back unless it counts.
--- KEYS job, queue, events; ARGV group, channel, token, counts
-local job, queue, events = unpack(KEYS)
-local group, channel, token, counts = unpack(ARGV)
 local status, held, message, id, released =
   unpack(redis.call('HMGET', job, 'status', 'token', 'message', 'id', 'released_token'))
 if released == token then

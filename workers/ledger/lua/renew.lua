@@ -1,7 +1,4 @@
 -- Keep the message ours: its idle time starts again.
--- KEYS job, queue; ARGV group, consumer, token
-local job, queue = unpack(KEYS)
-local group, consumer, token = unpack(ARGV)
 local status, held, message = unpack(redis.call('HMGET', job, 'status', 'token', 'message'))
 if status == 'cancelled' then
   return 'cancelled'

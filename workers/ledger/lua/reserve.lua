@@ -1,7 +1,4 @@
 -- Take an idempotency key for one request, or say what became of it.
--- KEYS entry; ARGV nonce, ttl_ms
-local entry = KEYS[1]
-local nonce, ttl_ms = unpack(ARGV)
 local state, held = unpack(redis.call('HMGET', entry, 'state', 'nonce'))
 if not state then
   redis.call('HSET', entry, 'state', 'taken', 'nonce', nonce)

@@ -1,7 +1,4 @@
 -- Put a new secret first; those before it go on signing for the overlap, if they still do.
--- KEYS webhook, perhaps entry; ARGV id, secret, overlap_ms, nonce, fingerprint, ttl_ms
-local webhook, entry = unpack(KEYS)
-local id, secret, overlap_ms, nonce, fingerprint, ttl_ms = unpack(ARGV)
 local text = redis.call('HGET', webhook, 'secrets')
 if not text then
   return 'missing'

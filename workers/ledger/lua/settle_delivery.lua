@@ -1,7 +1,4 @@
--- Note how an attempt went, if it is still the holder's to say.
--- KEYS due, delivery; ARGV id, token, status, pause_ms, answer, error, retention_ms
-local due, delivery = unpack(KEYS)
-local id, token, status, pause_ms, answer, problem, retention_ms = unpack(ARGV)
+-- Note how an attempt went, if the claim still holds.
 if redis.call('HGET', delivery, 'token') ~= token then
   return 'lost'
 end

@@ -1,9 +1,8 @@
-"""Under which conditions the ledger makes something: an owner's room, a request's key.
-
-It knows no keys of Redis: the scripts hold to what is said here.
-"""
+"""Conditions under which a script creates something: an owner's quota, a request's reservation."""
 
 from dataclasses import dataclass
+
+from headgraft.workers.ledger.scripts import Key
 
 
 class QuotaError(Exception):
@@ -24,22 +23,16 @@ class QuotaError(Exception):
 class Quota:
     """The most an owner may have: jobs queued or running, bytes in the store; None: any."""
 
-    jobs: int | None = None
-    stored_bytes: int | None = None
-
-    @property
-    def said(self) -> tuple[str | int, str | int]:
-        """The limits as the scripts take them."""
-        jobs, stored_bytes = ("" if one is None else one for one in (self.jobs, self.stored_bytes))
-        return jobs, stored_bytes
+    jobs_max: int | None = None
+    bytes_max: int | None = None
 
     def check(self, answer: str, coming_bytes: int = 0) -> None:
         """Return unless a script's answer names a limit that was met; then QuotaError."""
         policy, _, used = answer.partition(" ")
         if policy == "jobs":
-            raise QuotaError(policy, self.jobs, self.jobs or 0, 1)
+            raise QuotaError(policy, self.jobs_max, self.jobs_max or 0, 1)
         if policy == "stored-bytes":
-            raise QuotaError(policy, self.stored_bytes, int(used), coming_bytes)
+            raise QuotaError(policy, self.bytes_max, int(used), coming_bytes)
 
 
 UNLIMITED = Quota()
@@ -47,16 +40,11 @@ UNLIMITED = Quota()
 
 @dataclass(frozen=True)
 class Reservation:
-    """A request's hold on an Idempotency-Key; the script that makes something settles it."""
+    """A request's hold on an Idempotency-Key; the script that creates something settles it."""
 
-    entry: str = ""
     nonce: str = ""
     fingerprint: str = ""
-
-    @property
-    def keys(self) -> list[str]:
-        """The entry as a script's last key: none where there is none, for Redis checks each."""
-        return [self.entry] if self.entry else []
+    entry: Key | None = None
 
 
 UNRESERVED = Reservation()

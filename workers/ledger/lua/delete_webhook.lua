@@ -1,7 +1,4 @@
 -- Take a webhook and its deliveries away, made or not.
--- KEYS webhooks, webhook, sent, due; ARGV id, prefix
-local webhooks, webhook, sent, due = unpack(KEYS)
-local id, prefix = unpack(ARGV)
 for _, delivery in ipairs(redis.call('ZRANGE', sent, 0, -1)) do
   redis.call('DEL', prefix .. 'delivery:' .. delivery)
   redis.call('ZREM', due, delivery)
