@@ -16,7 +16,6 @@ import torch
 from obstore.store import S3Store
 from safetensors.torch import load_file
 
-from headgraft.workers.ledger.scripts import connect
 from headgraft.workers.process.janitor import Janitor
 from headgraft.workers.store import CHUNK_BYTES, Store, StoreError
 from tests import checkpoints
@@ -163,8 +162,9 @@ def test_what_is_deleted_should_be_gone_and_what_has_no_record_cleaned_away(
     assert list(store.paths("")) == ["tester/inj_2/token/head"]
 
     url = f"redis://headgraft:nodepassword@127.0.0.1:{host.ports['6379']}/0"
-    with connect(url) as client:
-        Janitor(Ledger(client), store, age_seconds=-60).clean()
+    ledger = Ledger(url)
+    Janitor(ledger, store, age_seconds=-60).clean()
+    ledger.client.close()
     assert list(store.paths("")) == []
 
 
