@@ -11,7 +11,6 @@ ALONE = (
     "tests/faults/test_api_faults.py",
     "tests/faults/test_header_fuzz.py",
     "tests/faults/test_storm.py",
-    "tests/faults/test_up_faults.py",
     "tests/faults/test_uploads.py",
     "tests/faults/test_warm_workers.py",
     "tests/faults/test_worker_faults.py",

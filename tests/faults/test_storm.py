@@ -6,8 +6,8 @@ import pytest
 
 from tests.faults.storm import Storm
 
-SECONDS = 20.0
-JOBS = 12
+SECONDS = 12.0
+JOBS = 8
 
 
 @pytest.mark.timeout(400)

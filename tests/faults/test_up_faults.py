@@ -1,5 +1,6 @@
 """Everything killed at once, or `up` alone: no process is left, and no job and no event lost."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -124,37 +125,35 @@ def check_nothing_lost(product: Product, jobs: list[str], followers: list[Follow
         assert len(set(follower.seen)) == len(follower.seen) >= 3
 
 
-def test_a_kill_of_up_alone_should_end_all_and_lose_nothing(product: Product) -> None:
+def test_a_kill_of_parts_or_of_all_should_lose_nothing(product: Product) -> None:
+    """The three parts together, then `up` alone, then everything: each in the middle of a job."""
     jobs, followers = one_running_two_queued(product)
-    family = product.family()
-    assert len(family) >= 4  # API, worker's parent, worker's child, Redis server
+    victims = product.family()
+    assert len(victims) >= 4  # API, worker's parent, worker's child, Redis server
+    end(victims)
+    eventually(product.is_ready, 60, "up has started them again")
+    check_nothing_lost(product, jobs, followers)
+
+    jobs, followers = one_running_two_queued(product)
+    victims = product.family()
     product.kill_up()
-    eventually(lambda: not any(p.is_running() for p in family), 60, "all have ended")
+    eventually(lambda: not any(p.is_running() for p in victims), 60, "all have ended")
     product.up()
     check_nothing_lost(product, jobs, followers)
     assert client.look(product.url, jobs[0])["attempt"] == 2
-    product.stop()
 
-
-def test_a_kill_of_api_worker_and_server_together_should_lose_nothing(product: Product) -> None:
-    jobs, followers = one_running_two_queued(product)
-    victims = product.family()
-    for victim in victims:
-        victim.kill()
-    eventually(lambda: not any(p.is_running() for p in victims), 60, "all have ended")
-    eventually(product.is_ready, 60, "up has started them again")
-    check_nothing_lost(product, jobs, followers)
-    product.stop()
-
-
-def test_a_kill_of_everything_should_lose_nothing(product: Product) -> None:
     jobs, followers = one_running_two_queued(product)
     victims = product.family()
     product.kill_up()
-    for victim in victims:
-        if victim.is_running():
-            victim.kill()
-    eventually(lambda: not any(p.is_running() for p in victims), 60, "all have ended")
+    end(victims)
     product.up()
     check_nothing_lost(product, jobs, followers)
     product.stop()
+
+
+def end(victims: list[psutil.Process]) -> None:
+    """Kill processes, of which some may have ended with another, and wait until all have ended."""
+    for victim in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    eventually(lambda: not any(p.is_running() for p in victims), 60, "all have ended")

@@ -25,7 +25,6 @@ SIZES = [
     (6, 50),
     (11, 1),
     (100, 1),
-    (2001, 1),
     (2500, 1),
 ]
 METHODS = ["auto", "ridge", "clip_text", "icis"]
