@@ -32,10 +32,10 @@ class Synthesize(Protocol[S_contra, M_co]):
     def __call__(
         self, task: Task, settings: S_contra, *, device: str | torch.device, progress: Progress
     ) -> M_co:
-        """Return a row per unseen class, in order: float32, on the CPU.
+        """Return a head of the unseen classes' rows, in order: float32, on the CPU.
 
-        A method that replaces seen rows returns them too, seen classes first; so does one whose
-        head is of its own kind. InjectionError for what the user caused, Stopped on cancellation.
+        A method that replaces seen rows, or makes a head that is no rows, returns all classes,
+        seen ones first. InjectionError for what the user caused, Stopped on cancellation.
         """
 
 
@@ -53,9 +53,10 @@ class Method(Generic[S, M]):
     """A method: what it needs and makes, its settings, and the functions that run it.
 
     `doc` is its module's docstring. `takes` is what it uses where a task has it. A `candidate` is
-    tried by "auto", with the values of `tunable`, the most trusted first. One that trains in steps
-    is `iterative`: its calibration hides classes once, not fold by fold. `expected_seconds`
-    predicts a fit to a task that meets the needs; None: a closed form that costs next to nothing.
+    tried by "auto", with each value of the settings in `tunable`, the best guess first. One that
+    trains in steps is `iterative`: its calibration hides classes once, not fold by fold.
+    `expected_seconds` predicts a fit to a task that meets the needs; None: a closed form that costs
+    next to nothing.
     """
 
     name: str

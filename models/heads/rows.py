@@ -10,8 +10,8 @@ from headgraft.models.heads.head import Head
 def equal_distance(rows_UK: Tensor, seen_rows_SK: Tensor, scale: float) -> Tensor:
     """Put every row (U, K) at `scale` times the seen rows' mean distance from their mean row.
 
-    Keeps each row's direction as seen from the mean row, and so undoes the shrinkage and
-    the hubness of a regression.
+    Keeps each row's direction from the mean row. A regression makes rows of uncertain classes too
+    short, so that a few others would be predicted for most pictures.
     """
     mean_K = seen_rows_SK.mean(dim=0)
     distance = (seen_rows_SK - mean_K).norm(dim=1).mean()
@@ -21,7 +21,7 @@ def equal_distance(rows_UK: Tensor, seen_rows_SK: Tensor, scale: float) -> Tenso
 
 
 def regression_rows(head: Head, device: str | torch.device) -> Tensor:
-    """Return theta (S, K) in float64, as a regression should see it.
+    """Return the rows with their biases (S, K) in float64, as a regression should see them.
 
     The length of a cosine head's weights says nothing: they are scaled to unit length.
     """
@@ -46,7 +46,7 @@ def span(rows_SK: Tensor) -> Tensor:
 
 
 def restore_norms(rows_UK: Tensor, head: Head) -> Tensor:
-    """Give weights of a cosine head's rows (U, K) the seen mean norm; leave linear heads alone.
+    """Give a cosine head's new rows (U, K) the seen rows' mean norm; a linear head's stay.
 
     It changes no logit; it keeps an extended file from mixing rows of unlike magnitude.
     """

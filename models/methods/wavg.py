@@ -2,7 +2,7 @@
 
 theta_u = sum_s exp(-sharpness ||a_u - a_s||) theta_s, not normalised, on unit embeddings.
 
-Differences from the specification: `rescale` gives each row the seen rows' mean norm by default,
+Differs from the paper: `rescale` gives each row the seen rows' mean norm by default,
 because a sum of hundreds of rows has no magnitude of its own; `release` is the authors'
 (divided by 10 times their mean norm, [w ; b] together), `none` the plain sum.
 """

@@ -1,4 +1,7 @@
-"""Chooses where injected rows stand, from rows that hidden seen classes would have got."""
+"""Places injected rows at the scale that `Simulation.choose` chose, and chooses a bias for them.
+
+Both rest on the rows that hidden seen classes would have got.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +18,8 @@ from headgraft.models.selection.leave_out import HeldOutPrediction
 from headgraft.models.selection.trade_off import ScaledRows, make_groups, simulate_injection
 from headgraft.models.synthesis.simulated_features import SimulatedFeatures, simulate_features
 
-# Rows of another origin (text vectors, say) have a mean of their own; it is theirs that counts.
+# Predicted rows whose mean lies farther from the seen rows' mean than this share of the seen rows'
+# mean distance from it, such as text vectors, are centred on their own mean.
 FOREIGN_MEAN = 0.5
 # Of the objective: what a thousand pictures cannot tell apart.
 NO_DIFFERENCE = 0.01
@@ -67,10 +71,11 @@ class HeadContext:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How rows were placed: `scale` seen mean distances from the mean row, each alike or
-    on average.
+    """How far rows were placed from the seen rows' mean row.
 
-    `bias_shift` is added to the bias of every injected row, in logits.
+    `scale` is that distance as a multiple of the seen rows' mean distance: every row's with
+    `equal_distance`, else the rows' mean. `bias_shift` is added to the bias of every injected row,
+    in logits.
     """
 
     scale: float
@@ -141,8 +146,8 @@ def _scaled_rows(
     context: HeadContext, held_out: HeldOutPrediction, *, biased: bool = False
 ) -> ScaledRows:
     D, mean_K = context.head.feature_size, context.rows_SK.mean(dim=0)
-    # Rows that keep their lengths are simulated at one length too: a unit vector that lies farther
-    # from the others' mean has less of the mean feature, which simulated features do not have.
+    # Simulated features lack the mean feature, so that lengths cannot be compared on them: rows
+    # that will keep their lengths are simulated at one length, too.
     point_K = centring_of(context, held_out).point_K
     directions_SK = context.distance * normalize(held_out.rows_SK - point_K)
     scaled_rows = ScaledRows(mean_K[:D], directions_SK[:, :D], context.head.metric == "cosine")
@@ -155,9 +160,10 @@ def _scaled_rows(
 class Centring:
     """The point (K,) from which predicted rows have their directions, and their mean length.
 
-    Rows regressed onto the seen ones are seen from the seen mean row, and all get one length, which
-    undoes shrinkage and hubness: `length` is None. Rows of another origin keep their lengths, and
-    so do those that were made together with the seen ones.
+    Rows of a regression onto the seen rows are centred on the seen mean row, and all get one length
+    (`length` is None): a regression makes rows of uncertain classes too short, so that few classes
+    would get most of the pictures. Rows of another origin keep their lengths, and so do those that
+    were made together with the seen ones.
     """
 
     point_K: Tensor

@@ -1,4 +1,6 @@
-"""What accuracy to expect of an injected head, from a simulated injection.
+"""Chooses the length of injected rows (`Simulation.choose`), and says what accuracy to expect.
+
+Both rest on a simulated injection.
 
 Where the constants come from, and how far they were checked, is written in
 tests/benchmarks/LOG.md.
@@ -22,8 +24,9 @@ NORMAL_90 = 1.645
 STEP = log(SCALES[1] / SCALES[0])
 # How far the feature model itself is off, as a standard deviation, in accuracy.
 MODEL_DEVIATION = 0.05
-# The simulation sets rows of poor embeddings a little too near. Added to the scale's logarithm, by
-# the expected T1; about half of what half the folds asked for, since other heads ask for less.
+# With poor embeddings the best scale of the simulation is smaller than that of real pictures. This,
+# less for a higher expected T1, is added to its logarithm: half of the difference measured on half
+# of the folds of one head, since other heads have less.
 TILT_AT_0, TILT_PER_T1 = 0.25, -0.36
 # Taken off the objective for each unit of the scale's distance from 1, in logarithms.
 FLATNESS = 0.002
@@ -128,8 +131,8 @@ def estimate(
 
     `unseen` classes are injected; one is always right among itself.
 
-    The spread over groups is that over which classes are injected: a delivered head has one
-    group, so it counts whole.
+    The estimates of the groups differ by which classes are injected. A delivered head has one such
+    group, so its interval has their whole spread, not that of their mean.
     """
     if simulation.pictures_S is not None:
         drawn = resampled(simulation.trade_off, simulation.pictures_S, at, unseen)

@@ -19,10 +19,10 @@ GROUPS_MAX = 40
 class TradeOff:
     """Accuracies (G, T) of G groups of hidden classes at T scales, class means in [0, 1].
 
-    `s_before_G` is the seen accuracy with nothing injected. `hits_ST` is, per hidden class and
-    scale, the share of its features that are recognised among all classes, `own_ST` the same
-    among its group, `kept_ST` the share of a class's features that are recognised while it is
-    seen, mean over the groups (NaN, in each: no feature).
+    `s_before_G` is the seen accuracy with nothing injected. Of each class and scale, `hits_ST` is
+    the share of its features recognised among all classes while it is hidden and injected,
+    `own_ST` the same among its group alone, and `kept_ST` the share while it stays seen, mean over
+    the groups. A class without a feature has NaN.
     """
 
     T1_GT: Tensor

@@ -56,9 +56,10 @@ class CheckpointReader:
         self.header: Header | None = None
 
     def feed(self, chunk: bytes) -> bool:
-        """Take the next bytes; True when the header has just become known, with bytes waiting.
+        """Hash and check the next bytes; True when they completed the header.
 
-        After True, `scan` must be called before the next feed. HeaderError on a bad header or
+        After True, `scan` must be called before the next feed: it takes the bytes that came behind
+        the header. HeaderError on a bad header or
         on bytes behind the last tensor.
         """
         self._hash.update(chunk)
@@ -130,7 +131,7 @@ class TorchReader:
         return self.bytes
 
     def feed(self, chunk: bytes) -> bool:
-        """Take the next bytes; True at the first, when the request can be checked."""
+        """Hash the next bytes; True at the first: the request can be checked then."""
         is_first = not self.bytes
         self._hash.update(chunk)
         self.bytes += len(chunk)

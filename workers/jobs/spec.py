@@ -1,6 +1,6 @@
 """One job as data: what a client asks for, and what a worker needs to run it.
 
-It knows nothing of HTTP, Redis or torch: both sides of the queue read it.
+Both sides of the queue read it.
 """
 
 from collections.abc import Iterable

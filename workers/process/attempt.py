@@ -41,7 +41,7 @@ class MustExitError(Exception):
 
 @dataclass
 class WorkerContext:
-    """What a child process runs its attempts with; `no_retry_ledger` is the lease renewer's."""
+    """What a child process runs its attempts with; `no_retry_ledger` renews leases."""
 
     ledger: Ledger
     no_retry_ledger: Ledger

@@ -16,10 +16,11 @@ log = structlog.get_logger()
 
 
 class LeaseRenewer:
-    """Renews every lease/4, asks four times a second; on a verdict other than ok, sets `stop`.
+    """Renews a job's lease four times in its length, and sends progress every quarter of a second.
 
-    Away from Redis for longer than the lease, the verdict is `lost`: somebody else may have the
-    job by then.
+    Either may answer that the job is cancelled or another worker's: then `stop` is set.
+    Where Redis does not answer for longer than the lease, the verdict is `lost`: another worker may
+    have the job by then.
     """
 
     def __init__(
