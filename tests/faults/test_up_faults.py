@@ -17,7 +17,7 @@ import pytest
 from tests import checkpoints
 from tests.faults.follower import Follower
 from tests.fundamentals import client
-from tests.processes import eventually, free_port
+from tests.processes import command_line, eventually, free_port
 
 # Long enough to be killed in the middle, and short enough to end beside other work: a worker
 # leaves the cores to whatever else runs.
@@ -62,6 +62,13 @@ class Product:
         assert self.process is not None
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    def worker(self) -> psutil.Process | None:
+        """Return the worker's child, once it runs."""
+        for member in self.family():
+            if "headgraft.workers.process.child" in command_line(member):
+                return member
+        return None
+
     def kill_up(self) -> None:
         """kill -9 of `up` alone."""
         assert self.process is not None
@@ -100,10 +107,16 @@ def submit(product: Product, count: int, **fields: Any) -> list[str]:
 
 def one_running_two_queued(product: Product) -> tuple[list[str], list[Follower]]:
     """Return three jobs, the first under way, and what follows each of them."""
+    # The worker waits until all are followed, so that the first does not end before it is killed.
+    eventually(product.worker, 60, "a worker's child runs")
+    worker = product.worker()
+    assert worker is not None
+    worker.suspend()
     jobs = submit(product, 1, method="icis", settings=LONG_ICIS) + submit(product, 2)
     followers = [Follower(product.url, job) for job in jobs]
-    client.wait_running(product.url, jobs[0])
     eventually(lambda: all(follower.seen for follower in followers), 60, "all are followed")
+    worker.resume()
+    client.wait_running(product.url, jobs[0])
     return jobs, followers
 
 
