@@ -27,7 +27,7 @@ def train_steps(
     stage: str,
     schedule: Schedule | None = None,
 ) -> list[float]:
-    """Take so many steps, each down a loss computed anew; return the losses.
+    """Take `steps` steps of the optimizer, each on a newly computed loss; return the losses.
 
     `report` is called before each step with the loss of the one before, and may raise.
     """

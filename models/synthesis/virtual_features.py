@@ -32,7 +32,7 @@ NUMBERS_MAX = 500_000_000  # of one matrix of the head's answers: 2 GB
 class VirtualFeaturesConfig:
     """The constants: `draws` a class and step, `count` a class in the end.
 
-    A step draws for so many `classes`, chosen at random (0: all of them). Without `kappa`, it is
+    A step draws for `classes` classes, chosen at random (0: for all). Without `kappa`, it is
     36 / (smallest angle between two start directions)^2. With `filter_by_head`, draws that
     the head assigns to another class are dropped.
     """

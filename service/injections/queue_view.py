@@ -20,7 +20,8 @@ from headgraft.workers.ledger.scripts import AsyncRedisScripts, LedgerError
 
 FRESH_SECONDS = 0.25
 log = structlog.get_logger("headgraft.queue_view")
-# An estimate needs so many finished jobs of a method, with an interquartile ratio below the limit.
+# How long a job of a method takes is estimated from at least ENDED_MIN finished ones, and only if
+# their upper quartile is at most SPREAD_MAX times the lower.
 ENDED_MIN = 3
 SPREAD_MAX = 3.0
 # Before this part of its work is done, a job's pace says nothing.

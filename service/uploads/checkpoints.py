@@ -14,7 +14,6 @@ from headgraft.workers.formats.safetensors import (
     parse_header,
 )
 
-START_BYTES = LENGTH_BYTES
 ZIP_START = b"PK\x03\x04"
 ZIP_END = b"PK\x05\x06"
 ZIP_END_BYTES = 22

@@ -93,11 +93,8 @@ async def page(
     scripts: AsyncRedisScripts, kind: type[Upload], owner: str, *, after: str | None, limit: int
 ) -> list[Upload]:
     """Return up to `limit` of the owner's uploads older than `after`, newest first."""
-    index = _index(scripts, kind, owner)
-    start = await scripts.rank_after(index, after)
-    names = await scripts.command("zrevrange", index, start, start + limit - 1)
-    hashes = await scripts.pipeline(("hgetall", scripts.key(kind.KIND, name)) for name in names)
-    return [_record(kind, fields) for fields in hashes if fields]
+    hashes = await scripts.page(kind.KIND, _index(scripts, kind, owner), after, limit)
+    return [_record(kind, fields) for fields in hashes]
 
 
 async def delete(ledger: ServiceLedger, kind: type[Upload], name: str, owner: str) -> None:

@@ -181,8 +181,7 @@ async def find(scripts: AsyncRedisScripts, name: str) -> Webhook | None:
 async def listed(scripts: AsyncRedisScripts, owner: str) -> list[Webhook]:
     """Return the owner's webhooks, newest first."""
     names = await scripts.command("zrevrange", scripts.key("webhooks", owner), 0, -1)
-    hashes = await scripts.pipeline(("hgetall", scripts.key("webhook", name)) for name in names)
-    return [_webhook(fields) for fields in hashes if fields]
+    return [_webhook(fields) for fields in await scripts.hashes("webhook", names)]
 
 
 async def delete(scripts: AsyncRedisScripts, webhook: Webhook) -> None:
@@ -216,11 +215,8 @@ async def deliveries(
     scripts: AsyncRedisScripts, webhook: str, after: str | None, limit: int
 ) -> list[Delivery]:
     """Return up to `limit` deliveries older than `after`, newest first."""
-    index = scripts.key("sent", webhook)
-    start = await scripts.rank_after(index, after)
-    names = await scripts.command("zrevrange", index, start, start + limit - 1)
-    hashes = await scripts.pipeline(("hgetall", scripts.key("delivery", name)) for name in names)
-    return [_delivery(fields) for fields in hashes if fields]
+    hashes = await scripts.page("delivery", scripts.key("sent", webhook), after, limit)
+    return [_delivery(fields) for fields in hashes]
 
 
 async def claim(scripts: AsyncRedisScripts, lease_seconds: float) -> Claimed | None:

@@ -204,6 +204,20 @@ class AsyncRedisScripts(Keyspace):
                 getattr(pipe, name)(*arguments)
             return await pipe.execute()
 
+    async def hashes(self, kind: str, names: Iterable[str]) -> list[dict[str, str]]:
+        """Return the hashes KIND:NAME that exist, in order, in one round trip."""
+        found = await self.pipeline(("hgetall", self.key(kind, name)) for name in names)
+        return [fields for fields in found if fields]
+
+    async def page(
+        self, kind: str, index: Key, after: str | None, limit: int
+    ) -> list[dict[str, str]]:
+        """Return up to `limit` hashes of a sorted set's names, newest first, behind `after`."""
+        start = await self.rank_after(index, after)
+        return await self.hashes(
+            kind, await self.command("zrevrange", index, start, start + limit - 1)
+        )
+
     async def rank_after(self, index: Key, after: str | None) -> int:
         """Return the rank behind an entry, from the newest on; UnknownCursorError without it."""
         if after is None:

@@ -136,8 +136,8 @@ class ServiceLedger(AsyncRedisScripts):
 
     async def records(self, jobs: Collection[str]) -> list[Record]:
         """Return the records of these jobs, in order, without those that are gone."""
-        found = await self.pipeline(("hgetall", self.key("job", job)) for job in jobs)
-        return [record for fields in found if (record := read_record(fields))]
+        hashes = await self.hashes("job", jobs)
+        return [record for fields in hashes if (record := read_record(fields))]
 
     async def jobs(
         self,
