@@ -5,7 +5,7 @@ One snapshot serves all requests of a moment, so that a thousand pollers cost ab
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
@@ -83,10 +83,13 @@ class QueueSnapshot:
 
 
 class QueueView:
-    """Takes snapshots of the queue when asked, at most every `FRESH_SECONDS`."""
+    """Takes snapshots of the queue when asked, at most every `FRESH_SECONDS` of its clock."""
 
-    def __init__(self, scripts: AsyncRedisScripts) -> None:
+    def __init__(
+        self, scripts: AsyncRedisScripts, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._scripts = scripts
+        self._clock = clock
         self._lock = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
         self._last = QueueSnapshot()
@@ -105,7 +108,7 @@ class QueueView:
 
         Halfway to its end the next one is taken in the background: frequent askers never wait.
         """
-        age = time.monotonic() - self._last.at
+        age = self._clock() - self._last.at
         is_known = record is None or _entry(record.message) <= self._last.newest
         if not is_known or age > FRESH_SECONDS:
             return None
@@ -122,7 +125,7 @@ class QueueView:
                 log.warning("look_not_renewed", error=str(error))
 
     async def _take(self) -> QueueSnapshot:
-        scripts, at = self._scripts, time.monotonic()
+        scripts, at = self._scripts, self._clock()
         (clock, micros), messages, announced = await scripts.pipeline(
             [
                 ("time",),
