@@ -9,7 +9,11 @@ from torch import Tensor
 from headgraft.models.embeddings.normalise import prepare
 from headgraft.models.embeddings.text_tower import TextTower
 from headgraft.models.errors import InjectionError
-from headgraft.models.features.labelled import CalibrationFeatures, check_label_range
+from headgraft.models.features.labelled import (
+    CalibrationFeatures,
+    UnlabelledFeatures,
+    check_label_range,
+)
 from headgraft.models.features.regions import RegionFeatures
 from headgraft.models.heads.head import Head
 
@@ -47,7 +51,8 @@ class Task:
     `text_tower` is of the encoder that made the class embeddings, where it reads prompts. Where
     class embeddings are attributes, `attributes` says what each means. `features` are of pictures
     of seen classes as the head reads them, for calibration and for methods that take them;
-    `regions` the same of the pictures' regions. InjectionError where the parts do not fit.
+    `regions` the same of the pictures' regions; `unlabelled` are for calibration alone.
+    InjectionError where the parts do not fit.
     """
 
     head: Head
@@ -58,6 +63,7 @@ class Task:
     attributes: Attributes | None = None
     regions: RegionFeatures | None = None
     features: CalibrationFeatures | None = None
+    unlabelled: UnlabelledFeatures | None = None
 
     def __post_init__(self) -> None:
         _check_names(self.unseen_class_names, self.head.class_names)

@@ -77,6 +77,17 @@ def calibration_features(head: Head, features_ND: Tensor, labels_N: Tensor) -> C
     return CalibrationFeatures(features_ND, labels_N, accuracy)
 
 
+@dataclass(frozen=True, eq=False)
+class UnlabelledFeatures:
+    """Features (N, D) of pictures of unknown classes, as the network gives them to its head.
+
+    `generic` ones show anything at all; others show what the head is used for.
+    """
+
+    features_ND: Tensor
+    generic: bool = False
+
+
 def class_weights(labels_N: Tensor) -> Tensor:
     """Weigh each feature (N,) so that every class counts alike."""
     return 1 / torch.bincount(labels_N)[labels_N].float()
