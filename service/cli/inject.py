@@ -102,8 +102,13 @@ def _expected(estimate: Estimate | None) -> str:
     if not estimate or estimate.u.high - estimate.u.low >= 1:
         return ""
     new, old = (f"{100 * figure.value:.0f} %" for figure in (estimate.u, estimate.s))
-    count = estimate.pictures
-    basis = f"by {count} labelled features" if count else "without a picture seen"
+    kinds = {
+        "labelled": "labelled features",
+        "unlabelled": "features without labels",
+        "generic": "generic pictures",
+    }
+    kind = kinds.get(estimate.ground)
+    basis = f"by {estimate.pictures} {kind}" if kind else "without a picture seen"
     return f"\nexpected, {basis}: {new} of new and {old} of old classes recognised"
 
 
