@@ -3,10 +3,21 @@
 import pytest
 import torch
 
+from headgraft.models.selection import corrections
 from headgraft.models.selection.estimate import AccuracyInterval, Simulation, estimate
 from headgraft.models.selection.trade_off import SCALES, TradeOff
 
 AT = 10
+
+
+@pytest.fixture(autouse=True)
+def _no_corrections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out how heads differ from each other: what is left is the bootstrap's."""
+    none = dict.fromkeys(corrections.CORRECTIONS["labelled"], corrections.NONE)
+    monkeypatch.setitem(corrections.CORRECTIONS, "labelled", none)
+    monkeypatch.setitem(corrections.KNOWN, "labelled", corrections.NONE)
+
+
 ONE_EACH = torch.ones(100, dtype=torch.long)
 
 
