@@ -78,11 +78,14 @@ def test_without_class_folders_it_should_say_that_there_are_no_labels(
     weights, flat = tmp_path / "net.pth", folder / "class 0"
     torch.save(timm_network("test_resnet", CLASSES).state_dict(), weights)
 
-    arguments = ["--weights", str(weights), "--generic"]
+    names = tmp_path / "names.txt"
+    names.write_text("red fox\nkit fox")
+    arguments = ["--weights", str(weights), "--generic", "--names", str(names)]
     said = look(flat, tmp_path / "f", *arguments, model="test_resnet")
 
     assert said.returncode == 0, said.stderr
     assert f"features 2 x 96 without labels, {flat} has no class folders" in said.stdout
+    assert f"{names} was not needed: labels alone count classes" in said.stdout
 
 
 @pytest.mark.parametrize(
