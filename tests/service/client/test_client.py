@@ -201,11 +201,13 @@ def test_the_command_should_upload_features_first_and_name_them_in_the_end(
 
     folder = pictures.write(checkpoint.with_name("pictures"), classes=1, each=3) / "class 0"
     network = checkpoint.with_name("whole.safetensors")
-    save_file(timm_network("resnet18", 20).state_dict(), network)
-    looked = replace(arguments, checkpoint=network, features=folder, network={"timm": "resnet18"})
+    save_file(timm_network("test_resnet", 20).state_dict(), network)
+    looked = replace(
+        arguments, checkpoint=network, features=folder, network={"timm": "test_resnet"}
+    )
     shown = io.StringIO()
     carry_out(looked, processes.url, KEY, Console(file=shown, width=300))
-    assert f"{folder}: features 3 x 512 without labels, {folder} has no" in shown.getvalue()
+    assert f"{folder}: features 3 x 96 without labels, {folder} has no" in shown.getvalue()
     with Headgraft(processes.url, KEY) as service:
         [newest] = service.injections(limit=1)
     assert newest.features
