@@ -154,7 +154,9 @@ def finish(
     if untrained:
         with_these = replace(usual, s=UNKNOWN, reasons=(*usual.reasons, NOT_PROMISED))
     hits_S = simulation.trade_off.hits_ST[:, at]
-    confidences = class_confidences(task, context, held_out, hits_S, unseen, familiar)
+    confidences = class_confidences(
+        task, context, held_out, hits_S, unseen, familiar, usual.u.value
+    )
     return Outlook(
         unseen=unseen,
         estimate=estimate_of(confidences, with_these),

@@ -142,7 +142,10 @@ def _next_step(
         text = "Let a picture-text encoder (CLIP) read the names: the operator installs one."
         return HelpfulStep("use_a_picture_text_encoder", text, GAIN_ENCODER)
     if not pictures:
-        text = "Send the features of 50 or more pictures that the head is used for."
+        text = (
+            "Send the features of 50 or more pictures that the head is used for; they need no "
+            "labels."
+        )
         return HelpfulStep("send_pictures", text, GAIN_PICTURES)
     if outlook.loss >= LARGE_LOSS and (gain := _gain_of_old(solution)):
         return HelpfulStep("prefer_old", "Prefer old classes: they then lose less.", gain)
