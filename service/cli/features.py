@@ -35,7 +35,8 @@ def features(
     """Run a network over a folder of pictures and write what it sees as labelled features."""
     up.require_torch()
     from headgraft.workers.evaluate.features import read_names
-    from headgraft.workers.pictures.features import timm_network, write_features
+    from headgraft.workers.pictures.features import write_features
+    from headgraft.workers.pictures.timm_networks import timm_network
 
     network, transform = timm_network(model, weights)
     written = write_features(

@@ -40,6 +40,7 @@ class InjectArguments:
     encoder: str | None = None
     calibration: Mapping[str, Scalar] | None = None
     features: Path | None = None
+    network: Mapping[str, str] | None = None
     metadata: Mapping[str, str] | None = None
     target: Path | None = None
     may_overwrite: bool = False
@@ -75,12 +76,13 @@ def carry_out(
     ):
         ended = _run(client, arguments, progress, is_ours=is_ours)
         client.download(ended.id, target, _format(ended, target))
+        skipped = _skipped(client, ended) if arguments.network else ""
     assert ended.result is not None
     seconds = sum((ended.seconds or {}).values())
     return (
         f"{target}: {ended.seen_count} classes and {ended.unseen_count} new ones, "
         f"by {ended.result.method} in {seconds:.1f} s ({ended.id})"
-        f"{_expected(ended.result.estimate)}"
+        f"{_expected(ended.result.estimate)}{skipped}"
     )
 
 
@@ -101,6 +103,12 @@ def _expected(estimate: Estimate | None) -> str:
     count = estimate.pictures
     basis = f"by {count} labelled features" if count else "without a picture seen"
     return f"\nexpected, {basis}: {new} of new and {old} of old classes recognised"
+
+
+def _skipped(client: Headgraft, ended: Injection) -> str:
+    """Say why no picture was run through the network, where none was."""
+    network = client.report(ended.id).network
+    return f"\n{network.skipped}" if network and network.skipped else ""
 
 
 @contextmanager
@@ -136,6 +144,7 @@ def _run(
         method=arguments.method,
         settings=arguments.settings,
         calibration=arguments.calibration,
+        network=arguments.network,
         metadata=arguments.metadata,
         class_embeddings=embeddings,
         on_upload=on_upload,

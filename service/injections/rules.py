@@ -10,6 +10,7 @@ from headgraft.service.injections.checks import (
     attribute_problems,
     injection_problems,
     joint_problem,
+    network_problems,
     prompt_problem,
 )
 from headgraft.service.injections.feature_checks import (
@@ -69,6 +70,7 @@ class InjectionValidator:
             *self._method_problems(request, located.tensors),
             *self._encoder_problems(request),
             *bias_problems(request, located.tensors),
+            *network_problems(request, located.others),
             *self._feature_problems(request, located, features),
         ]
         if problems:

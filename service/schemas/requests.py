@@ -9,6 +9,7 @@ from headgraft.workers.jobs.spec import (
     ClassEntry,
     HeadFields,
     NameEmbeddings,
+    NetworkFields,
     Strict,
     VectorEmbeddings,
     Whole,
@@ -49,6 +50,11 @@ class InjectionRequest(HeadRequest):
     )
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     calibration: CalibrationWish = CalibrationWish()
+    network: NetworkFields | None = Field(
+        default=None,
+        description="What network the checkpoint, sent whole, holds the weights of: a worker runs "
+        "generic pictures through it, to calibrate by.",
+    )
     reuse: bool = Field(
         default=True,
         description="Answer by the result of an identical request, if there is one; false: run.",

@@ -20,10 +20,14 @@ _ENTRIES = TypeAdapter(list[ClassEntry])
 
 @dataclass(frozen=True)
 class LocatedHead:
-    """The head in a checkpoint: its tensors (None in a torch file), its classes in row order."""
+    """The head in a checkpoint: its tensors (None in a torch file), its classes in row order.
+
+    `others` counts the checkpoint's other tensors, None where they are not known.
+    """
 
     tensors: HeadTensors | None
     class_names: list[ClassEntry]
+    others: int | None = None
 
     @property
     def tensor_names(self) -> list[str]:
@@ -45,7 +49,7 @@ def locate_head(request: HeadRequest, header: Header | None) -> LocatedHead:
         return LocatedHead(None, entries)
     wanted = request.head
     tensors = find_head(header, class_count=len(entries), weight=wanted.weight, bias=wanted.bias)
-    return LocatedHead(tensors, entries)
+    return LocatedHead(tensors, entries, len(header.tensors) - (2 if tensors.bias else 1))
 
 
 def _names_in(header: Header | None) -> list[ClassEntry]:

@@ -174,6 +174,14 @@ class Converted(ReportPart):
     dropped_count: int
 
 
+class NetworkPictures(ReportPart):
+    """How many generic pictures were run through the network named; `skipped` says why none."""
+
+    timm: str
+    pictures: int
+    skipped: str | None = None
+
+
 class SolvedPart(ReportPart):
     """How the head came about; what stands behind `settings` is known where rows were calibrated.
 
@@ -195,7 +203,8 @@ class WrittenPart(ReportPart):
     """What was asked, of which head, and what the files hold that were written.
 
     `nearest_seen_classes` are by new class; `class_sized_tensors` have one row a class, too, and
-    were not grown. `reasons` say why a head that is no rows has no estimate.
+    were not grown. `reasons` say why a head that is no rows has no estimate, and why no picture was
+    run through the network.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -219,4 +228,5 @@ class Report(WrittenPart, SolvedPart):
     """What a finished injection did, what to expect of its head, and the proof of the old rows."""
 
     converted: Converted | None
+    network: NetworkPictures | None = None
     seconds: dict[str, float]

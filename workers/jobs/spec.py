@@ -109,6 +109,15 @@ class HeadFields(Strict):
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
+class NetworkFields(Strict):
+    """The network that a checkpoint, sent whole, holds the weights of."""
+
+    timm: str = Field(
+        pattern=r"^[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_]{1,100})?$",
+        description="Its name in timm, such as resnet50 or resnet50.a1_in1k; nothing is downloaded",
+    )
+
+
 class CalibrationWish(Strict):
     """How new rows are balanced against old ones, found by hiding seen classes."""
 
@@ -194,6 +203,7 @@ class JobSpec(Strict):
     method: str
     settings: dict[str, JsonValue]
     calibration: CalibrationWish = CalibrationWish()
+    network: NetworkFields | None = None
     attention_of: list[NonNegativeInt] | None = None
     timeout_seconds: int
 

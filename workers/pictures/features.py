@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -11,12 +11,10 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
-from PIL.Image import Image
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.models.heads.checkpoint import METADATA, NAMES, write_header
 from headgraft.workers.pictures.backbone import Backbone
 from headgraft.workers.pictures.folder import (
@@ -25,11 +23,9 @@ from headgraft.workers.pictures.folder import (
     open_picture,
     picture_error,
 )
+from headgraft.workers.pictures.preprocessing import Transform, imagenet
 
 Dtype = Literal["float16", "float32"]
-Transform = Callable[[Image], Tensor]
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-RESIZED, CROPPED = 256, 224
 
 
 @dataclass(frozen=True)
@@ -79,36 +75,6 @@ def write_features(
     finally:
         part.unlink(missing_ok=True)
     return Written(shape, pictures.class_names)
-
-
-def imagenet(picture: Image) -> Tensor:
-    """Make of a picture what networks for ImageNet read: (3, 224, 224), its middle, normalised."""
-    scale = RESIZED / min(picture.size)
-    size = (round(picture.width * scale), round(picture.height * scale))
-    left, top = ((side - CROPPED) // 2 for side in size)
-    middle = picture.resize(size).crop((left, top, left + CROPPED, top + CROPPED))
-    pixels_HW3 = torch.from_numpy(np.array(middle, np.float32)) / 255
-    return ((pixels_HW3 - torch.tensor(MEAN)) / torch.tensor(DEVIATION)).permute(2, 0, 1)
-
-
-def timm_network(name: str, weights: Path | None) -> tuple[nn.Module, Transform]:
-    """Build one of timm's networks, with weights from a file, and how it wants its pictures.
-
-    InjectionError for a name that timm does not have, or weights that are another network's.
-    """
-    import_torchvision()  # timm imports it
-    import timm
-    from timm.data import config, transforms_factory
-
-    if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name}*")[:8]) or "see timm.list_models()"
-        raise picture_error(f"timm has no network {name!r}; it has {near}")
-    try:
-        network = timm.create_model(name, checkpoint_path=str(weights or ""))
-    except (RuntimeError, OSError, ValueError) as error:
-        raise picture_error(f"{weights} holds no weights of {name!r}: {error}") from error
-    wanted = config.resolve_data_config({}, model=network)  # type: ignore[no-untyped-call] # timm's
-    return network, transforms_factory.create_transform(**wanted)
 
 
 def _batches(pictures: PictureFolder, transform: Transform, size: int) -> Iterator[Tensor]:

@@ -28,6 +28,7 @@ from headgraft.workers.report import data, page
 from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
 from headgraft.workers.run.features import read_features
+from headgraft.workers.run.network_pictures import run_pictures
 from headgraft.workers.run.regions import RegionFile
 from headgraft.workers.run.solve import SolvedHead, SolvedRows, solve_job
 from headgraft.workers.torch_files.convert import ConversionLimits, converted, defect
@@ -108,12 +109,22 @@ def run_job(
     with timer.time("embed"):
         task = _task(spec, head, registry)
         task = dataclasses.replace(task, regions=regions, features=pooled)
+    seen = None
+    if spec.network:
+        progress(0.0, "pictures")
+        with timer.time("pictures"):
+            unlabelled, seen = run_pictures(
+                spec, spec.network, source, device=device, limits=limits, progress=progress
+            )
+        task = dataclasses.replace(task, unlabelled=unlabelled)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
         solved, how = solve_job(spec, parsed, task, device=device, progress=progress)
     progress(1.0, "write")
     with timer.time("write"):
         written = _write(spec, task, solved, source, folder)
+    if seen and seen.skipped:
+        written.reasons = [*written.reasons, seen.skipped]
     report = Report(
         **{name: value for name, value in how if name in how.model_fields_set},
         **{name: value for name, value in written if name in written.model_fields_set},
@@ -122,6 +133,8 @@ def run_job(
         else None,
         seconds=timer.seconds,
     )
+    if seen:
+        report.network = seen
     (folder / REPORT_FILE).write_text(data.as_json(report), encoding="utf-8")
     progress(1.0, "draw")
     with timer.time("draw"):

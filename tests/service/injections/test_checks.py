@@ -96,3 +96,40 @@ def test_prompts_should_not_be_made_of_vectors_nor_judged_before_a_worker_is_onl
     assert found.pointer == "/class_embeddings"
     assert "name an open_clip encoder" in found.detail
     assert checks.prompt_problem(request(), None, {}) is None
+
+
+NETWORK = {"timm": "resnet18"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "others", "says"),
+    [
+        ({}, 0, None),
+        ({"network": NETWORK}, 60, None),
+        ({"network": NETWORK}, None, None),
+        ({"network": NETWORK}, 0, "the checkpoint holds the head's tensors alone"),
+        (
+            {"network": NETWORK, "method": "ridge", "calibration": {"enabled": False}},
+            60,
+            "nothing would use the pictures: calibration is off",
+        ),
+        ({"network": NETWORK, "calibration": {"enabled": False}}, 60, None),
+    ],
+)
+def test_a_network_that_no_picture_is_run_through_should_be_pointed_at(
+    fields: dict[str, Any], others: int | None, says: str | None
+) -> None:
+    found = {one.pointer: one.detail for one in checks.network_problems(request(**fields), others)}
+    assert list(found) == (["/network"] if says else [])
+    assert says is None or found["/network"].startswith(says)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50.a1_in1k", "test_vit"])
+def test_a_name_of_a_network_should_be_taken(name: str) -> None:
+    assert request(network={"timm": name}).network == spec.NetworkFields(timm=name)
+
+
+@pytest.mark.parametrize("name", ["", "hf-hub:timm/resnet18", "local-dir:/etc", "../x", "a.b.c"])
+def test_a_name_that_would_fetch_something_should_be_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="should match pattern"):
+        request(network={"timm": name})
