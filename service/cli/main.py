@@ -111,7 +111,8 @@ def inject(
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Text encoder of the workers.")] = None,
     features: Annotated[
-        Path | None, typer.Option(help="Labelled features of the head's classes, to calibrate by.")
+        Path | None,
+        typer.Option(help="Features to calibrate by, or with --network a folder of pictures."),
     ] = None,
     network: Annotated[
         str | None,

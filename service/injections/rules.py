@@ -25,7 +25,8 @@ from headgraft.service.web.pointers import Problem, setting_problems
 from headgraft.service.web.problems import invalid
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
-from headgraft.workers.jobs.spec import NameEmbeddings, StoredFeatures, StoredHead
+from headgraft.workers.jobs.request import NameEmbeddings
+from headgraft.workers.jobs.spec import StoredFeatures, StoredHead
 from headgraft.workers.jobs.summary import (
     EmbeddingsSummary,
     FeaturesSummary,
@@ -70,7 +71,7 @@ class InjectionValidator:
             *self._method_problems(request, located.tensors),
             *self._encoder_problems(request),
             *bias_problems(request, located.tensors),
-            *network_problems(request, located.others),
+            *network_problems(request, located.others, features),
             *self._feature_problems(request, located, features),
         ]
         if problems:
@@ -132,9 +133,7 @@ def summarize(
     wanted = request.class_embeddings
     used = None
     if features and request.features_id:
-        used = FeaturesSummary(
-            id=request.features_id, count=features.count, classes=features.classes
-        )
+        used = FeaturesSummary(id=request.features_id, **dict(features.counts))
     return Summary(
         method=request.method,
         settings=request.settings,

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, NonNegativeInt, model_validator
 
-from headgraft.workers.jobs.spec import (
-    CalibrationWish,
+from headgraft.workers.jobs.request import (
     ClassEntry,
     HeadFields,
     NameEmbeddings,
@@ -14,6 +13,7 @@ from headgraft.workers.jobs.spec import (
     VectorEmbeddings,
     Whole,
 )
+from headgraft.workers.jobs.spec import CalibrationWish
 
 # A filter is written key=value.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -39,7 +39,8 @@ class InjectionRequest(HeadRequest):
     features_id: str | None = Field(
         default=None,
         max_length=64,
-        description="Labelled features of the head's classes, to calibrate by: POST /v1/features.",
+        description="Features of pictures to calibrate by, of POST /v1/features: of the head's "
+        "classes with labels, or without.",
     )
     add: list[ClassEntry] = Field(min_length=1, max_length=100_000)
     class_embeddings: Annotated[NameEmbeddings | VectorEmbeddings, Field(discriminator="kind")] = (

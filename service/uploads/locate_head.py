@@ -12,7 +12,8 @@ from headgraft.service.web.pointers import Problem
 from headgraft.service.web.problems import invalid, invalid_at, invalid_checkpoint
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header
-from headgraft.workers.jobs.spec import ClassEntry, StoredHead
+from headgraft.workers.jobs.request import ClassEntry
+from headgraft.workers.jobs.spec import StoredHead
 
 CLASS_NAMES = "class_names"
 _ENTRIES = TypeAdapter(list[ClassEntry])

@@ -30,10 +30,14 @@ Dtype = Literal["float16", "float32"]
 
 @dataclass(frozen=True)
 class Written:
-    """The shape (N, D) or (N, D, ...) of the features in a file, and the classes labels count."""
+    """The shape (N, D) or (N, D, ...) of the features in a file, and the classes labels count.
+
+    There are no classes where there are no labels; `passed_over` counts pictures left out.
+    """
 
     shape: tuple[int, ...]
     class_names: tuple[str, ...]
+    passed_over: int
 
 
 def write_features(
@@ -44,21 +48,29 @@ def write_features(
     regions: bool = False,
     layer: str | None = None,
     class_names: Sequence[str] | None = None,
+    unlabelled: bool = False,
+    generic: bool = False,
     transform: Transform | None = None,
     batch_size: int = 32,
     dtype: Dtype | None = None,
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Written:
-    """Run a network over one folder of pictures per class, and write what it sees as `target`.
+    """Run a network over a folder of pictures, and write what it sees as `target`.
 
     Pooled, as its last layer reads it, in float32; or with `regions`, the output of `layer` or of
     the last that gives a map, in float16. Labels count `class_names`, a head's in row order, else
-    the folders' names. `transform` makes of a picture what the network reads, by default as for
-    ImageNet. It runs on the GPU if there is one. InjectionError for what does not fit, naming it;
-    `target` is there whole or not at all.
+    the names of the class folders; where there are none, or if `unlabelled`, no labels are written,
+    and `generic` says that the pictures show anything at all. `transform` makes of a picture what
+    the network reads, by default as for ImageNet. It runs on the GPU if there is one.
+    InjectionError for what does not fit, naming it; `target` is there whole or not at all.
     """
-    pictures = find_pictures(folder, class_names)
+    pictures = find_pictures(folder, class_names, unlabelled=unlabelled)
+    if generic and pictures.labels is not None:
+        raise picture_error(
+            f"{folder} has a folder for each of {len(set(pictures.labels))} classes, so its "
+            "pictures are not generic: leave generic out, or say that they are unlabelled"
+        )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     backbone = Backbone(network.to(device), layer)
     look = backbone.regions if regions else backbone.pooled
@@ -70,11 +82,11 @@ def write_features(
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as file:
-            shape = _write(file, seen, pictures, stored)
+            shape = _write(file, seen, pictures, stored, {"generic": "true"} if generic else {})
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    return Written(shape, pictures.class_names)
+    return Written(shape, pictures.class_names, pictures.passed_over)
 
 
 def _batches(pictures: PictureFolder, transform: Transform, size: int) -> Iterator[Tensor]:
@@ -86,27 +98,38 @@ def _batches(pictures: PictureFolder, transform: Transform, size: int) -> Iterat
 
 
 def _write(
-    file: BinaryIO, seen: Iterator[Tensor], pictures: PictureFolder, dtype: Dtype
+    file: BinaryIO,
+    seen: Iterator[Tensor],
+    pictures: PictureFolder,
+    dtype: Dtype,
+    metadata: dict[str, str],
 ) -> tuple[int, ...]:
     """Write batches as they come; the header, which tells the shape, once the first is there."""
     shape: tuple[int, ...] = ()
     for features in seen:
         if not shape:
             shape = (len(pictures.paths), *features.shape[1:])
-            write_header(file, _header(shape, pictures, dtype))
+            write_header(file, _header(shape, pictures, dtype, metadata))
         if not torch.isfinite(features.to(getattr(torch, dtype))).all():
             raise picture_error(f"a feature is NaN, or too large for {dtype}")
         file.write(features.cpu().numpy().astype(_stored(dtype)).tobytes())
-    file.write(np.array(pictures.labels, "<i8").tobytes())
+    if pictures.labels is not None:
+        file.write(np.array(pictures.labels, "<i8").tobytes())
     return shape
 
 
-def _header(shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype) -> dict[str, Any]:
+def _header(
+    shape: tuple[int, ...], pictures: PictureFolder, dtype: Dtype, metadata: dict[str, str]
+) -> dict[str, Any]:
     name, count = NAMES[getattr(torch, dtype)], shape[0]
     size = prod(shape) * _stored(dtype).itemsize
+    features = {"dtype": name, "shape": shape, "data_offsets": [0, size]}
+    if pictures.labels is None:
+        return {METADATA: metadata, "features": features}
+    names = json.dumps(pictures.class_names, ensure_ascii=False)
     return {
-        METADATA: {"class_names": json.dumps(pictures.class_names, ensure_ascii=False)},
-        "features": {"dtype": name, "shape": shape, "data_offsets": [0, size]},
+        METADATA: {"class_names": names, **metadata},
+        "features": features,
         "labels": {"dtype": "I64", "shape": [count], "data_offsets": [size, size + 8 * count]},
     }
 

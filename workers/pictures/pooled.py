@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.module_tracker import ModuleTracker
 
-from headgraft.models.heads.checkpoint import write_tensors
 from headgraft.workers.pictures.backbone import Backbone
 from headgraft.workers.pictures.folder import SUFFIXES, open_picture, picture_error
 from headgraft.workers.pictures.generic import crop_count, generic_crops
@@ -69,11 +69,6 @@ def given_features(
         return _features(network, classifier, batches, count, on_pictures)
 
 
-def write_unlabelled(features_ND: Tensor, target: Path, *, generic: bool) -> None:
-    """Write features (N, D) as a file that `POST /v1/features` takes; InjectionError names why."""
-    write_tensors(target, {"features": features_ND}, {"generic": "true"} if generic else {})
-
-
 @contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode, and each of its modules back into its own mode."""
@@ -88,9 +83,21 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 
 def _operations(network: nn.Module, picture: Tensor) -> int:
     """Count the floating-point operations that a network takes for one picture (3, H, W)."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _NoModules()
+    with counter, torch.no_grad():
         network(_placed(picture[None], network))
     return int(counter.get_total_flops())
+
+
+class _NoModules(ModuleTracker):
+    """Counts no module's part: torch's own fails where a parameter is the input of one."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Leave the modules as they are, too."""
 
 
 def _features(

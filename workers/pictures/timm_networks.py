@@ -1,11 +1,15 @@
 """Builds networks of timm by name, with the weights of a file, and downloads nothing."""
 
+import textwrap
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.workers.formats.safetensors import read_header
@@ -13,21 +17,58 @@ from headgraft.workers.pictures.folder import picture_error
 from headgraft.workers.pictures.preprocessing import Transform, timm_preprocessing
 
 NEAR = 8
+# What a file can be that holds no state dict of the network, or none at all.
+UNREADABLE = (
+    RuntimeError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    UnpicklingError,
+    SafetensorError,
+)
+REASON_MAX = 300
 
 
 def timm_network(name: str, weights: Path | None) -> tuple[nn.Module, Transform]:
     """Build one of timm's networks, with weights from a file, and how it wants its pictures.
 
-    InjectionError for a name that timm does not have, or weights that are another network's.
+    It has as many classes as the classifier in the file. InjectionError for a name that timm does
+    not have, or weights that are another network's.
     """
     _check_name(name)
     import timm
 
-    try:
-        network = timm.create_model(name, checkpoint_path=str(weights or ""))
-    except (RuntimeError, OSError, ValueError) as error:
-        raise picture_error(f"{weights} holds no weights of {name!r}: {error}") from error
+    network = _with_weights(name, weights) if weights else timm.create_model(name)
     return network, timm_preprocessing(network)
+
+
+def _with_weights(name: str, weights: Path) -> nn.Module:
+    import timm
+    from timm.models import load_state_dict
+
+    if not weights.is_file():
+        raise picture_error(f"there is no file of weights {weights}")
+    try:
+        tensors = load_state_dict(str(weights))
+        network: nn.Module = timm.create_model(name, num_classes=_class_count(name, tensors))
+        network.load_state_dict(tensors)
+    except UNREADABLE as error:
+        reason = textwrap.shorten(str(error), REASON_MAX)
+        raise picture_error(f"{weights} holds no weights of {name!r}: {reason}") from error
+    return network
+
+
+def _class_count(name: str, tensors: Mapping[str, Tensor]) -> int:
+    """Return how many rows the classifier has among a network's tensors; 0 where there is none."""
+    import timm
+
+    layers = getattr(timm.get_pretrained_cfg(name), "classifier", None) or ()
+    for layer in (layers,) if isinstance(layers, str) else layers:
+        if f"{layer}.weight" in tensors:
+            return len(tensors[f"{layer}.weight"])
+    return 0
 
 
 def network_of_checkpoint(name: str, checkpoint: Path, class_count: int) -> nn.Module:

@@ -24,6 +24,7 @@ from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.jobs.manifest import ReportPage
 from headgraft.workers.jobs.report import Converted, Report, WrittenPart
+from headgraft.workers.jobs.request import NameEmbeddings
 from headgraft.workers.report import data, page
 from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
@@ -103,20 +104,23 @@ def run_job(
             spec, source, conversion = converted(spec, source, limits=limits, progress=progress)
     with timer.time("load"):
         head = _read_head(spec.head, source)
-        regions = RegionFile(features) if features and _needs_regions(parsed) else None
-        pooled = read_features(features, head) if features and not regions else None
+        regions = labelled = unlabelled = None
+        if features and _needs_regions(parsed):
+            regions = RegionFile(features)
+        elif features:
+            labelled, unlabelled = read_features(features, head)
     progress(0.0, "embed")
     with timer.time("embed"):
         task = _task(spec, head, registry)
-        task = dataclasses.replace(task, regions=regions, features=pooled)
+        task = dataclasses.replace(task, regions=regions, features=labelled, unlabelled=unlabelled)
     seen = None
     if spec.network:
         progress(0.0, "pictures")
         with timer.time("pictures"):
-            unlabelled, seen = run_pictures(
+            generic, seen = run_pictures(
                 spec, spec.network, source, device=device, limits=limits, progress=progress
             )
-        task = dataclasses.replace(task, unlabelled=unlabelled)
+        task = dataclasses.replace(task, unlabelled=generic)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
         solved, how = solve_job(spec, parsed, task, device=device, progress=progress)
@@ -160,7 +164,7 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
 
 def _task(spec: jobs.JobSpec, head: Head, registry: EncoderRegistry) -> Task:
     request, tower, attributes = spec.class_embeddings, None, None
-    if isinstance(request, jobs.NameEmbeddings):
+    if isinstance(request, NameEmbeddings):
         encoder = registry.get(request.encoder)
         tower = encoder.text_tower
         classes = [*spec.head.class_names, *spec.add]

@@ -10,7 +10,8 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import UnlabelledFeatures
 from headgraft.models.progress import Progress, Stopped
 from headgraft.workers.jobs.report import NetworkPictures
-from headgraft.workers.jobs.spec import JobSpec, NetworkFields
+from headgraft.workers.jobs.request import NetworkFields
+from headgraft.workers.jobs.spec import JobSpec
 from headgraft.workers.torch_files.convert import ConversionLimits
 
 # A network's own tensors beside those that are read from the file.

@@ -84,6 +84,21 @@ def test_labels_should_count_a_heads_classes(
         assert json.loads(file.metadata()["class_names"]) == names
 
 
+def test_without_class_folders_no_labels_should_be_written(
+    folder: Path, network: nn.Module, tmp_path: Path
+) -> None:
+    target = tmp_path / "f"
+
+    written = write_features(network, folder / "class 0", target, generic=True)
+
+    assert (written.shape, written.class_names) == ((3, 512), ())
+    with safe_open(target, framework="pt") as file:
+        assert (list(file.keys()), file.metadata()) == (["features"], {"generic": "true"})
+    with pytest.raises(InjectionError, match="a folder for each of 3 classes, so its pictures are"):
+        write_features(network, folder, target, generic=True)
+    assert write_features(network, folder, target, unlabelled=True).shape == (9, 512)
+
+
 def test_a_picture_that_cannot_be_read_should_leave_nothing_half_written(
     network: nn.Module, tmp_path: Path
 ) -> None:

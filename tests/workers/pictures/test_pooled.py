@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL.Image import Image
-from safetensors import safe_open
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -96,6 +95,22 @@ def test_a_large_network_should_see_the_first_crops_alone(
     torch.testing.assert_close(features_ND, expected(map(small, generic.generic_crops(7))))
 
 
+def test_a_parameter_may_be_what_a_module_reads(few_crops: int) -> None:
+    class Attending(Network):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query = nn.Parameter(torch.zeros(1, FEATURES))
+            self.project = nn.Linear(FEATURES, FEATURES)
+
+        def below(self, batch: Tensor) -> Tensor:
+            return super().below(batch) + self.project(self.query)  # type: ignore[no-any-return]
+
+    network = Attending()
+    features_ND = pooled.generic_features(network, network.fc, small, ignore)
+
+    assert features_ND.shape == (few_crops, FEATURES)
+
+
 def test_a_networks_own_type_should_be_kept(few_crops: int) -> None:
     network = Network().to(torch.bfloat16)
 
@@ -157,14 +172,3 @@ def test_a_picture_should_need_a_preprocessing_and_a_tensor_none(folder: Path) -
 def test_a_classifier_that_the_network_does_not_run_should_be_refused(few_crops: int) -> None:
     with pytest.raises(InjectionError, match="its classifier does not run, or not once"):
         pooled.generic_features(Network(), nn.Linear(FEATURES, 4), small, ignore)
-
-
-@pytest.mark.parametrize(("is_generic", "metadata"), [(True, {"generic": "true"}), (False, None)])
-def test_the_file_should_say_whether_pictures_show_anything_at_all(
-    tmp_path: Path, is_generic: bool, metadata: dict[str, str] | None
-) -> None:
-    pooled.write_unlabelled(torch.ones(2, 3), tmp_path / "f", generic=is_generic)
-
-    with safe_open(tmp_path / "f", framework="pt") as file:
-        assert file.metadata() == metadata
-        assert file.get_tensor("features").equal(torch.ones(2, 3))

@@ -27,17 +27,33 @@ def test_a_network_that_timm_does_not_have_should_be_answered_by_those_near() ->
         timm_networks.timm_network("resnet1", None)
 
 
-def test_weights_should_be_read_from_a_file_and_refused_from_another(tmp_path: Path) -> None:
-    whole = timm_network(SMALL)
-    torch.save(whole.state_dict(), tmp_path / "weights.pth")
+def test_weights_should_be_read_from_a_file_and_refused_from_another(
+    network: nn.Module, tmp_path: Path
+) -> None:
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "weights.pth")
     torch.save({"fc.weight": torch.zeros(2, 3)}, tmp_path / "wrong.pth")
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
 
     built, transform = timm_networks.timm_network(SMALL, tmp_path / "weights.pth")
 
-    assert same(built, whole)
+    assert same(built, network)  # with as many classes as in the file
     assert callable(transform)
-    with pytest.raises(InjectionError, match=f"holds no weights of '{SMALL}'"):
-        timm_networks.timm_network(SMALL, tmp_path / "wrong.pth")
+    for name in ("wrong.pth", "broken.safetensors"):
+        with pytest.raises(InjectionError, match=f"holds no weights of '{SMALL}'"):
+            timm_networks.timm_network(SMALL, tmp_path / name)
+    with pytest.raises(InjectionError, match="there is no file of weights nowhere"):
+        timm_networks.timm_network(SMALL, Path("nowhere"))
+
+
+def test_weights_without_a_classifier_should_be_read_too(
+    network: nn.Module, tmp_path: Path
+) -> None:
+    body = {k: v for k, v in network.state_dict().items() if not k.startswith("fc.")}
+    save_file(body, tmp_path / "body.safetensors")
+
+    built, _ = timm_networks.timm_network(SMALL, tmp_path / "body.safetensors")
+
+    assert set(built.state_dict()) == set(body)
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
