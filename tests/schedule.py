@@ -27,6 +27,7 @@ TOGETHER = {
     "tests/service/cli/test_features.py": "product",
     "tests/service/cli/test_network.py": "product",
     "tests/service/client/test_networks.py": "product",
+    "tests/service/client/test_pictures.py": "product",
     "tests/service/injections/test_download_formats.py": "product",
     "tests/service/injections/test_report_in_a_browser.py": "product",
     "tests/service/uploads/test_regions.py": "product",
