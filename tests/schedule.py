@@ -25,6 +25,7 @@ TOGETHER = {
     "tests/service/test_api_page.py": "product",
     "tests/service/cli/test_main.py": "product",
     "tests/service/cli/test_features.py": "product",
+    "tests/service/cli/test_results.py": "product",
     "tests/service/client/test_networks.py": "product",
     "tests/service/injections/test_download_formats.py": "product",
     "tests/service/injections/test_report_in_a_browser.py": "product",

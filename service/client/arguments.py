@@ -21,6 +21,7 @@ class InjectionOptions(TypedDict, total=False):
     head: Mapping[str, Scalar] | None
     calibration: Mapping[str, Scalar] | None
     attention_of: Sequence[int] | None
+    allow_twins: bool | None
     timeout_seconds: int | None
     deadline_seconds: int | None
     metadata: Mapping[str, str] | None

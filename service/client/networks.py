@@ -3,7 +3,7 @@
 torch is imported only here, and only when a network is given: the rest of the client needs none.
 """
 
-import re
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
 from headgraft.errors import HeadgraftError
+from headgraft.network_names import own_names, tell_names
+from headgraft.remarks import remarks
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry
 
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 
+log = logging.getLogger("headgraft.client")
 Network = TypeVar("Network", bound="Module")
 WEIGHT, BIAS = "weight", "bias"
-# What transformers calls a class of which it knows no name.
-NAMELESS = re.compile(r"LABEL_\d+")
 
 
 @dataclass(frozen=True)
@@ -76,18 +77,9 @@ class Classifier:
 
     def _rename(self, names: Sequence[str]) -> None:
         """Say the new classes wherever torch, timm and transformers keep their number or names."""
-        old = len(self.class_names)
-        for owner, field in (
-            (self.layer, "out_features"),
-            (self.network, "num_classes"),
-            (self.network, "num_labels"),
-        ):
-            if getattr(owner, field, None) == old:
-                setattr(owner, field, len(names))
-        config: Any = getattr(self.network, "config", None)
-        if getattr(config, "id2label", None):
-            config.id2label = dict(enumerate(names))
-            config.label2id = {name: index for index, name in enumerate(names)}
+        if getattr(self.layer, "out_features", None) == len(self.class_names):
+            setattr(self.layer, "out_features", len(names))  # noqa: B010  # any layer may have it
+        tell_names(self.network, names, len(names) - len(self.class_names))
 
 
 def find_classifier(
@@ -95,10 +87,10 @@ def find_classifier(
 ) -> Classifier:
     """Find a network's classifier: the layer of that name, or the one timm says, or by shape.
 
-    Without names, the classes are those of the network's own `config`. HeadgraftError lists the
+    Without names, the classes are those that the network itself names. HeadgraftError lists the
     candidates where none fits, or two do.
     """
-    class_names = class_names or _own_names(network)
+    class_names = class_names or own_names(network)
     wanted = name or _timm_name(network)
     try:
         tensors = find_head(
@@ -114,17 +106,6 @@ def find_classifier(
         detail = f"{type(network).__name__}: {error}".replace("the checkpoint", "the network")
         raise HeadgraftError(None, "invalid_head", detail) from error
     return Classifier(network, layer, tensors, class_names)
-
-
-def _own_names(network: "Module") -> list[str]:
-    labels = getattr(getattr(network, "config", None), "id2label", None) or {}
-    names = [str(labels[index]) for index in sorted(labels)]
-    if not names or any(NAMELESS.fullmatch(name) for name in names):
-        detail = (
-            f"{type(network).__name__} does not name its classes: give class_names, in row order"
-        )
-        raise HeadgraftError(None, "invalid_head", detail)
-    return names
 
 
 def _timm_name(network: "Module") -> str | None:
@@ -205,6 +186,8 @@ async def inject(
         injection = await calls.submit(sent, add, **options)
         await calls.result(injection.id, on_progress)
         found.grow(await calls.download(injection.id, back, "pt"), [name_of(one) for one in add])
+    for remark in remarks(await calls.report(injection.id)):
+        log.warning("%s: %s", injection.id, remark)
     return network
 
 

@@ -59,6 +59,10 @@ class InjectionRequest(HeadRequest):
         description="Pictures of the features, by number from 0, of which the report of a method "
         "that looks at regions shows where it looked; by default one of each of 16 classes.",
     )
+    allow_twins: bool = Field(
+        default=False,
+        description="Add a class also where its name is that of another in another spelling.",
+    )
     timeout_seconds: Whole = Field(
         default=3600, ge=1, le=86_400, description="How long a run may last."
     )

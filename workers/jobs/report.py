@@ -195,7 +195,8 @@ class WrittenPart(ReportPart):
     """What was asked, of which head, and what the files hold that were written.
 
     `nearest_seen_classes` are by new class; `class_sized_tensors` have one row a class, too, and
-    were not grown. `reasons` say why a head that is no rows has no estimate.
+    were not grown. `reasons` say why a head that is no rows has no estimate, `warnings` what the
+    user should look at before trusting the head.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -212,6 +213,7 @@ class WrittenPart(ReportPart):
     norms: RowNorms | None = None
     nearest_seen_classes: dict[str, list[NearRow]]
     attention: list[PictureAttention] = []
+    warnings: list[str] = []
 
 
 # The last base's fields come first.

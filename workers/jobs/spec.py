@@ -20,6 +20,7 @@ from headgraft.models.errors import InjectionCode
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs.manifest import Manifest
 from headgraft.workers.jobs.summary import FileFormat, HeadShape, Summary
+from headgraft.workers.jobs.texts import AttributeName, EncoderName, Template, TensorName, Text
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -35,11 +36,8 @@ FailureCode = Literal[
     "worker_lost",
 ]
 
-EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-TensorName = Annotated[str, Field(min_length=1, max_length=500)]
-Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
+
 Row = list[float]
-AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 def _whole(value: Any) -> Any:
@@ -59,8 +57,8 @@ class Strict(BaseModel):
 class ClassEntry(Strict):
     """A class: its name and, when given, the line a text encoder reads instead of the bare name."""
 
-    name: str = Field(min_length=1, max_length=200)
-    description: str | None = Field(default=None, min_length=1, max_length=1000)
+    name: Text = Field(min_length=1, max_length=200)
+    description: Text | None = Field(default=None, min_length=1, max_length=1000)
 
     @model_validator(mode="before")
     @classmethod
@@ -195,6 +193,7 @@ class JobSpec(Strict):
     settings: dict[str, JsonValue]
     calibration: CalibrationWish = CalibrationWish()
     attention_of: list[NonNegativeInt] | None = None
+    allow_twins: bool = False
     timeout_seconds: int
 
 

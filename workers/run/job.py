@@ -28,6 +28,7 @@ from headgraft.workers.report import data, page
 from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
 from headgraft.workers.run.features import read_features
+from headgraft.workers.run.name_warnings import name_warnings
 from headgraft.workers.run.regions import RegionFile
 from headgraft.workers.run.solve import SolvedHead, SolvedRows, solve_job
 from headgraft.workers.torch_files.convert import ConversionLimits, converted, defect
@@ -110,6 +111,7 @@ def run_job(
         task = dataclasses.replace(task, regions=regions, features=pooled)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
+        warnings = name_warnings(spec, task)
         solved, how = solve_job(spec, parsed, task, device=device, progress=progress)
     progress(1.0, "write")
     with timer.time("write"):
@@ -122,6 +124,7 @@ def run_job(
         else None,
         seconds=timer.seconds,
     )
+    report.warnings = warnings
     (folder / REPORT_FILE).write_text(data.as_json(report), encoding="utf-8")
     progress(1.0, "draw")
     with timer.time("draw"):
