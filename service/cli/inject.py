@@ -6,7 +6,7 @@ It starts a service for the occasion where none runs.
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from headgraft import Headgraft, HeadgraftError
 from headgraft.arguments import Scalar
 from headgraft.remarks import remarks
 from headgraft.service.cli import results, wording
+from headgraft.service.cli.features import features_file
 from headgraft.service.cli.foreign import check_kind
 from headgraft.service.cli.parsing import TypedError
 from headgraft.service.cli.targets import (
@@ -50,6 +51,7 @@ class InjectArguments:
     calibration: Mapping[str, Scalar] | None = None
     timeout_seconds: int | None = None
     features: Path | None = None
+    network: Mapping[str, str] | None = None
     metadata: Mapping[str, str] | None = None
     target: Path | None = None
     may_overwrite: bool = False
@@ -69,18 +71,30 @@ def carry_out(
     """Inject, wait and save; return what came out, where, and what to look at, a line each."""
     source, target = arguments.place()
     check_kind(source.weights)
-    if arguments.features and not arguments.features.is_file():
-        raise TypedError(f"there is no file of features {arguments.features}")
     names = arguments.names or _names_of_folder(source)
     for listed in filter(None, (names, arguments.add)):
         console.print(listed.summary, highlight=False, markup=False)
     with (
+        features_file(
+            arguments.features,
+            arguments.network,
+            source.weights,
+            names.names if names else (),
+            console,
+        ) as features,
         _progress(console) as progress,
         _service(url, progress) as (address, is_ours),
         Headgraft(address, key) as client,
     ):
         try:
-            ended = _run(client, arguments, source.weights, names, progress, is_ours=is_ours)
+            ended = _run(
+                client,
+                replace(arguments, features=features),
+                source.weights,
+                names,
+                progress,
+                is_ours=is_ours,
+            )
         except HeadgraftError as error:
             raise TypedError(wording.as_typed(error, names, arguments.add)) from error
         notes = results.save(client, ended, source, target)

@@ -75,7 +75,10 @@ def inject(
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option(help="Labelled features of the head's classes, to calibrate by."),
+        typer.Option(help="Features to calibrate by, or with --network a folder of pictures."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="timm:NAME, the network that the checkpoint is of.")
     ] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="key=value to find it by.")] = None,
     out: Annotated[
@@ -108,6 +111,7 @@ def inject(
         ),
         timeout_seconds=timeout,
         features=features,
+        network=parsing.parse_network(network) if network else None,
         metadata=parsing.parse_metadata(metadata or []) or None,
         target=out,
         may_overwrite=force,

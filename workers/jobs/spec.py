@@ -19,7 +19,7 @@ from pydantic import (
 from headgraft.models.errors import InjectionCode
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs.manifest import Manifest
-from headgraft.workers.jobs.summary import FileFormat, HeadShape, Summary
+from headgraft.workers.jobs.summary import FeatureCounts, FileFormat, HeadShape, Summary
 from headgraft.workers.jobs.texts import AttributeName, EncoderName, Template, TensorName, Text
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -38,6 +38,7 @@ FailureCode = Literal[
 
 
 Row = list[float]
+UNLABELLED = -1  # the label of a picture whose class is not known
 
 
 def _whole(value: Any) -> Any:
@@ -162,10 +163,11 @@ class StoredHead(Strict):
 
 
 class StoredFeatures(Strict):
-    """Uploaded labelled features: `features` (count, feature_size), `labels` (count,) from 0.
+    """Uploaded features: `features` (count, feature_size), and `labels` (count,) from 0, if any.
 
-    `classes` counts the distinct labels, which lie in label_min to label_max. `region_shape` is
-    [R] or [height, width], of features of regions.
+    `classes` counts the distinct labels, which lie in label_min to label_max. Of the `unlabelled`
+    the class is not known: their label is -1, or there are no labels. `generic` says that these
+    show anything at all. `region_shape` is [R] or [height, width], of features of regions.
     """
 
     path: str
@@ -174,11 +176,23 @@ class StoredFeatures(Strict):
     count: int
     feature_size: int
     dtype: str
-    label_dtype: str
-    label_min: int
-    label_max: int
+    label_dtype: str | None
+    label_min: int | None
+    label_max: int | None
     classes: int
+    unlabelled: int = 0
+    generic: bool = False
     region_shape: list[int] | None = None
+
+    @property
+    def labelled(self) -> int:
+        """The number of pictures whose class is known."""
+        return self.count - self.unlabelled
+
+    @property
+    def counts(self) -> FeatureCounts:
+        """What a record and a report say of the file."""
+        return FeatureCounts.model_validate(self, from_attributes=True)
 
 
 class JobSpec(Strict):
