@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from headgraft import Headgraft, HeadgraftError
 from headgraft.arguments import Scalar
-from headgraft.remarks import remarks
+from headgraft.remarks import grounds, warnings
 from headgraft.service.cli import results, wording
 from headgraft.service.cli.features import features_file
 from headgraft.service.cli.foreign import check_kind
@@ -120,11 +120,9 @@ def _names_of_folder(source: Source) -> ClassList | None:
 
 
 def _told(report: Report, notes: list[str]) -> Iterator[str]:
-    """Say which tensors grew, and what to look at before trusting the head."""
-    if report.seen_rows:
-        yield f"extended: {', '.join(report.seen_rows.sha256_after)}"
-    yield from (f"warning: {wording.in_options(text)}" for text in remarks(report))
-    yield from (f"note: {text}" for text in notes)
+    """Say what to look at before trusting the head, which tensors grew, and the grounds."""
+    yield from (f"warning: {wording.in_options(text)}" for text in warnings(report))
+    yield from (f"note: {wording.in_options(text)}" for text in (*grounds(report), *notes))
 
 
 def _expected(estimate: Estimate | None) -> str:

@@ -10,7 +10,8 @@ from headgraft.service.schemas.formats import Format
 TORCH_SUFFIXES = (".pth.tar", ".pth", ".pt", ".bin", ".ckpt")
 # A file's name can ask for the head alone; .pt does so of a file that is none of torch's.
 ALONE: dict[str, Format] = {".onnx": "onnx", ".npz": "npz", ".json": "labels", ".pt2": "pt2"}
-LEGAL = ", ".join((".safetensors", *TORCH_SUFFIXES, *ALONE))
+FILE_SUFFIXES = (".safetensors", *TORCH_SUFFIXES, *ALONE)
+LEGAL = ", ".join(FILE_SUFFIXES)
 # What a folder's network lies in, the first of them that is there.
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 CONFIG_FILE = "config.json"
@@ -62,7 +63,7 @@ def choose_target(
     source: Source, added: int, out: Path | None, *, may_overwrite: bool
 ) -> Destination:
     """Return where the result goes; TypedError for an unknown suffix, or what lies there."""
-    if source.folder and (out is None or not suffix_of(out)):
+    if source.folder and (out is None or suffix_of(out) not in FILE_SUFFIXES):
         return _folder_target(source, added, out, may_overwrite=may_overwrite)
     named = _file_name(source, added)
     path = out or source.weights.with_name(named)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
+from headgraft.class_names import class_entries
 from headgraft.errors import HeadgraftError
 from headgraft.files import save_arrays
 from headgraft.network_names import own_names, tell_names
-from headgraft.remarks import remarks
+from headgraft.remarks import grounds, warnings
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry
 
@@ -157,10 +158,11 @@ async def inject(
     """Add classes to a torch network's classifier, in place, and return the network.
 
     Of the network only the classifier is sent: the layer named `classifier`, or the one that is
-    found. `class_names` are its classes in row order, unless its `config` names them. Its old rows
-    stay as they are, bit for bit. HeadgraftError, and nothing changed, where it cannot be done.
+    found. `class_names` are its classes in row order, unless the network names them itself. Its
+    old rows stay as they are, bit for bit. HeadgraftError, and nothing changed, where it cannot be
+    done.
     """
-    given = options.get("class_names")
+    given = class_entries(options.get("class_names"))
     found = find_classifier(network, [name_of(one) for one in given] if given else None, classifier)
     head = {
         **(options.get("head") or {}),
@@ -174,8 +176,9 @@ async def inject(
         injection = await calls.submit(sent, add, **options)
         await calls.result(injection.id, on_progress)
         found.grow(await calls.download(injection.id, back, "pt"), [name_of(one) for one in add])
-    for remark in remarks(await calls.report(injection.id)):
-        log.warning("%s: %s", injection.id, remark)
+    report = await calls.report(injection.id)
+    for text in (*warnings(report), *grounds(report)):
+        log.warning("%s: %s", injection.id, text)
     return network
 
 

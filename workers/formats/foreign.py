@@ -43,10 +43,6 @@ ZIPPED: Sequence[tuple[str, str]] = (
     (r"(.*/)?coremldata\.bin|.*\.mlmodel", f"a Core ML package: {SAFETENSORS}"),
     (r"word/.*|xl/.*|ppt/.*|\[Content_Types\]\.xml", "an office document"),
 )  # fmt: skip
-TORCH_ENTRY = re.compile(
-    r"(.*/)?(data\.pkl|data/\d+|version|byteorder|constants\.pkl|code/.*|\.format_version|"
-    r"\.storage_alignment|\.data/.*|tensor_meta.*)"
-)
 
 
 def foreign_kind(start: bytes) -> str | None:
@@ -90,7 +86,8 @@ def _zipped(start: bytes) -> str | None:
     for pattern, kind in ZIPPED:
         if re.fullmatch(pattern, name):
             return kind
-    if len(start) < ZIP_NAME_AT + length or TORCH_ENTRY.fullmatch(name):
+    # All that torch writes lies in a folder of the archive.
+    if not name or "/" in name or len(start) < ZIP_NAME_AT + length:
         return None
     return f"a zip archive with {name!r:.60} in it: unpack it, and send the checkpoint in it"
 

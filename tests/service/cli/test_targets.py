@@ -69,6 +69,8 @@ def test_a_folder_should_become_a_folder(tmp_path: Path) -> None:
     assert beside.path == tmp_path / "model+2" / "model.safetensors"
     alone = choose_target(source, 2, tmp_path / "x.onnx", may_overwrite=False)
     assert (alone.folder, alone.format) == (None, "onnx")
+    dotted = choose_target(source, 2, tmp_path / "vit-0.5", may_overwrite=False)
+    assert dotted.folder == tmp_path / "vit-0.5"
     for out in (model, tmp_path):
         with pytest.raises(TypedError, match=r"exists already|is the folder that is read"):
             choose_target(source, 2, out, may_overwrite=False)
