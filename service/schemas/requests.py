@@ -11,8 +11,8 @@ from headgraft.workers.jobs.spec import (
     NameEmbeddings,
     Strict,
     VectorEmbeddings,
-    Whole,
 )
+from headgraft.workers.jobs.texts import Whole
 
 # A filter is written key=value.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]

@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -36,17 +35,8 @@ FailureCode = Literal[
     "worker_lost",
 ]
 
-
 Row = list[float]
 UNLABELLED = -1  # the label of a picture whose class is not known
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-# To JSON, and its schemas, 5.0 is an integer.
-Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class Strict(BaseModel):
@@ -126,7 +116,11 @@ class CalibrationWish(Strict):
         description="Ask for a bias; refused where the head has none, as the file gains no tensor.",
     )
     budget_seconds: float = Field(
-        default=10.0, gt=0, le=3600, description="Time that `auto` may spend on candidates."
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="What `auto` may spend on candidates, in predicted seconds of two CPU cores: "
+        "no clock is read, so that the same request has the same result everywhere.",
     )
 
 

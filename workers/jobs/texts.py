@@ -1,9 +1,9 @@
-"""The kinds of text that a request holds, each with what it may not be."""
+"""The kinds of text and of number that a request holds, each with what it may not be."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from headgraft.workers.names.class_list import FORBIDDEN_PATTERN, control_defect
 
@@ -41,3 +41,11 @@ EncoderName = Annotated[
 TensorName = Annotated[str, Field(min_length=1, max_length=500)]
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
 AttributeName = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# To JSON, and its schemas, 5.0 is an integer.
+Whole = Annotated[int, BeforeValidator(_whole)]
