@@ -81,7 +81,8 @@ def test_a_checkpoint_should_be_extended_beside_itself(folder: Path, product: Pr
     arguments += ["--setting", "scale=1.5", "--prefer", "new", "--max-seen-loss", "5"]
     ran = start(folder, *arguments)
     assert ran.returncode == 0, ran.stderr
-    verdict, step, file, expected = ran.stdout.splitlines()
+    verdict, step, file, expected, *further = ran.stdout.splitlines()
+    assert "note: extended: fc.weight, fc.bias" in further
     # Its rows were drawn, not trained.
     assert verdict == "at chance: the rows of the head vary like random numbers, as before training"
     assert step == "what helps most: Send the checkpoint of the trained network."
