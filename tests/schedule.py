@@ -26,6 +26,7 @@ TOGETHER = {
     "tests/service/cli/test_main.py": "product",
     "tests/service/cli/test_features.py": "product",
     "tests/service/cli/test_network.py": "product",
+    "tests/service/cli/test_results.py": "product",
     "tests/service/client/test_networks.py": "product",
     "tests/service/client/test_pictures.py": "product",
     "tests/service/injections/test_download_formats.py": "product",

@@ -1,6 +1,5 @@
 """A classifier's last layer."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +15,9 @@ Metric = Literal["linear", "cosine"]
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """weight (C, D), bias (C,) or None, one unique name per class, all finite.
+    """weight (C, D), bias (C,) or None, one name per class, all finite.
+
+    Names may repeat: a class is its row.
 
     Logits are `x . w + b` (linear) or `scale * cos(x, w) + b` (cosine).
     """
@@ -92,10 +93,6 @@ def _problems(head: Head) -> Iterator[tuple[str, str]]:
             yield f"/head/{part}", problem
     if head.metric not in ("linear", "cosine"):
         yield "/head/metric", f"metric {head.metric!r} is not one of linear, cosine"
-    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
-    if repeated is not None:
-        problem = f"class {repeated!r} stands more than once among the class names"
-        yield "/class_names", f"{problem}; every name must be unique"
 
 
 def _first_not_finite(tensor: Tensor) -> int | None:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from headgraft.arguments import Entry, InjectionOptions, Scalar
+from headgraft.arguments import ClassNames, Entry, InjectionOptions, Scalar
+from headgraft.class_names import class_entries
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
 from headgraft.files import Array, FileDownload, UploadFile, features_file
@@ -59,6 +60,7 @@ class Calls:
 
         `on_upload` hears (bytes sent, bytes in all).
         """
+        options = {**options, "class_names": class_entries(options.get("class_names"))}
         request = _without_none(add=list(add), head_id=head_id, **options)
         if checkpoint is None:
             return await self._one(InjectionResource, "POST", "/v1/injections", json=request)
@@ -70,12 +72,13 @@ class Calls:
         self,
         checkpoint: Path,
         *,
-        class_names: Sequence[Entry] | None = None,
+        class_names: ClassNames | None = None,
         head: Mapping[str, Scalar] | None = None,
         on_upload: OnUpload | None = None,
     ) -> HeadResource:
         """Upload a checkpoint once, to inject into by `head_id`."""
-        document = json.dumps(_without_none(class_names=class_names, head=head)).encode()
+        named = class_entries(class_names)
+        document = json.dumps(_without_none(class_names=named, head=head)).encode()
         return await self._send(HeadResource, "/v1/heads", checkpoint, document, on_upload)
 
     async def upload_features(

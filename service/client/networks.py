@@ -3,7 +3,7 @@
 torch is imported only here, and only when a network is given: the rest of the client needs none.
 """
 
-import re
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
+from headgraft.class_names import class_entries
 from headgraft.errors import HeadgraftError
 from headgraft.files import save_arrays
+from headgraft.network_names import own_names, tell_names
 from headgraft.pictures import Pictures, is_generic, upload_pictures
+from headgraft.remarks import grounds, warnings
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry
 
@@ -24,10 +27,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 
+log = logging.getLogger("headgraft.client")
 Network = TypeVar("Network", bound="Module")
 WEIGHT, BIAS = "weight", "bias"
-# What transformers calls a class of which it knows no name.
-NAMELESS = re.compile(r"LABEL_\d+")
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,9 @@ class Classifier:
 
     def _rename(self, names: Sequence[str]) -> None:
         """Say the new classes wherever torch, timm and transformers keep their number or names."""
-        old = len(self.class_names)
-        for owner, field in (
-            (self.layer, "out_features"),
-            (self.network, "num_classes"),
-            (self.network, "num_labels"),
-        ):
-            if getattr(owner, field, None) == old:
-                setattr(owner, field, len(names))
-        config: Any = getattr(self.network, "config", None)
-        if getattr(config, "id2label", None):
-            config.id2label = dict(enumerate(names))
-            config.label2id = {name: index for index, name in enumerate(names)}
+        if getattr(self.layer, "out_features", None) == len(self.class_names):
+            setattr(self.layer, "out_features", len(names))  # noqa: B010  # any layer may have it
+        tell_names(self.network, names, len(names) - len(self.class_names))
 
 
 def find_classifier(
@@ -85,10 +78,10 @@ def find_classifier(
 ) -> Classifier:
     """Find a network's classifier: the layer of that name, or the one timm says, or by shape.
 
-    Without names, the classes are those of the network's own `config`. HeadgraftError lists the
+    Without names, the classes are those that the network itself names. HeadgraftError lists the
     candidates where none fits, or two do.
     """
-    class_names = class_names or _own_names(network)
+    class_names = class_names or own_names(network)
     wanted = name or _timm_name(network)
     try:
         tensors = find_head(
@@ -104,17 +97,6 @@ def find_classifier(
         detail = f"{type(network).__name__}: {error}".replace("the checkpoint", "the network")
         raise HeadgraftError(None, "invalid_head", detail) from error
     return Classifier(network, layer, tensors, class_names)
-
-
-def _own_names(network: "Module") -> list[str]:
-    labels = getattr(getattr(network, "config", None), "id2label", None) or {}
-    names = [str(labels[index]) for index in sorted(labels)]
-    if not names or any(NAMELESS.fullmatch(name) for name in names):
-        detail = (
-            f"{type(network).__name__} does not name its classes: give class_names, in row order"
-        )
-        raise HeadgraftError(None, "invalid_head", detail)
-    return names
 
 
 def _timm_name(network: "Module") -> str | None:
@@ -180,15 +162,16 @@ async def inject(
     """Add classes to a torch network's classifier, in place, and return the network.
 
     Of the network only the classifier is sent: the layer named `classifier`, or the one that is
-    found. `class_names` are its classes in row order, unless its `config` names them. Its old rows
-    stay as they are, bit for bit. HeadgraftError, and nothing changed, where it cannot be done.
+    found. `class_names` are its classes in row order, unless the network names them itself. Its
+    old rows stay as they are, bit for bit. HeadgraftError, and nothing changed, where it cannot be
+    done.
 
     The new rows are calibrated by what the network sees in `pictures`, of which only features are
     sent: generic ones, or a folder, PIL pictures, tensors or a DataLoader of your own; None asks
     for none. `preprocess` makes of a picture what the network reads, where the network does not
     say it. `features_id` takes the place of pictures.
     """
-    given = options.get("class_names")
+    given = class_entries(options.get("class_names"))
     found = find_classifier(network, [name_of(one) for one in given] if given else None, classifier)
     head = {
         **(options.get("head") or {}),
@@ -204,10 +187,13 @@ async def inject(
         try:
             if features:
                 options = {**options, "features_id": features}
-            await _graft(calls, found, add, on_progress, options, folder)
+            injection = await _graft(calls, found, add, on_progress, options, folder)
         finally:
             if features:
                 await _forget(calls, features)
+    report = await calls.report(injection)
+    for text in (*warnings(report), *grounds(report)):
+        log.warning("%s: %s", injection, text)
     return network
 
 
@@ -218,13 +204,14 @@ async def _graft(
     on_progress: OnProgress | None,
     options: InjectionOptions,
     folder: Path,
-) -> None:
-    """Send a classifier through an injection, and take the rows that come back."""
+) -> str:
+    """Send a classifier through an injection, take the rows that come back; return its id."""
     sent, back = folder / "head.safetensors", folder / "head.pt"
     found.save(sent)
     injection = await calls.submit(sent, add, **options)
     await calls.result(injection.id, on_progress)
     found.grow(await calls.download(injection.id, back, "pt"), [name_of(one) for one in add])
+    return injection.id
 
 
 def _are_used(pictures: Pictures | None, options: InjectionOptions) -> bool:

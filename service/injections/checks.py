@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from headgraft.service.schemas.requests import InjectionRequest
-from headgraft.service.uploads.locate_head import class_problems
 from headgraft.service.web.pointers import Problem
 from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs.named_classes import twin_problems
 from headgraft.workers.jobs.presence import EncoderPresence
 from headgraft.workers.jobs.request import ClassEntry, Row, VectorEmbeddings
 from headgraft.workers.jobs.spec import StoredFeatures
@@ -18,14 +18,12 @@ POINTER = "/class_embeddings"
 
 
 def injection_problems(request: InjectionRequest, seen: Sequence[ClassEntry]) -> list[Problem]:
-    """Find what makes an injection into this head impossible: names, counts, vectors."""
-    seen_names = {entry.name for entry in seen}
-    problems = class_problems(request.add, "/add")
-    problems += [
-        Problem(f"/add/{index}/name", f"the head already has a class {entry.name!r}")
-        for index, entry in enumerate(request.add)
-        if entry.name in seen_names
-    ]
+    """Find what makes an injection into this head impossible: names, counts, vectors.
+
+    `seen` is empty while nobody knows the head's classes.
+    """
+    found = twin_problems(seen, request.add, allow_twins=request.allow_twins)
+    problems = [Problem(f"/add/{index}/name", detail) for index, detail in found]
     if isinstance(request.class_embeddings, VectorEmbeddings):
         problems += _vector_problems(request.class_embeddings, seen, request.add)
     return problems
@@ -118,7 +116,9 @@ def _vector_problems(
 ) -> list[Problem]:
     size = len(vectors.seen[0]) if vectors.seen else 0
     problems: list[Problem] = []
-    parts = (("seen", vectors.seen, seen), ("unseen", vectors.unseen, add))
+    parts = [("seen", vectors.seen, seen), ("unseen", vectors.unseen, add)]
+    if not seen:  # of a torch file that nobody has read yet
+        parts = parts[1:]
     for part, rows, entries in parts:
         pointer = f"/class_embeddings/{part}"
         if len(rows) != len(entries):

@@ -58,7 +58,7 @@ class InjectionResource(BaseModel):
     method: str
     settings: dict[str, JsonValue]
     class_embeddings: EmbeddingsSummary
-    seen_count: int
+    seen_count: int | None
     unseen_count: int
     head: HeadSummary
     features: FeaturesSummary | None = None
@@ -76,6 +76,7 @@ class InjectionResource(BaseModel):
     error: JobError | None
     artifacts: list[Artifact]
     seconds: dict[str, float] | None
+    warnings: list[str]
     result: Result | None
     links: Links
 
@@ -150,9 +151,13 @@ def injection_resource(
     seconds_left: float | None = None,
 ) -> InjectionResource:
     """Show a job."""
-    manifest, head = record.manifest, record.summary.head
+    manifest, summary = record.manifest, record.summary
     if manifest:
-        head = head.model_copy(update=vars(manifest.head))
+        head = summary.head.model_copy(update=vars(manifest.head))
+        known = {"head": head, "warnings": manifest.warnings or summary.warnings}
+        if manifest.seen_count is not None:
+            known["seen_count"] = manifest.seen_count
+        summary = summary.model_copy(update=known)
     shown = record.model_dump(
         include={
             "id",
@@ -168,7 +173,7 @@ def injection_resource(
     )
     return InjectionResource(
         **shown,
-        **{**vars(record.summary), "head": head},
+        **vars(summary),
         queue_position=queue_position,
         workers_online=workers_online,
         seconds_left=None if seconds_left is None else round(seconds_left, 1),

@@ -11,9 +11,9 @@ from headgraft.workers.jobs.request import (
     NetworkFields,
     Strict,
     VectorEmbeddings,
-    Whole,
 )
 from headgraft.workers.jobs.spec import CalibrationWish
+from headgraft.workers.jobs.texts import Whole
 
 # A filter is written key=value.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -65,6 +65,10 @@ class InjectionRequest(HeadRequest):
         max_length=16,
         description="Pictures of the features, by number from 0, of which the report of a method "
         "that looks at regions shows where it looked; by default one of each of 16 classes.",
+    )
+    allow_twins: bool = Field(
+        default=False,
+        description="Add a class also where its name is that of another in another spelling.",
     )
     timeout_seconds: Whole = Field(
         default=3600, ge=1, le=86_400, description="How long a run may last."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from headgraft.service.uploads.finiteness import FinitenessScan
 from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.formats.foreign import foreign_kind
 from headgraft.workers.formats.header import Header, HeaderError
 from headgraft.workers.formats.safetensors import (
     HEADER_BYTES_MAX,
@@ -151,11 +152,13 @@ class TorchReader:
 
 
 def reader_for(start: bytes) -> CheckpointReader | TorchReader:
-    """Choose by a file's first bytes; HeaderError for torch's old format, a bare pickle."""
+    """Choose by a file's first bytes; HeaderError for what is no checkpoint, saying what it is."""
+    if kind := foreign_kind(start):
+        raise HeaderError(f"the checkpoint is {kind}")
     if start.startswith(ZIP_START):
         return TorchReader()
     # 80 02 also begins the length of a header of 640 bytes.
-    is_length = int.from_bytes(start, "little") <= HEADER_BYTES_MAX
+    is_length = int.from_bytes(start[:LENGTH_BYTES], "little") <= HEADER_BYTES_MAX
     if start.startswith(PICKLE_STARTS) and not is_length:
         raise HeaderError(
             "the checkpoint is a bare Python pickle, as torch wrote it before version 1.6: that is "

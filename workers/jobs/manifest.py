@@ -42,3 +42,5 @@ class Manifest(BaseModel):
     seconds: dict[str, float]
     page: ReportPage | None
     encoder: EncoderUsed | None
+    seen_count: int | None = None
+    warnings: list[str] = []

@@ -259,7 +259,8 @@ class WrittenPart(ReportPart):
 
     `features` counts what was sent of them, used or not. `nearest_seen_classes` are by new class;
     `class_sized_tensors` have one row a class, too, and were not grown. `reasons` say why a head
-    that is no rows has no estimate, and why no picture was run through the network.
+    that is no rows has no estimate, and why no picture was run through the network; `warnings` what
+    the user should look at before trusting it.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -277,6 +278,7 @@ class WrittenPart(ReportPart):
     norms: RowNorms | None = None
     nearest_seen_classes: dict[str, list[NearRow]]
     attention: list[PictureAttention] = []
+    warnings: list[str] = []
 
 
 # The last base's fields come first.

@@ -1,22 +1,12 @@
 """The parts of a request: its classes, their embeddings, and how to read the checkpoint."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-TensorName = Annotated[str, Field(min_length=1, max_length=500)]
-Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
+from headgraft.workers.jobs.texts import AttributeName, EncoderName, Template, TensorName, Text
+
 Row = list[float]
-AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-# To JSON, and its schemas, 5.0 is an integer.
-Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class Strict(BaseModel):
@@ -28,8 +18,8 @@ class Strict(BaseModel):
 class ClassEntry(Strict):
     """A class: its name and, when given, the line a text encoder reads instead of the bare name."""
 
-    name: str = Field(min_length=1, max_length=200)
-    description: str | None = Field(default=None, min_length=1, max_length=1000)
+    name: Text = Field(min_length=1, max_length=200)
+    description: Text | None = Field(default=None, min_length=1, max_length=1000)
 
     @model_validator(mode="before")
     @classmethod

@@ -16,10 +16,10 @@ from headgraft.workers.jobs.request import (
     NameEmbeddings,
     NetworkFields,
     Strict,
-    TensorName,
     VectorEmbeddings,
 )
 from headgraft.workers.jobs.summary import FeatureCounts, FileFormat, HeadShape, Summary
+from headgraft.workers.jobs.texts import TensorName
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -141,6 +141,7 @@ class JobSpec(Strict):
     calibration: CalibrationWish = CalibrationWish()
     network: NetworkFields | None = None
     attention_of: list[NonNegativeInt] | None = None
+    allow_twins: bool = False
     timeout_seconds: int
 
 

@@ -84,8 +84,8 @@ def features_sent(features: FeatureCounts) -> str:
 def reasons(report: Report) -> list[str]:
     """Say what limits the belief in the figures, or why there are none."""
     if report.estimate is None:
-        return report.reasons or [UNESTIMATED]
-    return [*report.estimate.reasons, *report.reasons]
+        return [*report.warnings, *(report.reasons or [UNESTIMATED])]
+    return [*report.warnings, *report.estimate.reasons, *report.reasons]
 
 
 def measures(estimate: Estimate | None) -> list[Measure]:

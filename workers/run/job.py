@@ -31,6 +31,7 @@ from headgraft.workers.report import data, page
 from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
 from headgraft.workers.run.features import read_features
+from headgraft.workers.run.name_warnings import name_warnings
 from headgraft.workers.run.network_pictures import run_pictures
 from headgraft.workers.run.regions import RegionFile
 from headgraft.workers.run.solve import SolvedHead, SolvedRows, solve_job
@@ -126,6 +127,7 @@ def run_job(
         task = dataclasses.replace(task, unlabelled=task.unlabelled or generic)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
+        warnings = name_warnings(spec, task)
         information = _information(spec, registry)
         solved, how = solve_job(spec, parsed, task, information, device=device, progress=progress)
     progress(1.0, "write")
@@ -143,6 +145,7 @@ def run_job(
     )
     if seen:
         report.network = seen
+    report.warnings = warnings
     (folder / REPORT_FILE).write_text(data.as_json(report), encoding="utf-8")
     progress(1.0, "draw")
     with timer.time("draw"):

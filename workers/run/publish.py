@@ -57,6 +57,8 @@ def publish(
         seconds=report.seconds,
         page=page,
         encoder=encoder,
+        seen_count=report.seen_count,
+        warnings=report.warnings,
     )
     faults.point("before_manifest")
     store.write(prefix + MANIFEST_FILE, manifest.model_dump_json().encode())

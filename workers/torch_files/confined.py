@@ -19,6 +19,7 @@ import torch
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import checkpoint
 from headgraft.workers.formats.safetensors import HEADER_BYTES_MAX
+from headgraft.workers.jobs.named_classes import metadata_of_names
 from headgraft.workers.processes import die_with_parent
 from headgraft.workers.torch_files import state_dict
 from headgraft.workers.torch_files.convert import READY, Conversion, Verdict
@@ -60,8 +61,12 @@ def _limit(kind: int, value: int) -> None:
 def convert(source: Path, target: Path, memory_bytes: int) -> Verdict:
     """Read and write; whatever the file makes go wrong becomes the verdict."""
     try:
-        found = state_dict.pick(_load(source))
-        checkpoint.write_tensors(target, found.tensors, bytes_max=memory_bytes)
+        loaded = _load(source)
+        found = state_dict.pick(loaded)
+        named = metadata_of_names(loaded)
+        checkpoint.write_tensors(
+            target, found.tensors, {"format": "pt", **named}, bytes_max=memory_bytes
+        )
         return Verdict(conversion=Conversion.of(found.key, map(_plain, found.dropped)))
     except InjectionError as error:
         return Verdict(defect=_plain(str(error)))

@@ -22,6 +22,7 @@ from headgraft.models.progress import Progress
 from headgraft.workers.formats.find_head import find_head
 from headgraft.workers.formats.header import Header, HeaderError
 from headgraft.workers.formats.safetensors import read_header
+from headgraft.workers.jobs.named_classes import classes_of_file
 from headgraft.workers.jobs.spec import JobSpec
 
 SAFETENSORS = ".safetensors"
@@ -191,15 +192,17 @@ def converted(
     conversion = convert(source, target, limits=limits, progress=progress)
     source.unlink()
     try:
+        header = _header_of(target)
+        entries = spec.head.class_names or classes_of_file(header.metadata, spec)
         tensors = find_head(
-            _header_of(target),
-            class_count=len(spec.head.class_names),
+            header,
+            class_count=len(entries),
             weight=spec.head.weight,
             bias=spec.head.bias,
         )
     except HeaderError as error:
         raise defect(str(error)) from error
-    head = spec.head.model_copy(update={"tensors": tensors})
+    head = spec.head.model_copy(update={"tensors": tensors, "class_names": entries})
     return spec.model_copy(update={"head": head}), target, conversion
 
 

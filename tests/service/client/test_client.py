@@ -21,12 +21,13 @@ from headgraft import Headgraft, HeadgraftError
 from headgraft.arguments import InjectionOptions
 from headgraft.events import EventReader, ServerEvent
 from headgraft.service.cli.inject import InjectArguments, carry_out
-from headgraft.service.cli.parsing import TypedError
+from headgraft.service.cli.parsing import TypedError, added
 from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import RedisServer
 from headgraft.service.schemas.injections import InjectionResource
 from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.workers.jobs.events import StatusEvent
+from headgraft.workers.names.class_list import NamedClass, class_list
 from tests import checkpoints, features, pictures
 from tests.documents import statuses
 from tests.processes import Processes, eventually, free_port
@@ -191,8 +192,8 @@ def test_the_command_should_upload_features_first_and_name_them_in_the_end(
     processes: Processes, checkpoint: Path
 ) -> None:
     file = features.write(checkpoint.with_name("pictures.safetensors"))
-    names = [{"name": name} for name in checkpoints.class_names(20)]
-    add = [{"name": "okapi"}]
+    names = class_list(map(NamedClass, checkpoints.class_names(20)), "a test")
+    add = added(["okapi"], None)
     arguments = InjectArguments(checkpoint, add, names, method="ridge", features=file)
 
     said = carry_out(arguments, processes.url, KEY, Console(stderr=True))
@@ -217,7 +218,7 @@ def test_the_command_should_upload_features_first_and_name_them_in_the_end(
     with pytest.raises(TypedError, match="no file of features nowhere"):
         carry_out(missing, processes.url, KEY, Console(stderr=True))
     wrong = replace(arguments, features=checkpoint, may_overwrite=True)
-    with pytest.raises(HeadgraftError, match="must hold the tensor 'features'"):
+    with pytest.raises(TypedError, match="must hold the tensor 'features'"):
         carry_out(wrong, processes.url, KEY, Console(stderr=True))
 
 

@@ -81,7 +81,6 @@ def test_a_torch_file_may_be_kept_as_a_head_and_used_by_its_id(
 @pytest.mark.parametrize(
     ("fields", "pointer"),
     [
-        ({"class_names": None}, "/class_names"),
         ({"add": ["class 3"]}, "/add/0/name"),
         ({"method": "wizard"}, "/method"),
         ({"settings": {"gamma": -1}}, "/settings/gamma"),
