@@ -19,6 +19,8 @@ class InjectionOptions(TypedDict, total=False):
     settings: Mapping[str, JsonValue] | None
     class_embeddings: Mapping[str, Scalar | TextsOrVectors] | None
     head: Mapping[str, Scalar] | None
+    key: str | None
+    allow_ungrown: Sequence[str] | None
     calibration: Mapping[str, Scalar] | None
     attention_of: Sequence[int] | None
     timeout_seconds: int | None

@@ -115,7 +115,7 @@ async def _kept_head(context: Context, owner: str, document: InjectionRequest) -
     if document.head_id is None:
         detail = "no head to extend: send the part checkpoint, or a head_id from POST /v1/heads"
         raise invalid_at("/head_id", detail)
-    for field in ("class_names", "head"):
+    for field in ("class_names", "head", "key", "allow_ungrown"):
         if field in document.model_fields_set:
             raise invalid_at(f"/{field}", f"{field} was said with the head of head_id already")
     record = await repository.get(context.ledger, HeadRecord, document.head_id, owner, "/head_id")

@@ -135,7 +135,8 @@ class StoredHead(Strict):
     """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it.
 
     In a torch file the head is found by the worker that converts it: `tensors` is None until
-    then, and `weight` and `bias` are the names that the request gave, if it did.
+    then, `weight` and `bias` are the names that the request gave, if it did, and `key` the state
+    dict that it chose.
     """
 
     path: str
@@ -148,6 +149,8 @@ class StoredHead(Strict):
     metric: Literal["linear", "cosine"]
     scale: float
     class_names: list[ClassEntry]
+    key: str | None = None
+    allow_ungrown: list[str] = []
 
     @property
     def located(self) -> HeadTensors:

@@ -184,7 +184,7 @@ def two_of_a_kind() -> nn.Module:
         (two_of_a_kind, {}, r"2 tensors could be the head: '0\.weight', '1\.weight'"),
         (lambda: nn.Linear(16, 21), {}, "no 2-D tensor of the network has 20 rows"),
         (lambda: nn.Linear(16, 20), {"classifier": "fc"}, "has no tensor 'fc.weight'"),
-        (lambda: nn.Conv2d(16, 20, 1), {}, "its 2-D tensors are none"),
+        (lambda: nn.Conv2d(16, 20, 3), {}, "its 2-D tensors are none"),
         (lambda: nn.Linear(16, 20), {"class_names": None}, "does not name its classes"),
         (
             lambda: networks.hugging_face_network("vit", ["LABEL_0", "LABEL_1"]),
