@@ -31,7 +31,7 @@ def torchvision_network(kind: str, classes: int) -> nn.Module:
     network: nn.Module
     if kind == "vit":
         network = torchvision.models.VisionTransformer(32, 16, 1, 2, 24, 48, num_classes=classes)
-        torch.nn.init.normal_(network.heads.head.weight)  # it would be all zeros
+        nn.init.normal_(network.get_parameter("heads.head.weight"))  # all zeros else
     else:
         network = torchvision.models.get_model(kind, weights=None, num_classes=classes)
     return network.eval()
