@@ -6,7 +6,7 @@ It starts a service for the occasion where none runs.
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -15,12 +15,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from headgraft import Headgraft
 from headgraft.arguments import Scalar
+from headgraft.service.cli.features import features_file
 from headgraft.service.cli.parsing import Entry, TypedError
 from headgraft.service.local.state import locate
 from headgraft.service.local.temporary import temporary_service
 from headgraft.service.schemas.formats import FILES, Format
 from headgraft.service.schemas.injections import InjectionResource as Injection
-from headgraft.workers.jobs.report import Estimate
+from headgraft.workers.jobs.report import Estimate, Figure, OldClassLoss, VerdictPart
 
 # The service gives back safetensors, whatever it was sent.
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -40,6 +41,7 @@ class InjectArguments:
     encoder: str | None = None
     calibration: Mapping[str, Scalar] | None = None
     features: Path | None = None
+    network: Mapping[str, str] | None = None
     metadata: Mapping[str, str] | None = None
     target: Path | None = None
     may_overwrite: bool = False
@@ -66,21 +68,25 @@ def carry_out(
     target = arguments.choose_target()
     if not arguments.checkpoint.is_file():
         raise TypedError(f"there is no checkpoint {arguments.checkpoint}")
-    if arguments.features and not arguments.features.is_file():
-        raise TypedError(f"there is no file of features {arguments.features}")
+    names = [entry["name"] for entry in arguments.names or ()]
     with (
+        features_file(
+            arguments.features, arguments.network, arguments.checkpoint, names, console
+        ) as features,
         _progress(console) as progress,
         _service(url, progress) as (address, is_ours),
         Headgraft(address, key) as client,
     ):
-        ended = _run(client, arguments, progress, is_ours=is_ours)
+        ended = _run(client, replace(arguments, features=features), progress, is_ours=is_ours)
         client.download(ended.id, target, _format(ended, target))
+        report = client.report(ended.id)
     assert ended.result is not None
     seconds = sum((ended.seconds or {}).values())
     return (
+        f"{_judged(report.verdict)}"
         f"{target}: {ended.seen_count} classes and {ended.unseen_count} new ones, "
         f"by {ended.result.method} in {seconds:.1f} s ({ended.id})"
-        f"{_expected(ended.result.estimate)}"
+        f"{_expected(report.estimate)}{_at_risk(report.old_classes_at_risk)}"
     )
 
 
@@ -95,12 +101,36 @@ def _format(ended: Injection, target: Path) -> Format:
 
 def _expected(estimate: Estimate | None) -> str:
     """Say what to expect of the head, where that is known."""
-    if not estimate or estimate.u.high - estimate.u.low >= 1:
+    if not estimate or not estimate.u.is_known:
         return ""
-    new, old = (f"{100 * figure.value:.0f} %" for figure in (estimate.u, estimate.s))
     count = estimate.pictures
     basis = f"by {count} labelled features" if count else "without a picture seen"
-    return f"\nexpected, {basis}: {new} of new and {old} of old classes recognised"
+    new = f"\nexpected, {basis}: {_share(estimate.u)} of new"
+    if not estimate.s.is_known:
+        return f"{new} classes recognised; of old classes nothing is promised"
+    return f"{new} and {_share(estimate.s)} of old classes recognised"
+
+
+def _share(figure: Figure) -> str:
+    return f"{100 * figure.value:.0f} % ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
+
+
+def _judged(verdict: VerdictPart | None) -> str:
+    """Say the verdict and what helps most, a line each."""
+    if verdict is None:
+        return ""
+    lines = [f"{verdict.word}: {verdict.reason}"]
+    if verdict.next_step:
+        lines.append(f"what helps most: {verdict.next_step.sentences}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _at_risk(losses: list[OldClassLoss]) -> str:
+    """Name the old classes that are expected to lose most, and to which new ones."""
+    if not losses:
+        return ""
+    named = (f"{one.name} {100 * one.loss:.0f} points to {one.to}" for one in losses)
+    return f"\nold classes that lose most: {', '.join(named)}"
 
 
 @contextmanager

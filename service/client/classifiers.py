@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgraft.errors import HeadgraftError
+from headgraft.files import save_arrays
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry
 from headgraft.workers.formats.stored_layers import class_axis
@@ -52,20 +53,8 @@ class Classifier:
 
     def save(self, path: Path) -> None:
         """Write the head's tensors, and no others, to a safetensors file under their own names."""
-        from safetensors import TensorSpec, serialize_file
-
-        dense = {name: _on_cpu(_held(self.owners[name], name)) for name in self.owners}
-        # Not safetensors.torch: it needs numpy, which is larger than the client and all else of it.
-        specs = {
-            name: TensorSpec(
-                dtype=str(tensor.dtype).removeprefix("torch."),
-                shape=tensor.shape,
-                data_ptr=tensor.data_ptr(),
-                data_len=tensor.nbytes,
-            )
-            for name, tensor in dense.items()
-        }
-        serialize_file(specs, path, {INJECTED: str(getattr(self.layer, INJECTED, []))})
+        held = {name: _held(owner, name) for name, owner in self.owners.items()}
+        save_arrays(path, held, {INJECTED: str(getattr(self.layer, INJECTED, []))})
 
     def grow(self, path: Path, added: Sequence[str]) -> None:
         """Take the tensors of a file that extends the head's own; HeadgraftError if it does not.

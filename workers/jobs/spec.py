@@ -19,7 +19,7 @@ from pydantic import (
 from headgraft.models.errors import InjectionCode
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs.manifest import Manifest
-from headgraft.workers.jobs.summary import FileFormat, HeadShape, Summary
+from headgraft.workers.jobs.summary import FeatureCounts, FileFormat, HeadShape, Summary
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -39,6 +39,7 @@ EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 TensorName = Annotated[str, Field(min_length=1, max_length=500)]
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
 Row = list[float]
+UNLABELLED = -1  # the label of a picture whose class is not known
 AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -134,9 +135,8 @@ class CalibrationWish(Strict):
 class StoredHead(Strict):
     """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it.
 
-    In a torch file the head is found by the worker that converts it: `tensors` is None until
-    then, `weight` and `bias` are the names that the request gave, if it did, and `key` the state
-    dict that it chose.
+    In a torch file the worker that converts it finds the head: `tensors` is None until then, and
+    `weight`, `bias` and `key` are the names of tensors and state dict that the request gave.
     """
 
     path: str
@@ -167,10 +167,11 @@ class StoredHead(Strict):
 
 
 class StoredFeatures(Strict):
-    """Uploaded labelled features: `features` (count, feature_size), `labels` (count,) from 0.
+    """Uploaded features: `features` (count, feature_size), and `labels` (count,) from 0, if any.
 
-    `classes` counts the distinct labels, which lie in label_min to label_max. `region_shape` is
-    [R] or [height, width], of features of regions.
+    `classes` counts the distinct labels, which lie in label_min to label_max. Of the `unlabelled`
+    the class is not known: their label is -1, or there are no labels. `generic` says that these
+    show anything at all. `region_shape` is [R] or [height, width], of features of regions.
     """
 
     path: str
@@ -179,11 +180,23 @@ class StoredFeatures(Strict):
     count: int
     feature_size: int
     dtype: str
-    label_dtype: str
-    label_min: int
-    label_max: int
+    label_dtype: str | None
+    label_min: int | None
+    label_max: int | None
     classes: int
+    unlabelled: int = 0
+    generic: bool = False
     region_shape: list[int] | None = None
+
+    @property
+    def labelled(self) -> int:
+        """The number of pictures whose class is known."""
+        return self.count - self.unlabelled
+
+    @property
+    def counts(self) -> FeatureCounts:
+        """What a record and a report say of the file."""
+        return FeatureCounts.model_validate(self, from_attributes=True)
 
 
 class JobSpec(Strict):

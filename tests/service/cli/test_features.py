@@ -5,11 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from headgraft import Headgraft
 from tests import checkpoints, command, pictures, region_features
 from tests.fundamentals import client
 from tests.processes import Processes
+from tests.service.client.networks import timm_network
 
 CLASSES, EACH = 10, 2
 
@@ -19,8 +21,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pictures.write(tmp_path_factory.mktemp("pictures") / "in", CLASSES, EACH)
 
 
-def look(folder: Path, target: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    fixed = ["--model", "resnet18", "--out", str(target)]
+def look(
+    folder: Path, target: Path, *arguments: str, model: str = "resnet18"
+) -> subprocess.CompletedProcess[str]:
+    fixed = ["--model", model, "--out", str(target)]
     return command.headgraft(Path.cwd(), "features", str(folder), *fixed, *arguments)
 
 
@@ -66,6 +70,45 @@ def test_pooled_features_should_calibrate_rows(
     done = client.wait(product.url, client.post(product.url, source, request)["id"])
     assert done["status"] == "succeeded", done
     assert done["features"]["count"] == CLASSES * EACH
+
+
+def test_without_class_folders_it_should_say_that_there_are_no_labels(
+    folder: Path, tmp_path: Path
+) -> None:
+    weights, flat = tmp_path / "net.pth", folder / "class 0"
+    torch.save(timm_network("test_resnet", CLASSES).state_dict(), weights)
+
+    names = tmp_path / "names.txt"
+    names.write_text("red fox\nkit fox")
+    arguments = ["--weights", str(weights), "--generic", "--names", str(names)]
+    said = look(flat, tmp_path / "f", *arguments, model="test_resnet")
+
+    assert said.returncode == 0, said.stderr
+    assert f"features 2 x 96 without labels, {flat} has no class folders" in said.stdout
+    assert f"{names} was not needed: labels alone count classes" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("features", "network", "complaint"),
+    [
+        ("pictures", [], "folder of pictures: name the network whose weights net.pt holds"),
+        ("pictures", ["--network", "resnet18"], "'resnet18' is no network; write timm:NAME"),
+        ("pictures", ["--network", "timm:resnet18"], "list them with --names"),
+        ("net.pt", ["--network", "timm:resnet18"], "--network goes with a folder of pictures"),
+        ("nowhere", [], "no file of features nowhere, nor a folder of pictures"),
+    ],
+)
+def test_a_folder_to_calibrate_by_should_be_refused_unless_it_can_be_read(
+    tmp_path: Path, features: str, network: list[str], complaint: str
+) -> None:
+    (tmp_path / "net.pt").write_bytes(b"any")
+    pictures.write(tmp_path / "pictures", classes=1, each=1)
+
+    arguments = ["net.pt", "--add", "okapi", "--features", features, *network]
+    said = command.headgraft(tmp_path, "inject", *arguments)
+
+    assert said.returncode == 1
+    assert complaint in said.stderr
 
 
 def test_a_class_that_the_head_lacks_should_be_one_line(folder: Path, tmp_path: Path) -> None:
