@@ -17,7 +17,7 @@ from headgraft.models.heads.rows import regression_rows
 from headgraft.models.learners.logistic_curve import LogisticCurve
 from headgraft.models.metrics import harmonic_mean
 from headgraft.models.selection.calibrate import HeadContext
-from headgraft.models.selection.estimate import NORMAL_90, AccuracyInterval, HeadEstimate
+from headgraft.models.selection.estimate import AccuracyInterval, HeadEstimate
 from headgraft.models.selection.known_classes import AT_CHANCE, Familiarity
 from headgraft.models.selection.leave_out import HeldOutPrediction
 from headgraft.models.task import Task
@@ -28,6 +28,7 @@ SAME = 0.995  # cosine of two class embeddings that cannot be told apart
 FAR_QUANTILE = 0.02  # of the seen classes' own nearest relatives
 LOW = 0.5  # warn below this share of the mean confidence of seen classes
 MIN_CLASSES = 20
+NORMAL_90 = 1.645
 CLEAR = 0.9  # a class that is less likely to be known widens the interval
 TINY = 1e-3  # no accuracy is taken to be nearer to 0 or 1
 
@@ -60,24 +61,28 @@ def class_confidences(
     hits_S: Tensor,
     unseen: Head,
     familiar: Familiarity,
+    usual_u: float,
 ) -> tuple[ClassConfidence, ...]:
     """Return the confidence of every unseen class, in order.
 
     `hits_S` is the share of each hidden seen class's features that were recognised (NaN: of no
-    other); `unseen` holds the final rows.
+    other); `unseen` holds the final rows. `usual_u` is the accuracy to expect of new classes that
+    are like the hidden ones.
     """
     seen_SA, unseen_UA = task.normalised_embeddings("cpu", torch.float32, centre=True)
     hidden = (~hits_S.isnan()).nonzero()[:, 0]
     seen_SD = _directions(context, context.rows_SK)
     signs_UF = _signs(_directions(context, regression_rows(unseen, "cpu").float()), seen_SD)
     signs_UF = torch.cat([signs_UF, familiar.doubt_U[:, None]], dim=1)
-    if_known_U = torch.full((len(unseen_UA),), float(hits_S[hidden].mean()))
+    if_known_U = torch.full((len(unseen_UA),), usual_u)
     if len(hidden) >= MIN_CLASSES:
         signs_HF = _hidden_signs(context, held_out, len(unseen_UA), hidden)
         signs_HF = torch.cat([signs_HF, familiar.doubt_S[hidden, None]], dim=1)
-        if_known_U = LogisticCurve.fit(signs_HF, hits_S[hidden], PENALTY).predict(signs_UF)
+        curve = LogisticCurve.fit(signs_HF, hits_S[hidden], PENALTY)
+        by = _log_odds(usual_u) - _log_odds(float(hits_S[hidden].mean()))
+        if_known_U = curve.predict(signs_UF, by)
     chances = (if_known_U, familiar.known_U)
-    return _describe(task, (seen_SA, unseen_UA), chances, float(hits_S[hidden].mean()))
+    return _describe(task, (seen_SA, unseen_UA), chances, usual_u)
 
 
 def _directions(context: HeadContext, rows_CK: Tensor) -> Tensor:

@@ -147,20 +147,22 @@ def finish(
         unseen = task.head.with_rows(rows_UK, unseen.class_names)
         others = 0.0 if chance_U.all() else old.loss(_of(unseen, ~chance_U))
         chance_loss = old.loss(unseen) - others
-        # What the simulation says of old classes is of new ones that mean something.
-        saved = simulation.loss(at) if chance_U.all() else 0.0
-        s = usual.s.value + saved - chance_loss
-        usual = replace(usual, s=moved(usual.s, min(max(s, 0.0), 1.0)))
+    loss = old.loss(unseen)
+    # The simulation says what any new classes would cost, the final rows what these do.
+    s = min(max(usual.s.value + simulation.loss(at) - loss, 0.0), 1.0)
+    with_these = replace(usual, s=moved(usual.s, s))
     if untrained:
-        usual = replace(usual, s=UNKNOWN, reasons=(*usual.reasons, NOT_PROMISED))
+        with_these = replace(usual, s=UNKNOWN, reasons=(*usual.reasons, NOT_PROMISED))
     hits_S = simulation.trade_off.hits_ST[:, at]
-    confidences = class_confidences(task, context, held_out, hits_S, unseen, familiar)
+    confidences = class_confidences(
+        task, context, held_out, hits_S, unseen, familiar, usual.u.value
+    )
     return Outlook(
         unseen=unseen,
-        estimate=estimate_of(confidences, usual),
+        estimate=estimate_of(confidences, with_these),
         confidences=confidences,
         losses=() if untrained else worst_losses(old, task.head, unseen),
-        loss=old.loss(unseen),
+        loss=loss,
         chance_loss=chance_loss,
         chance_scale=scale,
         related=related,

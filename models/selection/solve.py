@@ -4,7 +4,6 @@ Every choice comes from injecting seen classes that are hidden; the only picture
 labelled features that the user gave.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,7 +32,7 @@ from headgraft.models.selection.estimate import (
 )
 from headgraft.models.selection.known_classes import Familiarity, familiarity
 from headgraft.models.selection.outlook import Outlook, Placement, finish, only_known
-from headgraft.models.selection.search import Search, Trial
+from headgraft.models.selection.search import Budget, Search, Trial
 from headgraft.models.selection.solution import CandidateResult, CurvePoint, Solution
 from headgraft.models.selection.trade_off import SCALES
 from headgraft.models.task import Task
@@ -50,6 +49,7 @@ class Preferences:
 
     `seen_loss_points` is the most that seen accuracy may fall, in points of a hundred; it takes
     the place of `prefer`. `seen_accuracy` is the head's own accuracy in [0, 1] where known.
+    `budget_seconds` are those of two usual CPU cores: see `Budget`.
     """
 
     enabled: bool = True
@@ -123,17 +123,17 @@ def solve(
     familiar = familiarity(task)
     known = only_known(task, familiar.known_U) if preferences.are_default else task
     search = Search(known, context, preferences.prefer, preferences.seen_loss, device, progress)
-    ends = time.perf_counter() + preferences.budget_seconds
+    budget = Budget(preferences.budget_seconds)
     best_trials: list[Trial] = []
     results: list[CandidateResult] = []
     for candidate in candidates:
-        skipped = _too_long(task, candidate, ends, device) if len(candidates) > 1 else None
+        skipped = _too_long(task, candidate, budget) if len(candidates) > 1 else None
         if skipped:
             results.append(
                 CandidateResult(candidate.name, candidate.explicit, None, 0.0, 0, skipped)
             )
             continue
-        trials = search.tune(candidate, ends, vary=preferences.enabled)
+        trials = search.tune(candidate, budget, vary=preferences.enabled)
         best_trials.append(trials[-1])
         results += [_result(task, trial) for trial in trials]
     if with_value := [trial for trial in best_trials if trial.has_value]:
@@ -151,15 +151,15 @@ def _own_accuracy(task: Task, preferences: Preferences) -> float | None:
     return preferences.seen_accuracy
 
 
-def _too_long(
-    task: Task, candidate: ParsedRows, ends: float, device: str | torch.device
-) -> str | None:
+def _too_long(task: Task, candidate: ParsedRows, budget: Budget) -> str | None:
     # One fit that hides a fold, and the final one.
-    needed = 2 * candidate.expected_seconds(task, device)
-    left = max(ends - time.perf_counter(), 0.0)
-    if needed == 0 or needed <= left:
+    needed = 2 * candidate.expected_seconds(task, "cpu")
+    if needed == 0 or needed <= budget.seconds:
         return None
-    return f"skipped: it would take about {needed:.0f} s, and {left:.0f} s are left"
+    return (
+        f"skipped: it would take about {needed:.0f} s on two CPU cores, and {budget.seconds:.0f} s "
+        "of the budget are left"
+    )
 
 
 def _solve_calibrated(

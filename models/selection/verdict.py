@@ -30,6 +30,7 @@ GOOD_H, USABLE_H = 0.6, 0.4
 NEAR_CHANCE, LITTLE_ABOVE = 3.0, 0.1
 LARGE_LOSS = 0.05  # of old accuracy: worth being avoided
 NAMES_SHOWN = 3
+SMALLEST = 0.001  # share that is worth a figure
 # Measured: tests/benchmarks/LOG.md, "Calibration, estimates and `auto`". The least and the largest
 # of three ImageNet heads for pictures.
 GAIN_DESCRIBED = "typically 13 points of H"
@@ -122,7 +123,7 @@ def _placed(solution: Solution, outlook: Outlook) -> str | None:
     return (
         f"nothing related to {_named(unknown)} is known, so "
         f"{'its row is' if len(unknown) == 1 else 'their rows are'} placed where old classes lose "
-        f"only {_points(outlook.chance_loss)} by {'it' if len(unknown) == 1 else 'them'}"
+        f"{_points(outlook.chance_loss)} by {'it' if len(unknown) == 1 else 'them'}"
     )
 
 
@@ -141,7 +142,10 @@ def _next_step(
         text = "Let a picture-text encoder (CLIP) read the names: the operator installs one."
         return HelpfulStep("use_a_picture_text_encoder", text, GAIN_ENCODER)
     if not pictures:
-        text = "Send the features of 50 or more pictures that the head is used for."
+        text = (
+            "Send the features of 50 or more pictures that the head is used for; they need no "
+            "labels."
+        )
         return HelpfulStep("send_pictures", text, GAIN_PICTURES)
     if outlook.loss >= LARGE_LOSS and (gain := _gain_of_old(solution)):
         return HelpfulStep("prefer_old", "Prefer old classes: they then lose less.", gain)
@@ -186,4 +190,4 @@ def _percent(share: float) -> str:
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.1f} points"
+    return f"{100 * share:.1f} points" if share >= SMALLEST else "less than 0.1 points"

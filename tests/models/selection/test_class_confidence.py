@@ -98,7 +98,7 @@ def test_the_row_of_a_hidden_class_should_not_count_as_an_old_one_that_is_near()
         unseen = Head(row_K[None], None, task.unseen_class_names)
         context = build_context(task.head, None)
         hits_S, familiar = own_S.float(), familiarity(task)
-        [outlook] = class_confidences(task, context, held_out, hits_S, unseen, familiar)
+        [outlook] = class_confidences(task, context, held_out, hits_S, unseen, familiar, 0.5)
         return outlook.confidence
 
     apart, on_an_old_row = confidence(-rows_SK[3]), confidence(rows_SK[3])

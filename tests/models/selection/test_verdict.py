@@ -144,6 +144,16 @@ def test_an_untrained_head_should_be_at_chance_and_promise_no_old_accuracy() -> 
     )
 
 
+def test_the_table_and_the_curve_should_say_what_the_estimate_says() -> None:
+    made = usual()
+
+    assert made.calibration is not None
+    [point] = [one for one in made.curve if one.scale == made.calibration.scale]
+    assert (point.u, point.s) == pytest.approx((made.estimate.u.value, made.estimate.s.value))
+    lines = [one.estimate.H.value for one in made.tried if one.estimate]
+    assert made.estimate.H.value in lines
+
+
 def test_the_words_should_be_those_of_the_report() -> None:
     assert get_args(verdicts.Level) == get_args(report.Level)
     assert get_args(verdicts.Action) == get_args(report.Action)
