@@ -24,6 +24,7 @@ from headgraft.service.web.auth import Identity
 from headgraft.service.web.context import Context, identity_of
 from headgraft.service.web.idempotency import IdempotencyLock, in_flight
 from headgraft.service.web.problems import ProblemError, invalid_at
+from headgraft.workers.jobs.manifest import folders
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import (
     FeaturesRecord,
@@ -32,7 +33,6 @@ from headgraft.workers.jobs.spec import (
     Record,
     StoredFeatures,
     StoredHead,
-    folders,
 )
 from headgraft.workers.ledger.quota import QuotaError
 from headgraft.workers.ledger.scripts import Key, LedgerFullError

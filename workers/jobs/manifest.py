@@ -42,3 +42,8 @@ class Manifest(BaseModel):
     seconds: dict[str, float]
     page: ReportPage | None
     encoder: EncoderUsed | None
+
+
+def folders(owner: str, job: str) -> tuple[str, str]:
+    """Return the two folders of the store that hold all files of a job."""
+    return f"{owner}/{job}/", f"{owner}/uploads/{job}/"

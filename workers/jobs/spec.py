@@ -139,8 +139,8 @@ class CalibrationWish(Strict):
 class StoredHead(Strict):
     """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it.
 
-    In a torch file the worker that converts it finds the head: `tensors` is None until then, and
-    `weight`, `bias` and `key` are the names of tensors and state dict that the request gave.
+    `weight`, `bias` and `key`, a state dict's, are the names that the request gave for a torch
+    file, in which a worker finds the head: `tensors` is None until then.
     """
 
     path: str
@@ -292,11 +292,6 @@ class FeaturesRecord(BaseModel):
     owner: str
     created_at: int
     features: StoredFeatures
-
-
-def folders(owner: str, job: str) -> tuple[str, str]:
-    """Return the two folders of the store that hold all files of a job."""
-    return f"{owner}/{job}/", f"{owner}/uploads/{job}/"
 
 
 def names(entries: Iterable[ClassEntry]) -> tuple[str, ...]:
