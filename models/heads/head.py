@@ -19,7 +19,8 @@ class Head:
 
     Names may repeat: a class is its row.
 
-    Logits are `x . w + b` (linear) or `scale * cos(x, w) + b` (cosine).
+    Logits are `x . w + b` (linear) or `scale * cos(x, w) + b` (cosine). `injected` are the numbers
+    of the rows that were not trained but injected before.
     """
 
     weight: Tensor
@@ -27,6 +28,7 @@ class Head:
     class_names: tuple[str, ...]
     metric: Metric = "linear"
     scale: float = 1.0
+    injected: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for pointer, problem in _problems(self):
@@ -41,6 +43,13 @@ class Head:
     def feature_size(self) -> int:
         """D."""
         return self.weight.shape[1]
+
+    @property
+    def trained_C(self) -> Tensor:
+        """Mask (C,) of the trained rows; all of a head that has none."""
+        trained_C = torch.ones(self.class_count, dtype=torch.bool)
+        trained_C[list(self.injected)] = False
+        return trained_C if trained_C.any() else ~trained_C
 
     @property
     def rows(self) -> Tensor:

@@ -22,6 +22,8 @@ class InjectionOptions(TypedDict, total=False):
     settings: Mapping[str, JsonValue] | None
     class_embeddings: Mapping[str, Scalar | TextsOrVectors] | None
     head: Mapping[str, Scalar] | None
+    key: str | None
+    allow_ungrown: Sequence[str] | None
     calibration: Mapping[str, Scalar] | None
     network: Mapping[str, str] | None
     attention_of: Sequence[int] | None

@@ -74,11 +74,14 @@ class Calls:
         *,
         class_names: ClassNames | None = None,
         head: Mapping[str, Scalar] | None = None,
+        key: str | None = None,
+        allow_ungrown: Sequence[str] | None = None,
         on_upload: OnUpload | None = None,
     ) -> HeadResource:
         """Upload a checkpoint once, to inject into by `head_id`."""
         named = class_entries(class_names)
-        document = json.dumps(_without_none(class_names=named, head=head)).encode()
+        request = _without_none(class_names=named, head=head, key=key, allow_ungrown=allow_ungrown)
+        document = json.dumps(request).encode()
         return await self._send(HeadResource, "/v1/heads", checkpoint, document, on_upload)
 
     async def upload_features(

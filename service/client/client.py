@@ -13,8 +13,9 @@ import httpx
 
 from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
+from headgraft.classifiers import Network
 from headgraft.errors import HeadgraftError
-from headgraft.networks import Network, inject
+from headgraft.networks import inject
 from headgraft.pictures import GENERIC, Pictures
 from headgraft.retries import RETRIES, Retries
 from headgraft.transport import AwaitedTransport, BlockingTransport, run

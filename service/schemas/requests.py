@@ -13,7 +13,7 @@ from headgraft.workers.jobs.request import (
     VectorEmbeddings,
 )
 from headgraft.workers.jobs.spec import CalibrationWish
-from headgraft.workers.jobs.texts import Whole
+from headgraft.workers.jobs.texts import TensorName, Whole
 
 # A filter is written key=value.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -25,11 +25,25 @@ class HeadRequest(Strict):
 
     class_names: list[ClassEntry] | None = Field(
         default=None,
-        min_length=2,
+        min_length=1,
         max_length=200_000,
-        description="The head's classes in row order; by default the list in the file's metadata.",
+        description="The head's classes, two or more, in row order; by default the list in the "
+        "file's metadata.",
     )
     head: HeadFields = HeadFields()
+    key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Which state dict of a torch file that holds several; by default the averaged "
+        "one under state_dict_ema or model_ema.",
+    )
+    allow_ungrown: list[TensorName] = Field(
+        default=[],
+        max_length=100,
+        description="Tensors with one entry per class that may stay as they are though they "
+        "belong to the head; * stands for any letters.",
+    )
 
 
 class InjectionRequest(HeadRequest):

@@ -13,6 +13,10 @@ from headgraft.workers.jobs.spec import StoredHead
 from headgraft.workers.names.class_list import NamesError
 
 CLASS_NAMES = "class_names"
+ONE_CLASS = (
+    "one class name: a head of one output (binary) tells a class from all else by its sign, and no "
+    "class can be put beside it. Make it two rows, zeros and this one, and name both"
+)
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,7 @@ class LocatedHead:
     @property
     def tensor_names(self) -> list[str]:
         """The names of the head's tensors; empty where they are not known."""
-        names = (self.tensors.weight, self.tensors.bias) if self.tensors else ()
-        return [name for name in names if name]
+        return self.tensors.grown if self.tensors else []
 
 
 def locate_head(request: HeadRequest, header: Header | None) -> LocatedHead:
@@ -40,11 +43,22 @@ def locate_head(request: HeadRequest, header: Header | None) -> LocatedHead:
     Without a header, in a torch file, a worker will locate it.
     """
     entries = request.class_names or _names_in(header)
+    if len(entries) == 1:
+        raise invalid_at(f"/{CLASS_NAMES}", ONE_CLASS)
     if header is None:
         return LocatedHead(None, entries)
+    if request.key is not None:
+        detail = "key chooses among the state dicts of a torch file; a safetensors file has one"
+        raise invalid_at("/key", detail)
     wanted = request.head
-    tensors = find_head(header, class_count=len(entries), weight=wanted.weight, bias=wanted.bias)
-    return LocatedHead(tensors, entries, len(header.tensors) - (2 if tensors.bias else 1))
+    tensors = find_head(
+        header,
+        class_count=len(entries),
+        weight=wanted.weight,
+        bias=wanted.bias,
+        allow_ungrown=request.allow_ungrown,
+    )
+    return LocatedHead(tensors, entries, len(header.tensors) - len(tensors.grown))
 
 
 def _names_in(header: Header | None) -> list[ClassEntry]:
@@ -80,4 +94,6 @@ def stored_head(request: HeadRequest, located: LocatedHead, checkpoint: Checkpoi
         metric=request.head.metric,
         scale=request.head.scale,
         class_names=located.class_names,
+        key=request.key,
+        allow_ungrown=request.allow_ungrown,
     )

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NO_TORCH = ("torch", "torchvision", "open_clip", "sentence_transformers")
 # What is given a torch module may import torch then, in a function: it is installed where one is.
-LATE_TORCH = ("headgraft.networks", "headgraft.network_names")
+LATE_TORCH = ("headgraft.classifiers", "headgraft.class_names")
 # A folder, or a file of a package's own, may import what stands in an earlier line, never what
 # stands beside it. A method's folder is one of its own; no method imports another.
 LEVELS = {

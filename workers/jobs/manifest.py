@@ -44,3 +44,8 @@ class Manifest(BaseModel):
     encoder: EncoderUsed | None
     seen_count: int | None = None
     warnings: list[str] = []
+
+
+def folders(owner: str, job: str) -> tuple[str, str]:
+    """Return the two folders of the store that hold all files of a job."""
+    return f"{owner}/{job}/", f"{owner}/uploads/{job}/"

@@ -66,8 +66,8 @@ class CalibrationWish(Strict):
 class StoredHead(Strict):
     """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it.
 
-    In a torch file the head is found by the worker that converts it: `tensors` is None until
-    then, and `weight` and `bias` are the names that the request gave, if it did.
+    `weight`, `bias` and `key`, a state dict's, are the names that the request gave for a torch
+    file, in which a worker finds the head: `tensors` is None until then.
     """
 
     path: str
@@ -80,6 +80,8 @@ class StoredHead(Strict):
     metric: Literal["linear", "cosine"]
     scale: float
     class_names: list[ClassEntry]
+    key: str | None = None
+    allow_ungrown: list[str] = Field(default=[])
 
     @property
     def located(self) -> HeadTensors:
@@ -219,11 +221,6 @@ class FeaturesRecord(BaseModel):
     owner: str
     created_at: int
     features: StoredFeatures
-
-
-def folders(owner: str, job: str) -> tuple[str, str]:
-    """Return the two folders of the store that hold all files of a job."""
-    return f"{owner}/{job}/", f"{owner}/uploads/{job}/"
 
 
 def names(entries: Iterable[ClassEntry]) -> tuple[str, ...]:

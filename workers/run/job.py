@@ -159,8 +159,7 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
     try:
         return checkpoint.read_head(
             source,
-            weight=stored.located.weight,
-            bias=stored.located.bias,
+            layers=stored.located.all_layers,
             class_names=jobs.names(stored.class_names),
             metric=stored.metric,
             scale=stored.scale,
@@ -228,8 +227,7 @@ def _write(
     checkpoint.write_extended(
         source,
         target,
-        weight=spec.head.located.weight,
-        bias=spec.head.located.bias,
+        layers=spec.head.located.all_layers,
         unseen=unseen,
         class_names=jobs.names([*spec.head.class_names, *spec.add]),
         replaced=None if seen is task.head else seen,

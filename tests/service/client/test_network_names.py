@@ -8,8 +8,7 @@ from torch import nn
 
 from headgraft import HeadgraftError
 from headgraft.arguments import ClassNames
-from headgraft.class_names import class_entries
-from headgraft.network_names import own_names, tell_names
+from headgraft.class_names import class_entries, own_names, tell_names
 
 CARRIED: list[tuple[str, Any, Any]] = [
     ("pretrained_cfg", {"label_names": ["cat", "dog"], "num_classes": 2},

@@ -164,9 +164,9 @@ def test_pictures_without_a_label_should_not_pass_for_labelled_ones(
 ) -> None:
     tasks: list[Task] = []
 
-    def noting(wanted: jobs.JobSpec, parsed: Any, task: Task, **rest: Any) -> Any:
+    def noting(wanted: jobs.JobSpec, parsed: Any, task: Task, *more: Any, **rest: Any) -> Any:
         tasks.append(task)
-        return solve_job(wanted, parsed, task, **rest)
+        return solve_job(wanted, parsed, task, *more, **rest)
 
     monkeypatch.setattr(job, "solve_job", noting)
     source = checkpoints.write(tmp_path / "in.safetensors")
