@@ -21,7 +21,13 @@ from headgraft.service.local.state import locate
 from headgraft.service.local.temporary import temporary_service
 from headgraft.service.schemas.formats import FILES, Format
 from headgraft.service.schemas.injections import InjectionResource as Injection
-from headgraft.workers.jobs.report import Estimate, Figure, OldClassLoss, VerdictPart
+from headgraft.workers.jobs.report import (
+    Estimate,
+    Figure,
+    NetworkPictures,
+    OldClassLoss,
+    VerdictPart,
+)
 
 # The service gives back safetensors, whatever it was sent.
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -77,7 +83,10 @@ def carry_out(
         _service(url, progress) as (address, is_ours),
         Headgraft(address, key) as client,
     ):
-        ended = _run(client, replace(arguments, features=features), progress, is_ours=is_ours)
+        # A folder of pictures was run through the network here.
+        network = arguments.network if features == arguments.features else None
+        sent = replace(arguments, features=features, network=network)
+        ended = _run(client, sent, progress, is_ours=is_ours)
         client.download(ended.id, target, _format(ended, target))
         report = client.report(ended.id)
     assert ended.result is not None
@@ -87,6 +96,7 @@ def carry_out(
         f"{target}: {ended.seen_count} classes and {ended.unseen_count} new ones, "
         f"by {ended.result.method} in {seconds:.1f} s ({ended.id})"
         f"{_expected(report.estimate)}{_at_risk(report.old_classes_at_risk)}"
+        f"{_skipped(report.network)}"
     )
 
 
@@ -133,6 +143,11 @@ def _at_risk(losses: list[OldClassLoss]) -> str:
     return f"\nold classes that lose most: {', '.join(named)}"
 
 
+def _skipped(network: NetworkPictures | None) -> str:
+    """Say why no picture was run through the network, where none was."""
+    return f"\n{network.skipped}" if network and network.skipped else ""
+
+
 @contextmanager
 def _service(url: str | None, progress: Progress) -> Iterator[tuple[str, bool]]:
     """Yield the URL of a service, and whether it was started here and ends here."""
@@ -166,6 +181,7 @@ def _run(
         method=arguments.method,
         settings=arguments.settings,
         calibration=arguments.calibration,
+        network=arguments.network,
         metadata=arguments.metadata,
         class_embeddings=embeddings,
         on_upload=on_upload,

@@ -115,7 +115,8 @@ def inject(
         typer.Option(help="Features to calibrate by, or with --network a folder of pictures."),
     ] = None,
     network: Annotated[
-        str | None, typer.Option(help="timm:NAME, the network that the checkpoint is of.")
+        str | None,
+        typer.Option(help="timm:NAME of the network that the file is: see generic pictures by it."),
     ] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="key=value to find it by.")] = None,
     out: Annotated[

@@ -20,6 +20,7 @@ class InjectionOptions(TypedDict, total=False):
     class_embeddings: Mapping[str, Scalar | TextsOrVectors] | None
     head: Mapping[str, Scalar] | None
     calibration: Mapping[str, Scalar] | None
+    network: Mapping[str, str] | None
     attention_of: Sequence[int] | None
     timeout_seconds: int | None
     deadline_seconds: int | None

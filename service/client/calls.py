@@ -39,12 +39,12 @@ class Calls:
 
     def __init__(self, url: str, transport: Transport, retries: Retries) -> None:
         self.url = url
-        self._transport = transport
+        self.transport = transport
         self._retries = retries
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._transport.close()
+        await self.transport.close()
 
     async def submit(
         self,
@@ -159,7 +159,7 @@ class Calls:
         `on_progress` hears the injection whenever something of it changed. A service that goes
         away meanwhile is waited for, a minute long.
         """
-        watch = Watch(self._transport, self.injection, id, on_progress or _ignore)
+        watch = Watch(self.transport, self.injection, id, on_progress or _ignore)
         return await watch.to_the_end(timeout_seconds)
 
     async def result(
@@ -218,7 +218,7 @@ class Calls:
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         path = f"/v1/injections/{id}/head?format={format}"
         try:
-            found = await FileDownload(self._transport, self._retries, self.url, path).save(part)
+            found = await FileDownload(self.transport, self._retries, self.url, path).save(part)
             if found != artifacts.get(FILES[format]):
                 detail = f"the download hashes to {found}, not {artifacts.get(FILES[format])}"
                 raise HeadgraftError(None, "corrupt_download", f"{detail}: try again")
@@ -269,13 +269,13 @@ class Calls:
             outcome = await self._try(verb, path, **options)
             if isinstance(outcome, httpx.Response) and _is_done(verb, outcome, tries):
                 return outcome
-            await self._retries.wait(self._transport, self.url, verb, outcome, tries)
+            await self._retries.wait(self.transport, self.url, verb, outcome, tries)
 
     async def _try(
         self, verb: str, path: str, **options: Any
     ) -> httpx.Response | httpx.TransportError:
         try:
-            return await self._transport.request(verb, path, **options)
+            return await self.transport.request(verb, path, **options)
         except httpx.TransportError as error:
             return error
 

@@ -5,6 +5,7 @@ torch is imported only here, and only when a network is given: the rest of the c
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
 from headgraft.errors import HeadgraftError
 from headgraft.files import save_arrays
+from headgraft.pictures import Pictures, is_generic, upload_pictures
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry
 
@@ -170,6 +172,8 @@ async def inject(
     network: Network,
     add: Sequence[Entry],
     classifier: str | None,
+    pictures: Pictures | None,
+    preprocess: Any,
     on_progress: OnProgress | None,
     options: InjectionOptions,
 ) -> Network:
@@ -178,6 +182,11 @@ async def inject(
     Of the network only the classifier is sent: the layer named `classifier`, or the one that is
     found. `class_names` are its classes in row order, unless its `config` names them. Its old rows
     stay as they are, bit for bit. HeadgraftError, and nothing changed, where it cannot be done.
+
+    The new rows are calibrated by what the network sees in `pictures`, of which only features are
+    sent: generic ones, or a folder, PIL pictures, tensors or a DataLoader of your own; None asks
+    for none. `preprocess` makes of a picture what the network reads, where the network does not
+    say it. `features_id` takes the place of pictures.
     """
     given = options.get("class_names")
     found = find_classifier(network, [name_of(one) for one in given] if given else None, classifier)
@@ -188,12 +197,54 @@ async def inject(
     }
     options = {**options, "class_names": given or found.class_names, "head": head}
     with TemporaryDirectory(prefix="headgraft-") as scratch:
-        sent, back = Path(scratch) / "head.safetensors", Path(scratch) / "head.pt"
-        found.save(sent)
-        injection = await calls.submit(sent, add, **options)
-        await calls.result(injection.id, on_progress)
-        found.grow(await calls.download(injection.id, back, "pt"), [name_of(one) for one in add])
+        folder, features = Path(scratch), None
+        if _are_used(pictures, options) and found.layer is not network:
+            assert pictures is not None
+            features = await upload_pictures(calls, network, found.layer, pictures, preprocess)
+        try:
+            if features:
+                options = {**options, "features_id": features}
+            await _graft(calls, found, add, on_progress, options, folder)
+        finally:
+            if features:
+                await _forget(calls, features)
     return network
+
+
+async def _graft(
+    calls: Calls,
+    found: Classifier,
+    add: Sequence[Entry],
+    on_progress: OnProgress | None,
+    options: InjectionOptions,
+    folder: Path,
+) -> None:
+    """Send a classifier through an injection, and take the rows that come back."""
+    sent, back = folder / "head.safetensors", folder / "head.pt"
+    found.save(sent)
+    injection = await calls.submit(sent, add, **options)
+    await calls.result(injection.id, on_progress)
+    found.grow(await calls.download(injection.id, back, "pt"), [name_of(one) for one in add])
+
+
+def _are_used(pictures: Pictures | None, options: InjectionOptions) -> bool:
+    """Tell whether pictures would be used; HeadgraftError where a user's own would not be."""
+    if pictures is None:
+        return False
+    calibration, why = options.get("calibration") or {}, None
+    if calibration.get("enabled") is False and options.get("method") not in (None, "auto"):
+        why = "calibration is off"
+    elif options.get("features_id") is not None:
+        why = "features_id takes their place"
+    if why and not is_generic(pictures):
+        raise HeadgraftError(None, "invalid_pictures", f"nothing would use the pictures: {why}")
+    return why is None
+
+
+async def _forget(calls: Calls, features: str) -> None:
+    """Delete features that nothing needs any more; a live injection keeps them till they expire."""
+    with suppress(HeadgraftError):
+        await calls.delete_features(features)
 
 
 def name_of(entry: Entry) -> str:

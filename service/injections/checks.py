@@ -1,4 +1,4 @@
-"""Finds what makes a request impossible for a head: names, counts, vectors, attributes."""
+"""Finds what makes a request impossible: names, counts, vectors, attributes, the network."""
 
 import math
 from collections import Counter
@@ -9,7 +9,8 @@ from headgraft.service.uploads.locate_head import class_problems
 from headgraft.service.web.pointers import Problem
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs.presence import EncoderPresence
-from headgraft.workers.jobs.spec import ClassEntry, Row, VectorEmbeddings
+from headgraft.workers.jobs.request import ClassEntry, Row, VectorEmbeddings
+from headgraft.workers.jobs.spec import StoredFeatures
 
 PROMPTED = "open_clip"  # the kind of encoder that reads prompts
 NEED = "attributes"
@@ -81,6 +82,35 @@ def prompt_problem(
             f"{about.dimension} numbers, the head reads {tensors.feature_size}",
         )
     return None
+
+
+def network_problems(
+    request: InjectionRequest, others: int | None, features: StoredFeatures | None
+) -> list[Problem]:
+    """Find why no picture can be run through the network that a request names, or need not be.
+
+    `others` counts the checkpoint's tensors beside the head's, None where they are not known.
+    """
+    pointer = "/network"
+    if request.network is None:
+        return []
+    problems = []
+    if not request.calibration.enabled and request.method != "auto":
+        detail = "nothing would use the pictures: calibration is off"
+        problems.append(Problem(pointer, detail))
+    if others == 0:
+        detail = (
+            "the checkpoint holds the head's tensors alone: send all of the network's, or leave "
+            "network out"
+        )
+        problems.append(Problem(pointer, detail))
+    if features and features.unlabelled:
+        detail = (
+            "pictures of your own without a label, in features_id, take the place of generic "
+            "ones: leave network out"
+        )
+        problems.append(Problem(pointer, detail))
+    return problems
 
 
 def _vector_problems(

@@ -10,6 +10,7 @@ from headgraft.service.injections.checks import (
     attribute_problems,
     injection_problems,
     joint_problem,
+    network_problems,
     prompt_problem,
 )
 from headgraft.service.injections.feature_checks import (
@@ -24,7 +25,8 @@ from headgraft.service.web.pointers import Problem, setting_problems
 from headgraft.service.web.problems import invalid
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
-from headgraft.workers.jobs.spec import NameEmbeddings, StoredFeatures, StoredHead
+from headgraft.workers.jobs.request import NameEmbeddings
+from headgraft.workers.jobs.spec import StoredFeatures, StoredHead
 from headgraft.workers.jobs.summary import (
     EmbeddingsSummary,
     FeaturesSummary,
@@ -69,6 +71,7 @@ class InjectionValidator:
             *self._method_problems(request, located.tensors),
             *self._encoder_problems(request),
             *bias_problems(request, located.tensors),
+            *network_problems(request, located.others, features),
             *self._feature_problems(request, located, features),
         ]
         if problems:

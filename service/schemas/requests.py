@@ -4,15 +4,16 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, NonNegativeInt, model_validator
 
-from headgraft.workers.jobs.spec import (
-    CalibrationWish,
+from headgraft.workers.jobs.request import (
     ClassEntry,
     HeadFields,
     NameEmbeddings,
+    NetworkFields,
     Strict,
     VectorEmbeddings,
     Whole,
 )
+from headgraft.workers.jobs.spec import CalibrationWish
 
 # A filter is written key=value.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -50,6 +51,11 @@ class InjectionRequest(HeadRequest):
     )
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     calibration: CalibrationWish = CalibrationWish()
+    network: NetworkFields | None = Field(
+        default=None,
+        description="What network the checkpoint, sent whole, holds the weights of: a worker runs "
+        "generic pictures through it, to calibrate by.",
+    )
     reuse: bool = Field(
         default=True,
         description="Answer by the result of an identical request, if there is one; false: run.",

@@ -12,7 +12,8 @@ from headgraft.service.web.pointers import Problem
 from headgraft.service.web.problems import invalid, invalid_at, invalid_checkpoint
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header
-from headgraft.workers.jobs.spec import ClassEntry, StoredHead
+from headgraft.workers.jobs.request import ClassEntry
+from headgraft.workers.jobs.spec import StoredHead
 
 CLASS_NAMES = "class_names"
 _ENTRIES = TypeAdapter(list[ClassEntry])
@@ -20,10 +21,14 @@ _ENTRIES = TypeAdapter(list[ClassEntry])
 
 @dataclass(frozen=True)
 class LocatedHead:
-    """The head in a checkpoint: its tensors (None in a torch file), its classes in row order."""
+    """The head in a checkpoint: its tensors (None in a torch file), its classes in row order.
+
+    `others` counts the checkpoint's other tensors, None where they are not known.
+    """
 
     tensors: HeadTensors | None
     class_names: list[ClassEntry]
+    others: int | None = None
 
     @property
     def tensor_names(self) -> list[str]:
@@ -45,7 +50,7 @@ def locate_head(request: HeadRequest, header: Header | None) -> LocatedHead:
         return LocatedHead(None, entries)
     wanted = request.head
     tensors = find_head(header, class_count=len(entries), weight=wanted.weight, bias=wanted.bias)
-    return LocatedHead(tensors, entries)
+    return LocatedHead(tensors, entries, len(header.tensors) - (2 if tensors.bias else 1))
 
 
 def _names_in(header: Header | None) -> list[ClassEntry]:

@@ -226,6 +226,14 @@ class Converted(ReportPart):
     dropped_count: int
 
 
+class NetworkPictures(ReportPart):
+    """How many generic pictures were run through the network named; `skipped` says why none."""
+
+    timm: str
+    pictures: int
+    skipped: str | None = None
+
+
 class SolvedPart(ReportPart):
     """How the head came about; what stands behind `settings` is known where rows were calibrated.
 
@@ -251,7 +259,7 @@ class WrittenPart(ReportPart):
 
     `features` counts what was sent of them, used or not. `nearest_seen_classes` are by new class;
     `class_sized_tensors` have one row a class, too, and were not grown. `reasons` say why a head
-    that is no rows has no estimate.
+    that is no rows has no estimate, and why no picture was run through the network.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -276,4 +284,5 @@ class Report(WrittenPart, SolvedPart):
     """What a finished injection did, what to expect of its head, and the proof of the old rows."""
 
     converted: Converted | None
+    network: NetworkPictures | None = None
     seconds: dict[str, float]

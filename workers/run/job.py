@@ -26,10 +26,12 @@ from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.jobs.manifest import ReportPage
 from headgraft.workers.jobs.report import Converted, Report, WrittenPart
+from headgraft.workers.jobs.request import NameEmbeddings
 from headgraft.workers.report import data, page
 from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
 from headgraft.workers.run.features import read_features
+from headgraft.workers.run.network_pictures import run_pictures
 from headgraft.workers.run.regions import RegionFile
 from headgraft.workers.run.solve import SolvedHead, SolvedRows, solve_job
 from headgraft.workers.torch_files.convert import ConversionLimits, converted, defect
@@ -113,6 +115,15 @@ def run_job(
     with timer.time("embed"):
         task = _task(spec, head, registry)
         task = dataclasses.replace(task, regions=regions, features=labelled, unlabelled=unlabelled)
+    seen = None
+    if spec.network:
+        progress(0.0, "pictures")
+        with timer.time("pictures"):
+            generic, seen = run_pictures(
+                spec, spec.network, source, device=device, limits=limits, progress=progress
+            )
+        # Pictures of what the head is used for, where the user sent any, tell more.
+        task = dataclasses.replace(task, unlabelled=task.unlabelled or generic)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
         information = _information(spec, registry)
@@ -120,6 +131,8 @@ def run_job(
     progress(1.0, "write")
     with timer.time("write"):
         written = _write(spec, task, solved, source, folder)
+    if seen and seen.skipped:
+        written.reasons = [*written.reasons, seen.skipped]
     report = Report(
         **{name: value for name, value in how if name in how.model_fields_set},
         **{name: value for name, value in written if name in written.model_fields_set},
@@ -128,6 +141,8 @@ def run_job(
         else None,
         seconds=timer.seconds,
     )
+    if seen:
+        report.network = seen
     (folder / REPORT_FILE).write_text(data.as_json(report), encoding="utf-8")
     progress(1.0, "draw")
     with timer.time("draw"):
@@ -154,7 +169,7 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
 def _task(spec: jobs.JobSpec, head: Head, registry: EncoderRegistry) -> Task:
     request, tower, attributes = spec.class_embeddings, None, None
     meaningless_NA = None
-    if isinstance(request, jobs.NameEmbeddings):
+    if isinstance(request, NameEmbeddings):
         encoder = registry.get(request.encoder)
         tower = encoder.text_tower
         classes, meaningless = [*spec.head.class_names, *spec.add], random_words()
@@ -183,7 +198,7 @@ def _task(spec: jobs.JobSpec, head: Head, registry: EncoderRegistry) -> Task:
 
 def _information(spec: jobs.JobSpec, registry: EncoderRegistry) -> ClassInformation:
     request = spec.class_embeddings
-    if not isinstance(request, jobs.NameEmbeddings):
+    if not isinstance(request, NameEmbeddings):
         return ClassInformation(from_names=False)
     return ClassInformation(
         from_names=True,

@@ -94,7 +94,6 @@ def test_without_class_folders_it_should_say_that_there_are_no_labels(
         ("pictures", [], "folder of pictures: name the network whose weights net.pt holds"),
         ("pictures", ["--network", "resnet18"], "'resnet18' is no network; write timm:NAME"),
         ("pictures", ["--network", "timm:resnet18"], "list them with --names"),
-        ("net.pt", ["--network", "timm:resnet18"], "--network goes with a folder of pictures"),
         ("nowhere", [], "no file of features nowhere, nor a folder of pictures"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from headgraft.service.schemas.requests import InjectionRequest
-from headgraft.workers.jobs.spec import NameEmbeddings
+from headgraft.workers.jobs.request import NameEmbeddings
 
 
 def request(**fields: Any) -> InjectionRequest:
