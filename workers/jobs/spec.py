@@ -1,7 +1,4 @@
-"""One job as data: what a client asks for, and what a worker needs to run it.
-
-Both sides of the queue read it.
-"""
+"""One job as data: what a client asks for, and what a worker needs to run it."""
 
 from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
