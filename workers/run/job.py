@@ -122,7 +122,8 @@ def run_job(
             generic, seen = run_pictures(
                 spec, spec.network, source, device=device, limits=limits, progress=progress
             )
-        task = dataclasses.replace(task, unlabelled=generic)
+        # Pictures of what the head is used for, where the user sent any, tell more.
+        task = dataclasses.replace(task, unlabelled=task.unlabelled or generic)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
         information = _information(spec, registry)
