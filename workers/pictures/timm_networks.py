@@ -86,12 +86,12 @@ def network_of_checkpoint(name: str, checkpoint: Path, class_count: int) -> nn.M
     return network
 
 
-def classifiers(network: nn.Module) -> list[nn.Module]:
-    """Return the layers that a network of timm calls its classifier; some have two."""
+def classifiers(network: nn.Module) -> set[nn.Module]:
+    """Return what a network of timm calls its classifier, which may be two, and their layers."""
     find = getattr(network, "get_classifier", None)
     found = find() if find else None
     several = found if isinstance(found, tuple | list) else [found]
-    return [one for one in several if isinstance(one, nn.Module)]
+    return {part for one in several if isinstance(one, nn.Module) for part in one.modules()}
 
 
 def _check_name(name: str) -> None:

@@ -69,7 +69,7 @@ def _features(
     weight, classes = spec.head.located.weight, len(spec.head.class_names)
     network = timm_networks.network_of_checkpoint(name, source, classes)
     classifier = network.get_submodule(weight.rpartition(".")[0])
-    if all(classifier is not one for one in timm_networks.classifiers(network)):
+    if classifier not in timm_networks.classifiers(network):
         raise InjectionError(f"the head found, {weight!r}, is not the classifier of {name!r}")
     network = network.to(device)
     return pooled.generic_features(network, classifier, None, lambda *_done: progress.check())

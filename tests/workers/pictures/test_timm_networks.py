@@ -69,7 +69,15 @@ def test_a_checkpoint_should_become_the_network_that_it_was(
     built = timm_networks.network_of_checkpoint(SMALL, tmp_path / "net.safetensors", CLASSES)
 
     assert same(built, network)
-    assert timm_networks.classifiers(built) == [built.get_submodule("fc")]
+    assert timm_networks.classifiers(built) == {built.get_submodule("fc")}
+
+
+def test_a_classifier_of_several_layers_should_be_found_whole() -> None:
+    with torch.device("meta"):
+        network = timm_network("levit_128s", CLASSES)
+    found = timm_networks.classifiers(network)
+    assert {network.get_submodule(f"{one}.linear") for one in ("head", "head_dist")} <= found
+    assert network.get_submodule("stages") not in found
 
 
 def without_one(state: State) -> None:
