@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -16,6 +17,8 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.heads import labels
 from headgraft.models.heads.extend import cast_rows
 from headgraft.models.heads.head import Head, Metric
+from headgraft.models.heads.layers import computed, join_layers, spread
+from headgraft.models.heads.stored import StoredLayer, axis_of
 
 DTYPES = {
     "F16": torch.float16,
@@ -47,45 +50,54 @@ LENGTH_BYTES = 8
 BYTES_MAX = 1 << 62
 
 Entry = dict[str, Any]
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def read_head(
     path: Path,
     *,
-    weight: str,
-    bias: str | None,
+    layers: Sequence[StoredLayer],
     class_names: Sequence[str],
     metric: Metric = "linear",
     scale: float = 1.0,
 ) -> Head:
-    """Read weight (C, D) and bias (C,) in their stored dtype; `class_names` are the C rows'.
+    """Read a head of one layer, or of several whose answers are averaged, in its stored dtype.
 
-    Raises InjectionError for a file, a tensor name or a dtype that does not fit, naming what does.
+    `class_names` are the C rows'. Raises InjectionError for a file, a tensor name or a dtype that
+    does not fit, naming what does, and for a head that holds nothing but zeros.
     """
     try:
         with safe_open(path, framework="pt") as file:
+            own = [layer for layer in layers if not layer.is_copy]
             tensors = set(file.keys())
             read = [
-                _tensor(file, name, field, tensors)
-                for name, field in ((weight, "weight"), (bias, "bias"))
-                if name is not None
+                computed(layer, lambda name, field: _tensor(file, name, field, tensors))
+                for layer in own
             ]
+            metadata = file.metadata() or {}
     except SafetensorError as error:
         raise InjectionError(
             f"the checkpoint is not a readable safetensors file: {error}",
             code="invalid_checkpoint",
             pointer="/checkpoint",
         ) from error
-    bias_C = read[1] if bias is not None else None
-    return Head(read[0], bias_C, tuple(class_names), metric, scale)
+    if not any(weight.any() for weight, _ in read):
+        raise InjectionError(
+            f"every number of {own[0].weight!r} is 0: it was never trained, and says nothing of "
+            "its classes",
+            code="invalid_head",
+            pointer="/head/weight",
+        )
+    weight_CD, bias_C = join_layers(read)
+    injected = labels.injected_rows(metadata, len(class_names))
+    return Head(weight_CD, bias_C, tuple(class_names), metric, scale, injected)
 
 
 def write_extended(
     source: Path,
     target: Path,
     *,
-    weight: str,
-    bias: str | None,
+    layers: Sequence[StoredLayer],
     unseen: Head,
     class_names: Sequence[str],
     replaced: Head | None = None,
@@ -94,18 +106,19 @@ def write_extended(
 
     Names, dtypes, other tensors and the first C rows keep their bytes, but for rows that are
     `replaced`; metadata is kept and gets what `class_labels` tells. Needs no more memory than the
-    new rows. Raises InjectionError naming the class whose row overflows the dtype.
+    head. Raises InjectionError naming the class whose row overflows the dtype.
     """
     with source.open("rb") as reader:
         entries, metadata, data_start = _read_header(reader)
-        added = _head_bytes(unseen, weight, bias, entries)
-        instead = {} if replaced is None else _head_bytes(replaced, weight, bias, entries)
-        count = entries[weight]["shape"][0] + unseen.class_count
-        assert len(class_names) == count, f"{len(class_names)} names for {count} rows"
+        added = _stored_rows(unseen, layers, entries)
+        instead = {} if replaced is None else _stored_rows(replaced, layers, entries)
+        count = len(class_names) - unseen.class_count
         # Wider types first: a head that grows by an odd count must not misalign what follows it.
         order = sorted(entries, key=lambda name: (-_bits(entries[name]), _start(entries[name])))
-        header = _extended_header(entries, order, added, unseen.class_count)
-        told = labels.metadata(class_names, entries[weight]["shape"][0])
+        axes = {name: axis_of(name, layers) for name in added}
+        header = _extended_header(entries, order, axes, unseen.class_count)
+        before = labels.injected_rows(metadata, count)
+        told = labels.metadata(class_names, count, before)
         kept = {key: text for key, text in metadata.items() if key not in labels.LABELS}
         header[METADATA] = {**kept, **told}
         with target.open("wb") as writer:
@@ -113,11 +126,19 @@ def write_extended(
             for name in order:
                 start, end = entries[name]["data_offsets"]
                 reader.seek(data_start + start)
-                if name in instead:
-                    writer.write(instead[name])
-                else:
+                if name not in added:
                     _copy(reader, writer, end - start)
-                writer.write(added.get(name, b""))
+                    continue
+                old = instead.get(name, np.frombuffer(_exactly(reader, end - start), np.uint8))
+                blocks = prod(entries[name]["shape"][: axes[name]])
+                both = [part.reshape(blocks, -1) for part in (old, added[name])]
+                writer.write(np.concatenate(both, axis=1).data)
+
+
+def stored_rows(raw: bytes, shape: Sequence[int], axis: int, count: int) -> bytes:
+    """Return the bytes of a tensor's first `count` entries along an axis, in the file's order."""
+    blocks = np.frombuffer(raw, np.uint8).reshape(prod(shape[:axis]), -1)
+    return blocks[:, : blocks.shape[1] // shape[axis] * count].tobytes()
 
 
 def write_tensors(
@@ -188,33 +209,32 @@ def _read_header(reader: BinaryIO) -> tuple[dict[str, Entry], dict[str, str], in
     return entries, entries.pop(METADATA, {}), LENGTH_BYTES + length
 
 
-def _head_bytes(
-    head: Head, weight: str, bias: str | None, entries: Mapping[str, Entry]
-) -> dict[str, bytes]:
-    rows = {weight: _row_bytes(head.weight, entries[weight], head.class_names)}
-    if bias is not None and head.bias is not None:
-        rows[bias] = _row_bytes(head.bias, entries[bias], head.class_names)
-    return rows
-
-
-def _row_bytes(rows: Tensor, entry: Entry, class_names: tuple[str, ...]) -> bytes:
-    like = torch.empty(0, dtype=DTYPES[entry["dtype"]])
-    # A single row's bias is a strided view that calls itself contiguous: copy it to be sure.
-    dense = torch.empty(rows.shape, dtype=like.dtype).copy_(cast_rows(rows, like, class_names))
-    return dense.view(torch.uint8).numpy().tobytes()
+def _stored_rows(
+    head: Head, layers: Sequence[StoredLayer], entries: Mapping[str, Entry]
+) -> dict[str, Bytes]:
+    """Return the bytes that rows become in each tensor of the layers, in the file's order."""
+    stored = {}
+    for name, rows in spread(head, layers).items():
+        dtype = DTYPES[entries[name]["dtype"]]
+        cast = cast_rows(rows, torch.empty(0, dtype=dtype), head.class_names)
+        ordered = cast.T if axis_of(name, layers) else cast
+        # A single row's bias is a strided view that calls itself contiguous: copy it to be sure.
+        dense = torch.empty(ordered.shape, dtype=dtype).copy_(ordered)
+        stored[name] = dense.flatten().view(torch.uint8).numpy()
+    return stored
 
 
 def _extended_header(
-    entries: Mapping[str, Entry], order: Sequence[str], added: Mapping[str, bytes], count: int
+    entries: Mapping[str, Entry], order: Sequence[str], axes: Mapping[str, int], count: int
 ) -> dict[str, Any]:
+    """Describe the tensors one behind the other, those of `axes` with `count` more entries."""
     header: dict[str, Any] = {}
     position = 0
     for name in order:
-        shape, (start, end) = list(entries[name]["shape"]), entries[name]["data_offsets"]
-        if name in added:
-            shape[0] += count
-        size = end - start + len(added.get(name, b""))
-        assert not prod(shape) or size * 8 == prod(shape) * _bits(entries[name]), name
+        shape = list(entries[name]["shape"])
+        if name in axes:
+            shape[axes[name]] += count
+        size = prod(shape) * _bits(entries[name]) // 8
         header[name] = {
             "dtype": entries[name]["dtype"],
             "shape": shape,
@@ -235,9 +255,20 @@ def _copy(reader: BinaryIO, writer: BinaryIO, size: int) -> None:
     while size > 0:
         chunk = reader.read(min(size, CHUNK_BYTES))
         if not chunk:
-            raise InjectionError("the checkpoint ends too early", code="invalid_checkpoint")
+            raise _too_short()
         writer.write(chunk)
         size -= len(chunk)
+
+
+def _exactly(reader: BinaryIO, size: int) -> bytes:
+    raw = reader.read(size)
+    if len(raw) < size:
+        raise _too_short()
+    return raw
+
+
+def _too_short() -> InjectionError:
+    return InjectionError("the checkpoint ends too early", code="invalid_checkpoint")
 
 
 def _bits(entry: Entry) -> int:

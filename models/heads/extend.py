@@ -23,7 +23,9 @@ def inject(seen: Head, unseen: Head) -> Head:
     bias = None
     if seen.bias is not None and unseen.bias is not None:
         bias = torch.cat([seen.bias, cast_rows(unseen.bias, seen.bias, unseen.class_names)])
-    return Head(weight, bias, seen.class_names + unseen.class_names, seen.metric, seen.scale)
+    names = seen.class_names + unseen.class_names
+    injected = (*seen.injected, *range(seen.class_count, len(names)))
+    return Head(weight, bias, names, seen.metric, seen.scale, injected)
 
 
 def split(seen: Head, rows: Head) -> tuple[Head, Head]:
@@ -40,7 +42,7 @@ def split(seen: Head, rows: Head) -> tuple[Head, Head]:
         old_bias = cast_rows(rows.bias[:S], seen.bias, seen.class_names)
         new_bias = rows.bias[S:]
     return (
-        Head(weight, old_bias, seen.class_names, seen.metric, seen.scale),
+        Head(weight, old_bias, seen.class_names, seen.metric, seen.scale, seen.injected),
         Head(rows.weight[S:], new_bias, rows.class_names[S:], rows.metric, rows.scale),
     )
 

@@ -1,6 +1,5 @@
 """A classifier's last layer."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -16,9 +15,12 @@ Metric = Literal["linear", "cosine"]
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """weight (C, D), bias (C,) or None, one unique name per class, all finite.
+    """weight (C, D), bias (C,) or None, one name per class, all finite.
 
-    Logits are `x . w + b` (linear) or `scale * cos(x, w) + b` (cosine).
+    Names may repeat: a class is its row.
+
+    Logits are `x . w + b` (linear) or `scale * cos(x, w) + b` (cosine). `injected` are the numbers
+    of the rows that were not trained but injected before.
     """
 
     weight: Tensor
@@ -26,6 +28,7 @@ class Head:
     class_names: tuple[str, ...]
     metric: Metric = "linear"
     scale: float = 1.0
+    injected: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for pointer, problem in _problems(self):
@@ -40,6 +43,13 @@ class Head:
     def feature_size(self) -> int:
         """D."""
         return self.weight.shape[1]
+
+    @property
+    def trained_C(self) -> Tensor:
+        """Mask (C,) of the trained rows; all of a head that has none."""
+        trained_C = torch.ones(self.class_count, dtype=torch.bool)
+        trained_C[list(self.injected)] = False
+        return trained_C if trained_C.any() else ~trained_C
 
     @property
     def rows(self) -> Tensor:
@@ -92,10 +102,6 @@ def _problems(head: Head) -> Iterator[tuple[str, str]]:
             yield f"/head/{part}", problem
     if head.metric not in ("linear", "cosine"):
         yield "/head/metric", f"metric {head.metric!r} is not one of linear, cosine"
-    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
-    if repeated is not None:
-        problem = f"class {repeated!r} stands more than once among the class names"
-        yield "/class_names", f"{problem}; every name must be unique"
 
 
 def _first_not_finite(tensor: Tensor) -> int | None:

@@ -10,7 +10,7 @@ class NativeHead(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """One unique name per class, in the order of the logits."""
+        """One name per class, in the order of the logits."""
 
     @property
     def class_count(self) -> int:

@@ -7,14 +7,26 @@ from torch.nn.functional import normalize
 from headgraft.models.heads.head import Head
 
 
-def equal_distance(rows_UK: Tensor, seen_rows_SK: Tensor, scale: float) -> Tensor:
+def centre(rows_SK: Tensor, head: Head | None = None) -> tuple[Tensor, Tensor]:
+    """Return the mean (K,) of a head's trained rows, and their mean distance from it.
+
+    Injected rows stand at a multiple of that distance: with them in it, it would grow with every
+    injection.
+    """
+    trained_TK = rows_SK[head.trained_C.to(rows_SK.device)] if head else rows_SK
+    mean_K = trained_TK.mean(dim=0)
+    return mean_K, (trained_TK - mean_K).norm(dim=1).mean()
+
+
+def equal_distance(
+    rows_UK: Tensor, seen_rows_SK: Tensor, scale: float, head: Head | None = None
+) -> Tensor:
     """Put every row (U, K) at `scale` times the seen rows' mean distance from their mean row.
 
     Keeps each row's direction from the mean row. A regression makes rows of uncertain classes too
     short, so that a few others would be predicted for most pictures.
     """
-    mean_K = seen_rows_SK.mean(dim=0)
-    distance = (seen_rows_SK - mean_K).norm(dim=1).mean()
+    mean_K, distance = centre(seen_rows_SK, head)
     direction_UK: Tensor = normalize(rows_UK - mean_K)
     placed_UK: Tensor = mean_K + direction_UK * (scale * distance)
     return placed_UK
@@ -52,7 +64,7 @@ def restore_norms(rows_UK: Tensor, head: Head) -> Tensor:
     """
     if head.metric == "linear":
         return rows_UK
-    norm = head.weight.to(rows_UK).norm(dim=1).mean()
+    norm = _mean_norm(head, rows_UK)
     D = head.feature_size
     return torch.cat([normalize(rows_UK[:, :D]) * norm, rows_UK[:, D:]], dim=1)
 
@@ -63,7 +75,12 @@ def text_rows(text_UD: Tensor, head: Head) -> Tensor:
     In float64, on the device of the text.
     """
     text_UD = text_UD.double()
-    rows_UK: Tensor = normalize(text_UD) * head.weight.to(text_UD).norm(dim=1).mean()
+    rows_UK: Tensor = normalize(text_UD) * _mean_norm(head, text_UD)
     if head.bias is None:
         return rows_UK
     return torch.cat([rows_UK, head.bias.to(text_UD).mean().expand(len(rows_UK), 1)], dim=1)
+
+
+def _mean_norm(head: Head, like: Tensor) -> Tensor:
+    norm: Tensor = head.weight[head.trained_C].to(like).norm(dim=1).mean()
+    return norm

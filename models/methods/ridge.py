@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from headgraft.models.heads.head import Head
-from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms
+from headgraft.models.heads.rows import centre, equal_distance, regression_rows, restore_norms
 from headgraft.models.learners.kernel_ridge import KernelRidge
 from headgraft.models.method import Method
 from headgraft.models.progress import Progress
@@ -60,7 +60,7 @@ def synthesize(
     progress(0.2, "solving")
     rows_UK = KernelRidge(seen_SA, settings.gamma, settings.ridge).predict(unseen_UA, rows_SK)
     progress(0.9, "scaling")
-    rows_UK = _rescale(rows_UK, rows_SK, settings)
+    rows_UK = _rescale(rows_UK, rows_SK, settings, task.head)
     return task.head.with_rows(restore_norms(rows_UK, task.head), task.unseen_class_names)
 
 
@@ -77,10 +77,10 @@ def leave_out(
     return smoother.leave_out(regression_rows(task.head, device).float(), fold_S.to(device)).cpu()
 
 
-def _rescale(rows_UK: Tensor, rows_SK: Tensor, settings: RidgeSettings) -> Tensor:
+def _rescale(rows_UK: Tensor, rows_SK: Tensor, settings: RidgeSettings, head: Head) -> Tensor:
     if settings.equal_distance:
-        return equal_distance(rows_UK, rows_SK, settings.scale)
-    mean_K = rows_SK.mean(dim=0)
+        return equal_distance(rows_UK, rows_SK, settings.scale, head)
+    mean_K, _ = centre(rows_SK, head)
     return mean_K + settings.scale * (rows_UK - mean_K)
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from headgraft.models.features.guesses import crowded, guessed_features
 from headgraft.models.features.labelled import CalibrationFeatures, UnlabelledFeatures
 from headgraft.models.heads.head import Head
-from headgraft.models.heads.rows import regression_rows, restore_norms
+from headgraft.models.heads.rows import centre, regression_rows, restore_norms
 from headgraft.models.selection.estimate import FLATNESS, Prefer, Simulation
 from headgraft.models.selection.leave_out import HeldOutPrediction
 from headgraft.models.selection.trade_off import ScaledRows, join, make_groups, simulate_injection
@@ -51,8 +51,8 @@ class HeadContext:
 
     @property
     def distance(self) -> float:
-        """The rows' mean distance from their mean row."""
-        return float((self.rows_SK - self.rows_SK.mean(dim=0)).norm(dim=1).mean())
+        """The trained rows' mean distance from their mean row."""
+        return float(centre(self.rows_SK, self.head)[1])
 
     def enough_features(self, known_S: Tensor) -> CalibrationFeatures | None:
         """Return real features where they suffice for the classes that can be hidden.
@@ -198,7 +198,7 @@ def simulate_shifted(
 def _scaled_rows(
     context: HeadContext, held_out: HeldOutPrediction, *, biased: bool = False
 ) -> ScaledRows:
-    D, mean_K = context.head.feature_size, context.rows_SK.mean(dim=0)
+    D, (mean_K, _) = context.head.feature_size, centre(context.rows_SK, context.head)
     # Simulated features lack the mean feature, so that lengths cannot be compared on them: rows
     # that will keep their lengths are simulated at one length, too.
     point_K = centring_of(context, held_out).point_K
@@ -230,7 +230,8 @@ class Centring:
 
 def centring_of(context: HeadContext, held_out: HeldOutPrediction) -> Centring:
     """Tell from the rows of hidden classes whether they are of another origin than the head's."""
-    mean_K, known_NK = context.rows_SK.mean(dim=0), held_out.rows_SK[held_out.known_S]
+    mean_K, _ = centre(context.rows_SK, context.head)
+    known_NK = held_out.rows_SK[held_out.known_S]
     predicted_K = known_NK.mean(dim=0)
     if held_out.replaced:
         before_K = regression_rows(held_out.replaced.head, "cpu").float().mean(dim=0)
@@ -249,8 +250,8 @@ def place(context: HeadContext, raw: Head, centring: Centring, calibration: Cali
     head = context.head
     rows_SK = regression_rows(head, "cpu")
     direction_UK = centring.directions(regression_rows(raw, "cpu"))
-    distance = (rows_SK - rows_SK.mean(dim=0)).norm(dim=1).mean()
-    rows_UK = rows_SK.mean(dim=0) + direction_UK * (calibration.scale * distance)
+    mean_K, distance = centre(rows_SK, head)
+    rows_UK = mean_K + direction_UK * (calibration.scale * distance)
     if head.bias is not None and calibration.bias_shift:
         shift_K = torch.zeros(rows_UK.shape[1], dtype=rows_UK.dtype)
         shift_K[-1] = calibration.bias_shift

@@ -15,7 +15,7 @@ from headgraft.models.features.labelled import Source
 
 Ground = Literal["rows"] | Source
 Part = Literal["T1", "u", "s"]
-NEAR_0 = 1e-3
+NEAR_0 = 1e-5
 
 
 @dataclass(frozen=True)

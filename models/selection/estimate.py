@@ -33,6 +33,8 @@ TRUST = 0.75  # in the first of two feature models, of a weight of 1
 FLATNESS = 0.002
 DRAWS = 2000
 OUTSIDE = 0.05  # on each side of the interval
+# What old classes may lose where the new ones gain next to nothing, and how much that is.
+LOSS_MAX, GAIN_MIN = 0.02, 0.02
 ELEMENTS_MAX = 4_000_000  # of one matrix of drawn classes
 
 
@@ -120,7 +122,12 @@ class Simulation:
         return correction(self.ground, part, known=self.known)
 
     def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
-        """Choose the index of a scale: that of the best value, or of most u within a loss of s."""
+        """Choose the index of a scale: that of the best value, or of most u within a loss of s.
+
+        Where no scale `gains`, the default is a loss of LOSS_MAX.
+        """
+        if seen_loss is None and prefer == "balanced" and not self.gains:
+            seen_loss = LOSS_MAX
         if seen_loss is None:
             return self._best(prefer)
         allowed = (self._loss_T <= seen_loss).nonzero()[:, 0]
@@ -131,6 +138,15 @@ class Simulation:
     def worth(self, at: int, prefer: Prefer, seen_loss: float | None) -> float:
         """Return the number by which choices are compared: the more, the better."""
         return float((self.value(prefer) if seen_loss is None else self.u_T)[at])
+
+    def loss(self, at: int) -> float:
+        """Return how much of s is lost at one of the scales."""
+        return float(self._loss_T[at])
+
+    @property
+    def gains(self) -> bool:
+        """Tell whether a scale gains at least half as much in new classes as it costs in old."""
+        return bool((2 * self.u_T - self._loss_T).max() >= GAIN_MIN)
 
     @property
     def _loss_T(self) -> Tensor:

@@ -27,8 +27,8 @@ GIB = 1024**3
 PINGS = 5
 # The extras that the API does without, and who needs them.
 NEEDED_BY = {
+    "pictures": "only workers and `headgraft features` need it",
     "worker": "only workers need it",
-    "pictures": "only `headgraft features` needs it",
 }
 
 

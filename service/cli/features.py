@@ -53,7 +53,8 @@ def features(
     """Run a network over a folder of pictures and write what it sees as features."""
     up.require_torch()
     from headgraft.workers.evaluate.features import read_names
-    from headgraft.workers.pictures.features import timm_network, write_features
+    from headgraft.workers.pictures.features import write_features
+    from headgraft.workers.pictures.timm_networks import timm_network
 
     network, transform = timm_network(model, weights)
     written = write_features(
@@ -70,7 +71,10 @@ def features(
         dtype=dtype,
         progress=True,
     )
-    sys.stdout.write(f"{out}: {_described(written, folder, unlabelled=unlabelled)}\n")
+    said = f"{out}: {_described(written, folder, unlabelled=unlabelled)}"
+    if names and not written.class_names:
+        said += f"; {names} was not needed: labels alone count classes"
+    sys.stdout.write(f"{said}\n")
 
 
 @contextmanager
@@ -87,8 +91,6 @@ def features_file(
     that the file of weights names. TypedError or InjectionError where that fails.
     """
     if features is None or features.is_file():
-        if network:
-            raise TypedError("--network goes with a folder of pictures as --features")
         yield features
         return
     if not features.is_dir():
@@ -111,8 +113,9 @@ def _look(
 ) -> "Written":
     from headgraft.workers.evaluate.features import names_in
     from headgraft.workers.evaluate.heads import read_metadata
-    from headgraft.workers.pictures.features import timm_network, write_features
+    from headgraft.workers.pictures.features import write_features
     from headgraft.workers.pictures.folder import find_pictures
+    from headgraft.workers.pictures.timm_networks import timm_network
 
     if not names and weights.suffix == ".safetensors":
         names = names_in(read_metadata(weights), weights)

@@ -8,25 +8,39 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from headgraft import Headgraft
+from headgraft import Headgraft, HeadgraftError
 from headgraft.arguments import Scalar
+from headgraft.remarks import grounds, warnings
+from headgraft.service.cli import results, wording
 from headgraft.service.cli.features import features_file
-from headgraft.service.cli.parsing import Entry, TypedError
+from headgraft.service.cli.foreign import check_kind
+from headgraft.service.cli.parsing import TypedError
+from headgraft.service.cli.targets import (
+    CONFIG_FILE,
+    Destination,
+    Source,
+    choose_target,
+    find_source,
+)
 from headgraft.service.local.state import locate
 from headgraft.service.local.temporary import temporary_service
-from headgraft.service.schemas.formats import FILES, Format
 from headgraft.service.schemas.injections import InjectionResource as Injection
-from headgraft.workers.jobs.report import Estimate
-
-# The service gives back safetensors, whatever it was sent.
-TORCH_SUFFIXES = (".pt", ".pth")
-# A file's name can ask for the head alone.
-ALONE: dict[str, Format] = {".onnx": "onnx", ".npz": "npz", ".pt": "pt", ".json": "labels"}
+from headgraft.workers.jobs.report import (
+    Estimate,
+    Figure,
+    NetworkPictures,
+    OldClassLoss,
+    Report,
+    VerdictPart,
+)
+from headgraft.workers.names.class_list import ClassList, NamesError
+from headgraft.workers.names.files import read_names
 
 
 @dataclass(frozen=True)
@@ -34,74 +48,92 @@ class InjectArguments:
     """What is to be injected into which file; None leaves a choice to the service."""
 
     checkpoint: Path
-    add: list[Entry]
-    names: list[Entry] | None = None
+    add: ClassList
+    names: ClassList | None = None
+    allow_twins: bool = False
+    head: Mapping[str, Scalar] | None = None
     method: str | None = None
     settings: Mapping[str, JsonValue] | None = None
-    encoder: str | None = None
+    embeddings: Mapping[str, Any] | None = None
     calibration: Mapping[str, Scalar] | None = None
+    timeout_seconds: int | None = None
     features: Path | None = None
     network: Mapping[str, str] | None = None
     metadata: Mapping[str, str] | None = None
     target: Path | None = None
     may_overwrite: bool = False
 
-    def choose_target(self) -> Path:
-        """Return where the result goes; TypedError when something lies there already."""
-        is_torch = self.checkpoint.suffix in TORCH_SUFFIXES
-        suffix = ".safetensors" if is_torch else self.checkpoint.suffix
-        named = f"{self.checkpoint.stem}+{len(self.add)}{suffix}"
-        target = self.target or self.checkpoint.with_name(named)
-        if target.is_dir():
-            target /= named
-        if target.exists() and not self.may_overwrite:
-            raise TypedError(f"{target} exists already; choose with --out, or overwrite by --force")
-        if not target.parent.is_dir():
-            raise TypedError(f"there is no folder {target.parent} to write {target.name} into")
-        return target
+    def place(self) -> tuple[Source, Destination]:
+        """Return what is read and where the result goes; TypedError where that cannot be."""
+        source = find_source(self.checkpoint)
+        target = choose_target(
+            source, len(self.add.classes), self.target, may_overwrite=self.may_overwrite
+        )
+        return source, target
 
 
 def carry_out(
     arguments: InjectArguments, url: str | None, key: str | None, console: Console
 ) -> str:
-    """Inject, wait and save; return one line that says what came out, and where."""
-    target = arguments.choose_target()
-    if not arguments.checkpoint.is_file():
-        raise TypedError(f"there is no checkpoint {arguments.checkpoint}")
-    names = [entry["name"] for entry in arguments.names or ()]
+    """Inject, wait and save; return what came out, where, and what to look at, a line each."""
+    source, target = arguments.place()
+    check_kind(source.weights)
+    names = arguments.names or _names_of_folder(source)
+    for listed in filter(None, (names, arguments.add)):
+        console.print(listed.summary, highlight=False, markup=False)
     with (
         features_file(
-            arguments.features, arguments.network, arguments.checkpoint, names, console
+            arguments.features,
+            arguments.network,
+            source.weights,
+            names.names if names else (),
+            console,
         ) as features,
         _progress(console) as progress,
         _service(url, progress) as (address, is_ours),
         Headgraft(address, key) as client,
     ):
-        ended = _run(client, replace(arguments, features=features), progress, is_ours=is_ours)
-        client.download(ended.id, target, _format(ended, target))
+        # A folder of pictures was run through the network here.
+        network = arguments.network if features == arguments.features else None
+        sent = replace(arguments, features=features, network=network)
+        try:
+            ended = _run(client, sent, source.weights, names, progress, is_ours=is_ours)
+        except HeadgraftError as error:
+            raise TypedError(wording.as_typed(error, names, arguments.add)) from error
+        notes = results.save(client, ended, source, target)
+        report = client.report(ended.id)
     assert ended.result is not None
     seconds = sum((ended.seconds or {}).values())
-    return (
-        f"{target}: {ended.seen_count} classes and {ended.unseen_count} new ones, "
-        f"by {ended.result.method} in {seconds:.1f} s ({ended.id})"
-        f"{_expected(ended.result.estimate)}"
+    line = (
+        f"{_judged(report.verdict)}"
+        f"{target.folder or target.path}: {ended.seen_count} classes and {ended.unseen_count} new "
+        f"ones, by {ended.result.method} in {seconds:.1f} s ({ended.id})"
+        f"{_expected(report.estimate)}{_at_risk(report.old_classes_at_risk)}"
+        f"{_skipped(report.network)}"
     )
+    return "\n".join([line, *_told(report, notes)])
 
 
-def _format(ended: Injection, target: Path) -> Format:
-    """Return what the file's name says, else the checkpoint, or what there is in its place."""
-    named = ALONE.get(target.suffix)
-    if named:
-        return named
-    left = {one.name for one in ended.artifacts}
-    return "safetensors" if FILES["safetensors"] in left else "native"
+def _names_of_folder(source: Source) -> ClassList | None:
+    """Return the names in the config of a network's folder, None where it has none."""
+    if source.folder is None:
+        return None
+    try:
+        return read_names(source.folder / CONFIG_FILE)
+    except NamesError:
+        return None
+
+
+def _told(report: Report, notes: list[str]) -> Iterator[str]:
+    """Say what to look at before trusting the head, which tensors grew, and the grounds."""
+    yield from (f"warning: {wording.in_options(text)}" for text in warnings(report))
+    yield from (f"note: {wording.in_options(text)}" for text in (*grounds(report), *notes))
 
 
 def _expected(estimate: Estimate | None) -> str:
     """Say what to expect of the head, where that is known."""
-    if not estimate or estimate.u.high - estimate.u.low >= 1:
+    if not estimate or not estimate.u.is_known:
         return ""
-    new, old = (f"{100 * figure.value:.0f} %" for figure in (estimate.u, estimate.s))
     kinds = {
         "labelled": "labelled features",
         "unlabelled": "features without labels",
@@ -109,7 +141,37 @@ def _expected(estimate: Estimate | None) -> str:
     }
     kind = kinds.get(estimate.ground)
     basis = f"by {estimate.pictures} {kind}" if kind else "without a picture seen"
-    return f"\nexpected, {basis}: {new} of new and {old} of old classes recognised"
+    new = f"\nexpected, {basis}: {_share(estimate.u)} of new"
+    if not estimate.s.is_known:
+        return f"{new} classes recognised; of old classes nothing is promised"
+    return f"{new} and {_share(estimate.s)} of old classes recognised"
+
+
+def _share(figure: Figure) -> str:
+    return f"{100 * figure.value:.0f} % ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
+
+
+def _judged(verdict: VerdictPart | None) -> str:
+    """Say the verdict and what helps most, a line each."""
+    if verdict is None:
+        return ""
+    lines = [f"{verdict.word}: {verdict.reason}"]
+    if verdict.next_step:
+        lines.append(f"what helps most: {verdict.next_step.sentences}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _at_risk(losses: list[OldClassLoss]) -> str:
+    """Name the old classes that are expected to lose most, and to which new ones."""
+    if not losses:
+        return ""
+    named = (f"{one.name} {100 * one.loss:.0f} points to {one.to}" for one in losses)
+    return f"\nold classes that lose most: {', '.join(named)}"
+
+
+def _skipped(network: NetworkPictures | None) -> str:
+    """Say why no picture was run through the network, where none was."""
+    return f"\n{network.skipped}" if network and network.skipped else ""
 
 
 @contextmanager
@@ -127,7 +189,13 @@ def _service(url: str | None, progress: Progress) -> Iterator[tuple[str, bool]]:
 
 
 def _run(
-    client: Headgraft, arguments: InjectArguments, progress: Progress, *, is_ours: bool
+    client: Headgraft,
+    arguments: InjectArguments,
+    checkpoint: Path,
+    names: ClassList | None,
+    progress: Progress,
+    *,
+    is_ours: bool,
 ) -> Injection:
     upload = progress.add_task("upload", total=None)
 
@@ -135,18 +203,20 @@ def _run(
         progress.update(upload, completed=sent, total=total)
 
     features = client.upload_features(arguments.features) if arguments.features else None
-    encoder = arguments.encoder
-    embeddings = {"kind": "names", "encoder": encoder} if encoder else None
     injection = client.submit(
-        arguments.checkpoint,
-        arguments.add,
+        checkpoint,
+        arguments.add.entries,
         features_id=features.id if features else None,
-        class_names=arguments.names,
+        class_names=names.entries if names else None,
+        allow_twins=arguments.allow_twins or None,
+        head=arguments.head,
         method=arguments.method,
         settings=arguments.settings,
         calibration=arguments.calibration,
+        network=arguments.network,
         metadata=arguments.metadata,
-        class_embeddings=embeddings,
+        class_embeddings=arguments.embeddings,
+        timeout_seconds=arguments.timeout_seconds,
         on_upload=on_upload,
     )
     try:
@@ -190,9 +260,3 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         console=console,
     )
-
-
-def calibration(prefer: str | None, max_seen_loss: float | None) -> Mapping[str, Scalar] | None:
-    """Return the calibration that a request asks for; None where it asks for nothing."""
-    given = {"prefer": prefer, "seen_loss_points": max_seen_loss}
-    return {name: value for name, value in given.items() if value is not None} or None

@@ -13,16 +13,16 @@ from rich.table import Table
 
 from headgraft import HeadgraftError, client
 from headgraft.models.errors import InjectionError
-from headgraft.service.cli import doctor, keys, parsing
+from headgraft.service.cli import doctor, inject_options, keys, parsing
 from headgraft.service.cli import evaluate as cli_evaluate
 from headgraft.service.cli import features as cli_features
-from headgraft.service.cli import inject as cli_inject
 from headgraft.service.local import state, up
 from headgraft.service.local.redis_server import ServerError
 from headgraft.service.web.created_keys import KeyringError
 from headgraft.workers.environment import ConfigError
 from headgraft.workers.formats.header import HeaderError
 from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.names.class_list import NamesError
 
 USER_ERRORS = (
     ConfigError,
@@ -31,6 +31,7 @@ USER_ERRORS = (
     InjectionError,
     KeyringError,
     LedgerError,
+    NamesError,
     ServerError,
     parsing.TypedError,
     state.StateError,
@@ -91,65 +92,7 @@ def run_worker() -> None:
     os.execve(sys.executable, command, environment)  # noqa: S606  # no shell is wanted
 
 
-@app.command()
-def inject(
-    checkpoint: Annotated[Path, typer.Argument(help="A safetensors or torch (.pt, .pth) file.")],
-    add: Annotated[
-        list[str] | None, typer.Option(help="A class to add: 'NAME' or 'NAME: description'.")
-    ] = None,
-    add_file: Annotated[Path | None, typer.Option(help="Classes to add, one a line.")] = None,
-    names: Annotated[
-        Path | None, typer.Option(help="The head's classes in row order, one a line.")
-    ] = None,
-    method: Annotated[str | None, typer.Option(help="See `headgraft methods`.")] = None,
-    setting: Annotated[list[str] | None, typer.Option(help="name=value of the method.")] = None,
-    prefer: Annotated[
-        str | None, typer.Option(help="old, balanced or new: which classes to favour.")
-    ] = None,
-    max_seen_loss: Annotated[
-        float | None, typer.Option(help="Points of old accuracy that may be lost at most.")
-    ] = None,
-    encoder: Annotated[str | None, typer.Option(help="Text encoder of the workers.")] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(help="Features to calibrate by, or with --network a folder of pictures."),
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="timm:NAME, the network that the checkpoint is of.")
-    ] = None,
-    metadata: Annotated[list[str] | None, typer.Option(help="key=value to find it by.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where to write the extended file; .onnx, .npz, .pt: the head alone, "
-            ".json: its labels."
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what lies there.")] = False,
-    url: UrlOption = None,
-) -> None:
-    """Add classes to a checkpoint; without a service, one is started for the occasion."""
-    entries = [parsing.parse_entry(text) for text in add or []]
-    entries += parsing.read_entries(add_file) if add_file else []
-    if not entries:
-        _fail("no class to add: say --add 'NAME: description', or --add-file FILE")
-    arguments = cli_inject.InjectArguments(
-        checkpoint=checkpoint,
-        add=entries,
-        names=parsing.read_entries(names) if names else None,
-        method=method,
-        settings=parsing.parse_settings(setting or []) or None,
-        encoder=encoder,
-        calibration=cli_inject.calibration(prefer, max_seen_loss),
-        features=features,
-        network=parsing.parse_network(network) if network else None,
-        metadata=parsing.parse_metadata(metadata or []) or None,
-        target=out,
-        may_overwrite=force,
-    )
-    _say(cli_inject.carry_out(arguments, url, _key(), Console(stderr=True)))
-
-
+app.command("inject")(inject_options.inject)
 app.command("evaluate")(cli_evaluate.evaluate)
 app.command("features")(cli_features.features)
 
@@ -169,7 +112,7 @@ def jobs(
     with _client(url) as service:
         found = service.injections(limit=limit, after=after, status=status or (), metadata=wanted)
         for one in found:
-            classes = f"{one.seen_count}+{one.unseen_count}"
+            classes = f"{one.seen_count or '?'}+{one.unseen_count}"
             method = (one.result or one).method
             progress = f"{one.progress:.0%}"
             table.add_row(one.id, one.status, method, classes, progress, one.created_at)

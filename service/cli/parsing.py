@@ -1,36 +1,36 @@
-"""Reads classes and settings as a person types or lists them."""
+"""Reads classes and settings as a person types them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import JsonValue
 
-Entry = dict[str, str]
+from headgraft.workers.names.class_list import ClassList, class_list
+from headgraft.workers.names.files import read_names
+from headgraft.workers.names.lines import divided
+
+Value = TypeVar("Value")
 
 
 class TypedError(Exception):
     """What was typed cannot be meant; the text shows it and how it should look."""
 
 
-def parse_entry(text: str) -> Entry:
-    """Read `NAME` or `NAME: description`; the first colon with a space behind it divides."""
-    name, _, description = (part.strip() for part in text.partition(": "))
-    if not name:
-        raise TypedError(f"{text!r} names no class; write NAME or 'NAME: description'")
-    return {"name": name, "description": description} if description else {"name": name}
+def added(texts: Sequence[str], path: Path | None) -> ClassList:
+    """Read the classes of --add, `NAME` or `NAME: description`, and then those of a file."""
+    typed = [divided(text, f"--add {text!r}") for text in texts]
+    found = read_names(path) if path else None
+    if not typed and not found:
+        raise TypedError("no class to add: say --add 'NAME: description', or --add-file FILE")
+    classes = [*typed, *(found.classes if found else ())]
+    return class_list(classes, found.source if found else "--add")
 
 
-def read_entries(path: Path) -> list[Entry]:
-    """Read one class a line; empty lines do not count."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise TypedError(f"{path} is no UTF-8 text: {error}") from error
-    entries = [parse_entry(line) for line in lines if line.strip()]
-    if not entries:
-        raise TypedError(f"{path} lists no class; write one a line, NAME or 'NAME: description'")
-    return entries
+def given(**values: Value | None) -> dict[str, Value] | None:
+    """Return those of the values that are not None; None where all are."""
+    return {name: value for name, value in values.items() if value is not None} or None
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, JsonValue]:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from headgraft.arguments import Entry, InjectionOptions, Scalar
+from headgraft.arguments import ClassNames, Entry, InjectionOptions, Scalar
+from headgraft.class_names import class_entries
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
 from headgraft.files import Array, FileDownload, UploadFile, features_file
@@ -39,12 +40,12 @@ class Calls:
 
     def __init__(self, url: str, transport: Transport, retries: Retries) -> None:
         self.url = url
-        self._transport = transport
+        self.transport = transport
         self._retries = retries
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._transport.close()
+        await self.transport.close()
 
     async def submit(
         self,
@@ -59,6 +60,7 @@ class Calls:
 
         `on_upload` hears (bytes sent, bytes in all).
         """
+        options = {**options, "class_names": class_entries(options.get("class_names"))}
         request = _without_none(add=list(add), head_id=head_id, **options)
         if checkpoint is None:
             return await self._one(InjectionResource, "POST", "/v1/injections", json=request)
@@ -70,12 +72,16 @@ class Calls:
         self,
         checkpoint: Path,
         *,
-        class_names: Sequence[Entry] | None = None,
+        class_names: ClassNames | None = None,
         head: Mapping[str, Scalar] | None = None,
+        key: str | None = None,
+        allow_ungrown: Sequence[str] | None = None,
         on_upload: OnUpload | None = None,
     ) -> HeadResource:
         """Upload a checkpoint once, to inject into by `head_id`."""
-        document = json.dumps(_without_none(class_names=class_names, head=head)).encode()
+        named = class_entries(class_names)
+        request = _without_none(class_names=named, head=head, key=key, allow_ungrown=allow_ungrown)
+        document = json.dumps(request).encode()
         return await self._send(HeadResource, "/v1/heads", checkpoint, document, on_upload)
 
     async def upload_features(
@@ -159,7 +165,7 @@ class Calls:
         `on_progress` hears the injection whenever something of it changed. A service that goes
         away meanwhile is waited for, a minute long.
         """
-        watch = Watch(self._transport, self.injection, id, on_progress or _ignore)
+        watch = Watch(self.transport, self.injection, id, on_progress or _ignore)
         return await watch.to_the_end(timeout_seconds)
 
     async def result(
@@ -218,7 +224,7 @@ class Calls:
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         path = f"/v1/injections/{id}/head?format={format}"
         try:
-            found = await FileDownload(self._transport, self._retries, self.url, path).save(part)
+            found = await FileDownload(self.transport, self._retries, self.url, path).save(part)
             if found != artifacts.get(FILES[format]):
                 detail = f"the download hashes to {found}, not {artifacts.get(FILES[format])}"
                 raise HeadgraftError(None, "corrupt_download", f"{detail}: try again")
@@ -269,13 +275,13 @@ class Calls:
             outcome = await self._try(verb, path, **options)
             if isinstance(outcome, httpx.Response) and _is_done(verb, outcome, tries):
                 return outcome
-            await self._retries.wait(self._transport, self.url, verb, outcome, tries)
+            await self._retries.wait(self.transport, self.url, verb, outcome, tries)
 
     async def _try(
         self, verb: str, path: str, **options: Any
     ) -> httpx.Response | httpx.TransportError:
         try:
-            return await self._transport.request(verb, path, **options)
+            return await self.transport.request(verb, path, **options)
         except httpx.TransportError as error:
             return error
 

@@ -13,8 +13,10 @@ import httpx
 
 from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
+from headgraft.classifiers import Network
 from headgraft.errors import HeadgraftError
-from headgraft.networks import Network, inject
+from headgraft.networks import inject
+from headgraft.pictures import GENERIC, Pictures
 from headgraft.retries import RETRIES, Retries
 from headgraft.transport import AwaitedTransport, BlockingTransport, run
 from headgraft.workers.urls import is_loopback, without_password
@@ -50,11 +52,15 @@ class AsyncHeadgraft(Calls):
         add: Sequence[Entry],
         *,
         classifier: str | None = None,
+        pictures: Pictures | None = GENERIC,
+        preprocess: Any = None,
         on_progress: OnProgress | None = None,
         **options: Unpack[InjectionOptions],
     ) -> Network:
         """Add classes to a network's classifier and return the network; see `inject`."""
-        return await inject(self, model, add, classifier, on_progress, options)
+        return await inject(
+            self, model, add, classifier, pictures, preprocess, on_progress, options
+        )
 
 
 def _at_once(
@@ -99,11 +105,15 @@ class Headgraft:
         add: Sequence[Entry],
         *,
         classifier: str | None = None,
+        pictures: Pictures | None = GENERIC,
+        preprocess: Any = None,
         on_progress: OnProgress | None = None,
         **options: Unpack[InjectionOptions],
     ) -> Network:
         """Add classes to a network's classifier and return the network; see `inject`."""
-        return run(inject(self._calls, model, add, classifier, on_progress, options))
+        return run(
+            inject(self._calls, model, add, classifier, pictures, preprocess, on_progress, options)
+        )
 
     close = _at_once(Calls.close)
     submit = _at_once(Calls.submit)

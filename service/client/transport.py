@@ -5,12 +5,13 @@ that `run` can execute one where there is none.
 """
 
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
+import anyio.to_thread
 import httpx
 
 T = TypeVar("T")
@@ -47,6 +48,10 @@ class Transport(Protocol):
         """Let time pass."""
         ...
 
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Do work that takes long, and return what it returns."""
+        ...
+
     async def close(self) -> None:
         """Close the connections."""
         ...
@@ -68,6 +73,9 @@ class AwaitedTransport:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work)
 
     async def close(self) -> None:
         await self.http.aclose()
@@ -93,6 +101,9 @@ class BlockingTransport:
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        return work()
 
     async def close(self) -> None:
         self.http.close()

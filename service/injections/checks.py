@@ -1,15 +1,16 @@
-"""Finds what makes a request impossible for a head: names, counts, vectors, attributes."""
+"""Finds what makes a request impossible: names, counts, vectors, attributes, the network."""
 
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from headgraft.service.schemas.requests import InjectionRequest
-from headgraft.service.uploads.locate_head import class_problems
 from headgraft.service.web.pointers import Problem
 from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs.named_classes import twin_problems
 from headgraft.workers.jobs.presence import EncoderPresence
-from headgraft.workers.jobs.spec import ClassEntry, Row, VectorEmbeddings
+from headgraft.workers.jobs.request import ClassEntry, Row, VectorEmbeddings
+from headgraft.workers.jobs.spec import StoredFeatures
 
 PROMPTED = "open_clip"  # the kind of encoder that reads prompts
 NEED = "attributes"
@@ -17,14 +18,12 @@ POINTER = "/class_embeddings"
 
 
 def injection_problems(request: InjectionRequest, seen: Sequence[ClassEntry]) -> list[Problem]:
-    """Find what makes an injection into this head impossible: names, counts, vectors."""
-    seen_names = {entry.name for entry in seen}
-    problems = class_problems(request.add, "/add")
-    problems += [
-        Problem(f"/add/{index}/name", f"the head already has a class {entry.name!r}")
-        for index, entry in enumerate(request.add)
-        if entry.name in seen_names
-    ]
+    """Find what makes an injection into this head impossible: names, counts, vectors.
+
+    `seen` is empty while nobody knows the head's classes.
+    """
+    found = twin_problems(seen, request.add, allow_twins=request.allow_twins)
+    problems = [Problem(f"/add/{index}/name", detail) for index, detail in found]
     if isinstance(request.class_embeddings, VectorEmbeddings):
         problems += _vector_problems(request.class_embeddings, seen, request.add)
     return problems
@@ -83,12 +82,43 @@ def prompt_problem(
     return None
 
 
+def network_problems(
+    request: InjectionRequest, others: int | None, features: StoredFeatures | None
+) -> list[Problem]:
+    """Find why no picture can be run through the network that a request names, or need not be.
+
+    `others` counts the checkpoint's tensors beside the head's, None where they are not known.
+    """
+    pointer = "/network"
+    if request.network is None:
+        return []
+    problems = []
+    if not request.calibration.enabled and request.method != "auto":
+        detail = "nothing would use the pictures: calibration is off"
+        problems.append(Problem(pointer, detail))
+    if others == 0:
+        detail = (
+            "the checkpoint holds the head's tensors alone: send all of the network's, or leave "
+            "network out"
+        )
+        problems.append(Problem(pointer, detail))
+    if features and features.unlabelled:
+        detail = (
+            "pictures of your own without a label, in features_id, take the place of generic "
+            "ones: leave network out"
+        )
+        problems.append(Problem(pointer, detail))
+    return problems
+
+
 def _vector_problems(
     vectors: VectorEmbeddings, seen: Sequence[ClassEntry], add: Sequence[ClassEntry]
 ) -> list[Problem]:
     size = len(vectors.seen[0]) if vectors.seen else 0
     problems: list[Problem] = []
-    parts = (("seen", vectors.seen, seen), ("unseen", vectors.unseen, add))
+    parts = [("seen", vectors.seen, seen), ("unseen", vectors.unseen, add)]
+    if not seen:  # of a torch file that nobody has read yet
+        parts = parts[1:]
     for part, rows, entries in parts:
         pointer = f"/class_embeddings/{part}"
         if len(rows) != len(entries):

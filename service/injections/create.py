@@ -24,6 +24,7 @@ from headgraft.service.web.auth import Identity
 from headgraft.service.web.context import Context, identity_of
 from headgraft.service.web.idempotency import IdempotencyLock, in_flight
 from headgraft.service.web.problems import ProblemError, invalid_at
+from headgraft.workers.jobs.manifest import folders
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import (
     FeaturesRecord,
@@ -32,7 +33,6 @@ from headgraft.workers.jobs.spec import (
     Record,
     StoredFeatures,
     StoredHead,
-    folders,
 )
 from headgraft.workers.ledger.quota import QuotaError
 from headgraft.workers.ledger.scripts import Key, LedgerFullError
@@ -115,7 +115,7 @@ async def _kept_head(context: Context, owner: str, document: InjectionRequest) -
     if document.head_id is None:
         detail = "no head to extend: send the part checkpoint, or a head_id from POST /v1/heads"
         raise invalid_at("/head_id", detail)
-    for field in ("class_names", "head"):
+    for field in ("class_names", "head", "key", "allow_ungrown"):
         if field in document.model_fields_set:
             raise invalid_at(f"/{field}", f"{field} was said with the head of head_id already")
     record = await repository.get(context.ledger, HeadRecord, document.head_id, owner, "/head_id")

@@ -29,7 +29,8 @@ from headgraft.service.web.idempotency import (
 )
 from headgraft.service.web.openapi import INJECTION_BODY, errors
 from headgraft.service.web.problems import ProblemError, not_found
-from headgraft.workers.jobs.spec import Record, Status, folders
+from headgraft.workers.jobs.manifest import folders
+from headgraft.workers.jobs.spec import Record, Status
 from headgraft.workers.ledger.quota import Reservation
 from headgraft.workers.ledger.scripts import LedgerError
 

@@ -10,6 +10,7 @@ from headgraft.service.injections.checks import (
     attribute_problems,
     injection_problems,
     joint_problem,
+    network_problems,
     prompt_problem,
 )
 from headgraft.service.injections.feature_checks import (
@@ -20,11 +21,13 @@ from headgraft.service.injections.feature_checks import (
 from headgraft.service.schemas.injections import MethodResource
 from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.service.uploads.locate_head import LocatedHead
-from headgraft.service.web.pointers import Problem, setting_problems
+from headgraft.service.web.pointers import Problem, did_you_mean, setting_problems
 from headgraft.service.web.problems import invalid
 from headgraft.workers.formats.find_head import HeadTensors
+from headgraft.workers.jobs.named_classes import meaning_warnings
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
-from headgraft.workers.jobs.spec import NameEmbeddings, StoredFeatures, StoredHead
+from headgraft.workers.jobs.request import NameEmbeddings
+from headgraft.workers.jobs.spec import StoredFeatures, StoredHead
 from headgraft.workers.jobs.summary import (
     EmbeddingsSummary,
     FeaturesSummary,
@@ -32,6 +35,8 @@ from headgraft.workers.jobs.summary import (
     Summary,
 )
 
+# Of a torch file without class names: how many it has, a worker finds.
+CLASSES_MAX = 200_000
 METHODS_FILE = Path(__file__).parents[1] / "methods.json"
 
 
@@ -69,6 +74,7 @@ class InjectionValidator:
             *self._method_problems(request, located.tensors),
             *self._encoder_problems(request),
             *bias_problems(request, located.tensors),
+            *network_problems(request, located.others, features),
             *self._feature_problems(request, located, features),
         ]
         if problems:
@@ -80,7 +86,9 @@ class InjectionValidator:
         method = self.methods.get(request.method)
         if method is None:
             legal = ", ".join(sorted(self.methods))
-            return [Problem("/method", f"method {request.method!r} is not one of {legal}")]
+            near = did_you_mean(request.method, self.methods)
+            detail = f"method {request.method!r} is not one of {legal}{near}"
+            return [Problem("/method", detail)]
         problems = setting_problems(request.method, request.settings, method.settings)
         if tensors and "joint_embeddings" in method.needs:
             joint = joint_problem(request, tensors, self._encoder_size(request))
@@ -101,7 +109,7 @@ class InjectionValidator:
             features,
             method.needs if method else (),
             size,
-            len(located.class_names),
+            len(located.class_names) or CLASSES_MAX,
             method.takes if method else (),
         )
 
@@ -116,7 +124,8 @@ class InjectionValidator:
         if wanted.encoder in self.encoders:
             return []
         legal = ", ".join(sorted(self.encoders))
-        detail = f"encoder {wanted.encoder!r} is not one of those online: {legal}"
+        near = did_you_mean(wanted.encoder, self.encoders)
+        detail = f"encoder {wanted.encoder!r} is not one of those online: {legal}{near}"
         return [Problem("/class_embeddings/encoder", detail)]
 
 
@@ -135,7 +144,7 @@ def summarize(
         method=request.method,
         settings=request.settings,
         class_embeddings=EmbeddingsSummary(kind=wanted.kind, encoder=wanted.encoder),
-        seen_count=len(head.class_names),
+        seen_count=len(head.class_names) or None,
         unseen_count=len(request.add),
         head=HeadSummary(
             id=request.head_id,
@@ -145,4 +154,5 @@ def summarize(
             **dict(head.shape),
         ),
         features=used,
+        warnings=meaning_warnings(wanted, head.class_names, request.add),
     )

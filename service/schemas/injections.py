@@ -10,7 +10,7 @@ from pydantic import BaseModel, JsonValue
 from pydantic.json_schema import JsonSchemaValue
 
 from headgraft.workers.jobs.events import Event, EventData
-from headgraft.workers.jobs.report import Estimate
+from headgraft.workers.jobs.report import Estimate, VerdictPart
 from headgraft.workers.jobs.spec import JobError, Record, Status
 from headgraft.workers.jobs.summary import EmbeddingsSummary, FeaturesSummary, HeadSummary
 
@@ -34,8 +34,12 @@ class Links(BaseModel):
 
 
 class Result(BaseModel):
-    """What was done in the end: the method that `auto` chose, its settings, what to expect."""
+    """What was done in the end: the method that `auto` chose, its settings, what to expect.
 
+    `verdict` is null where nothing was estimated.
+    """
+
+    verdict: VerdictPart | None = None
     method: str
     settings: dict[str, JsonValue]
     estimate: Estimate | None
@@ -54,7 +58,7 @@ class InjectionResource(BaseModel):
     method: str
     settings: dict[str, JsonValue]
     class_embeddings: EmbeddingsSummary
-    seen_count: int
+    seen_count: int | None
     unseen_count: int
     head: HeadSummary
     features: FeaturesSummary | None = None
@@ -72,6 +76,7 @@ class InjectionResource(BaseModel):
     error: JobError | None
     artifacts: list[Artifact]
     seconds: dict[str, float] | None
+    warnings: list[str]
     result: Result | None
     links: Links
 
@@ -146,9 +151,13 @@ def injection_resource(
     seconds_left: float | None = None,
 ) -> InjectionResource:
     """Show a job."""
-    manifest, head = record.manifest, record.summary.head
+    manifest, summary = record.manifest, record.summary
     if manifest:
-        head = head.model_copy(update=vars(manifest.head))
+        head = summary.head.model_copy(update=vars(manifest.head))
+        known = {"head": head, "warnings": manifest.warnings or summary.warnings}
+        if manifest.seen_count is not None:
+            known["seen_count"] = manifest.seen_count
+        summary = summary.model_copy(update=known)
     shown = record.model_dump(
         include={
             "id",
@@ -164,7 +173,7 @@ def injection_resource(
     )
     return InjectionResource(
         **shown,
-        **{**vars(record.summary), "head": head},
+        **vars(summary),
         queue_position=queue_position,
         workers_online=workers_online,
         seconds_left=None if seconds_left is None else round(seconds_left, 1),

@@ -4,15 +4,16 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, NonNegativeInt, model_validator
 
-from headgraft.workers.jobs.spec import (
-    CalibrationWish,
+from headgraft.workers.jobs.request import (
     ClassEntry,
     HeadFields,
     NameEmbeddings,
+    NetworkFields,
     Strict,
     VectorEmbeddings,
-    Whole,
 )
+from headgraft.workers.jobs.spec import CalibrationWish
+from headgraft.workers.jobs.texts import TensorName, Whole
 
 # A filter is written key=value.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -24,11 +25,25 @@ class HeadRequest(Strict):
 
     class_names: list[ClassEntry] | None = Field(
         default=None,
-        min_length=2,
+        min_length=1,
         max_length=200_000,
-        description="The head's classes in row order; by default the list in the file's metadata.",
+        description="The head's classes, two or more, in row order; by default the list in the "
+        "file's metadata.",
     )
     head: HeadFields = HeadFields()
+    key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Which state dict of a torch file that holds several; by default the averaged "
+        "one under state_dict_ema or model_ema.",
+    )
+    allow_ungrown: list[TensorName] = Field(
+        default=[],
+        max_length=100,
+        description="Tensors with one entry per class that may stay as they are though they "
+        "belong to the head; * stands for any letters.",
+    )
 
 
 class InjectionRequest(HeadRequest):
@@ -50,6 +65,11 @@ class InjectionRequest(HeadRequest):
     )
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     calibration: CalibrationWish = CalibrationWish()
+    network: NetworkFields | None = Field(
+        default=None,
+        description="What network the checkpoint, sent whole, holds the weights of: a worker runs "
+        "generic pictures through it, to calibrate by.",
+    )
     reuse: bool = Field(
         default=True,
         description="Answer by the result of an identical request, if there is one; false: run.",
@@ -59,6 +79,10 @@ class InjectionRequest(HeadRequest):
         max_length=16,
         description="Pictures of the features, by number from 0, of which the report of a method "
         "that looks at regions shows where it looked; by default one of each of 16 classes.",
+    )
+    allow_twins: bool = Field(
+        default=False,
+        description="Add a class also where its name is that of another in another spelling.",
     )
     timeout_seconds: Whole = Field(
         default=3600, ge=1, le=86_400, description="How long a run may last."

@@ -19,7 +19,7 @@ class HeadResource(BaseModel):
     format: FileFormat
     weight: str | None
     bias: str | None
-    class_count: int
+    class_count: int | None
     feature_size: int | None
     dtype: str | None
     metric: Literal["linear", "cosine"]
@@ -76,7 +76,7 @@ def head_resource(record: HeadRecord) -> HeadResource:
         id=record.id,
         created_at=timestamp(record.created_at),
         class_names=[entry.name for entry in head.class_names],
-        class_count=len(head.class_names),
+        class_count=len(head.class_names) or None,
         **dict(head.shape),
         **head.model_dump(include={"sha256", "bytes", "format", "metric", "scale"}),
     )

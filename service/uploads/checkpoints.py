@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from headgraft.service.uploads.finiteness import FinitenessScan
 from headgraft.workers.formats.find_head import HeadTensors
-from headgraft.workers.formats.header import Header, HeaderError
+from headgraft.workers.formats.foreign import foreign_kind
+from headgraft.workers.formats.header import LEGACY_START, ZIP_START, Header, HeaderError
 from headgraft.workers.formats.safetensors import (
     HEADER_BYTES_MAX,
     LENGTH_BYTES,
@@ -14,7 +15,6 @@ from headgraft.workers.formats.safetensors import (
     parse_header,
 )
 
-ZIP_START = b"PK\x03\x04"
 ZIP_END = b"PK\x05\x06"
 ZIP_END_BYTES = 22
 PICKLE_STARTS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
@@ -35,7 +35,7 @@ class Checkpoint:
 
     def check_finite(self, tensors: HeadTensors) -> None:
         """Return when the head holds finite numbers only; HeaderError naming tensor and row."""
-        for name in filter(None, (tensors.weight, tensors.bias)):
+        for name in tensors.grown:
             if name in self.bad_rows:
                 row = self.bad_rows[name]
                 raise HeaderError(f"head tensor {name!r:.80} holds NaN or infinity in row {row}")
@@ -118,7 +118,8 @@ class TorchReader:
 
     file_name = "checkpoint.pt"
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_zip: bool) -> None:
+        self._is_zip = is_zip
         self._hash = hashlib.sha256()
         self._end = b""
         self.bytes = 0
@@ -141,8 +142,8 @@ class TorchReader:
         """Do nothing: which bytes are numbers is not known here."""
 
     def finish(self, path: str) -> Checkpoint:
-        """Return the file, which lies at `path`; HeaderError without the end of a zip file."""
-        if not self._end.startswith(ZIP_END):
+        """Return the file, which lies at `path`; HeaderError for a zip file without its end."""
+        if self._is_zip and not self._end.startswith(ZIP_END):
             raise HeaderError(
                 f"the torch file is truncated or not one: it begins as a zip file, but the end of "
                 f"a zip file is not among its {self.bytes} bytes"
@@ -151,14 +152,17 @@ class TorchReader:
 
 
 def reader_for(start: bytes) -> CheckpointReader | TorchReader:
-    """Choose by a file's first bytes; HeaderError for torch's old format, a bare pickle."""
-    if start.startswith(ZIP_START):
-        return TorchReader()
+    """Choose by a file's first bytes; HeaderError for what is no checkpoint, saying what it is."""
+    if kind := foreign_kind(start):
+        raise HeaderError(f"the checkpoint is {kind}")
+    is_legacy = start[: len(LEGACY_START)] == LEGACY_START[: len(start)]
+    if start.startswith(ZIP_START) or is_legacy:
+        return TorchReader(is_zip=not is_legacy)
     # 80 02 also begins the length of a header of 640 bytes.
-    is_length = int.from_bytes(start, "little") <= HEADER_BYTES_MAX
+    is_length = int.from_bytes(start[:LENGTH_BYTES], "little") <= HEADER_BYTES_MAX
     if start.startswith(PICKLE_STARTS) and not is_length:
         raise HeaderError(
-            "the checkpoint is a bare Python pickle, as torch wrote it before version 1.6: that is "
-            "never read. Save it anew with torch.save, or as safetensors"
+            "the checkpoint is a bare Python pickle, and not of torch.save: that is never read. "
+            "Save its tensors with torch.save, or as safetensors"
         )
     return CheckpointReader()

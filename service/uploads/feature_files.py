@@ -9,9 +9,9 @@ from collections.abc import Collection
 import numpy as np
 
 from headgraft.service.uploads.checkpoints import CheckpointReader
-from headgraft.workers.formats.find_head import HEAD_DTYPES
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry, short
 from headgraft.workers.formats.safetensors import HEADER_BYTES_MAX, LENGTH_BYTES
+from headgraft.workers.formats.stored_layers import HEAD_DTYPES
 from headgraft.workers.jobs.spec import UNLABELLED, StoredFeatures
 
 FEATURES, LABELS = "features", "labels"

@@ -9,8 +9,8 @@ from math import prod
 
 import numpy as np
 
-from headgraft.workers.formats.find_head import HEAD_DTYPES
 from headgraft.workers.formats.header import Header, TensorEntry
+from headgraft.workers.formats.stored_layers import HEAD_DTYPES
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ FORMATS = {
 
 
 def could_be_head(entry: TensorEntry) -> bool:
-    """Tell whether a tensor has the dtype and rank of a head's weight or bias."""
-    return entry.dtype in HEAD_DTYPES and len(entry.shape) in (1, 2)
+    """Tell whether a tensor has the dtype and the axes of a head's weight or bias."""
+    axes = [size for size in entry.shape if size != 1]
+    return entry.dtype in HEAD_DTYPES and len(axes) <= 2
 
 
 class FinitenessScan:

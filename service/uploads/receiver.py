@@ -15,8 +15,8 @@ from headgraft.service.web.idempotency import IdempotencyLock, fingerprint
 from headgraft.service.web.multipart import MultipartBody, boundary_of
 from headgraft.service.web.pointers import parse
 from headgraft.service.web.problems import ProblemError, invalid, invalid_at, too_large
+from headgraft.workers.formats.foreign import START_BYTES
 from headgraft.workers.formats.header import Header
-from headgraft.workers.formats.safetensors import LENGTH_BYTES
 from headgraft.workers.jobs.spec import StoredFeatures
 from headgraft.workers.store import Store
 
@@ -176,9 +176,9 @@ class UploadReceiver(Generic[Document, File]):
     async def _read_header(self) -> None:
         """Feed the reader until the header is known; HeaderError where the part ends before."""
         self._chunks = self._parts.data()
-        while len(self._start) < LENGTH_BYTES and (chunk := await anext(self._chunks, b"")):
+        while len(self._start) < START_BYTES and (chunk := await anext(self._chunks, b"")):
             self._start += chunk
-        self.reader = self._kind.reader_for(bytes(self._start[:LENGTH_BYTES]))
+        self.reader = self._kind.reader_for(bytes(self._start[:START_BYTES]))
         is_known = self._feed(self.reader, bytes(self._start))
         while not is_known and (chunk := await anext(self._chunks, b"")):
             self._start += chunk

@@ -1,7 +1,8 @@
 """Turns what pydantic and JSON schema find into JSON pointers and plain sentences."""
 
+import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +13,37 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails, from_json
 
 Model = TypeVar("Model", bound=BaseModel)
+# What pydantic finds, in sentences of ours; in braces what its error says beside them.
+SENTENCES = {
+    "missing": "the field {field} is missing",
+    "extra_forbidden": "there is no field {field}",
+    "string_type": "it must be a text",
+    "bool_type": "it must be true or false",
+    "int_type": "it must be a whole number",
+    "int_from_float": "it must be a whole number",
+    "int_parsing": "it must be a whole number",
+    "float_type": "it must be a number",
+    "float_parsing": "it must be a number",
+    "finite_number": "it must be a finite number",
+    "list_type": "it must be a list",
+    "dict_type": "it must be an object",
+    "model_type": "it must be an object",
+    "model_attributes_type": "it must be an object",
+    "literal_error": "it must be one of {expected}",
+    "enum": "it must be one of {expected}",
+    "union_tag_invalid": "its kind must be one of {expected_tags}",
+    "union_tag_not_found": "its kind is missing",
+    "string_too_short": "it must have at least {min_length} characters",
+    "string_too_long": "it must have at most {max_length} characters",
+    "string_pattern_mismatch": "it must match {pattern}",
+    "too_short": "it must have at least {min_length} entries, it has {actual_length}",
+    "too_long": "it must have at most {max_length} entries, it has {actual_length}",
+    "greater_than": "it must be more than {gt}",
+    "greater_than_equal": "it must be at least {ge}",
+    "less_than": "it must be less than {lt}",
+    "less_than_equal": "it must be at most {le}",
+}
+WITHOUT_VALUE = ("missing", "extra_forbidden", "too_short", "too_long")
 BOUNDS = {
     "minimum": "at least",
     "exclusiveMinimum": "more than",
@@ -39,7 +71,8 @@ def parse(model: type[Model], raw: bytes) -> Model | list[Problem]:
     except ValidationError as error:
         defects = error.errors(include_url=False)
         if defects[0]["type"] == "json_invalid":
-            return [Problem("", f"the request is not JSON: {defects[0]['msg']}")]
+            reason = defects[0]["msg"].removeprefix("Invalid JSON: ")
+            return [Problem("", f"the request is not JSON: {reason}")]
         document = from_json(raw)
         return [locate(one, document) for one in defects]
 
@@ -76,10 +109,20 @@ def _pointer(parts: Any) -> str:
 
 
 def _sentence(defect: ErrorDetails) -> str:
-    message = str(defect["msg"]).removeprefix("Value error, ")
-    if defect["type"] in ("missing", "extra_forbidden"):
-        return f"{message}: {str(defect['loc'][-1])!r:.80}"
-    return f"{message}; it is {defect['input']!r:.80}"
+    kind = str(defect["type"])
+    field = f"{str(defect['loc'][-1])!r:.80}" if defect["loc"] else ""
+    told = {"field": field, **defect.get("ctx", {})}
+    if kind not in SENTENCES:
+        return f"{str(defect['msg']).removeprefix('Value error, ')}; it is {defect['input']!r:.80}"
+    sentence = SENTENCES[kind].format_map(told)
+    return sentence if kind in WITHOUT_VALUE else f"{sentence}; it is {defect['input']!r:.80}"
+
+
+def did_you_mean(word: str, legal: Iterable[str]) -> str:
+    """Return a question for the likeliest of the legal words, "" where none is like it."""
+    words = {one.casefold(): one for one in legal}
+    near = difflib.get_close_matches(word[:100].casefold(), words, n=1)
+    return f" (did you mean {words[near[0]]!r}?)" if near else ""
 
 
 def setting_problems(
@@ -113,7 +156,8 @@ def _setting_problems(
     if not path and error.validator == "additionalProperties":
         legal = ", ".join(sorted(properties)) or "none"
         for field in sorted(set(given) - set(properties)):
-            detail = f"method {method!r} has no setting {field!r:.80}; it has: {legal}"
+            near = did_you_mean(field, properties)
+            detail = f"method {method!r} has no setting {field!r:.80}{near}; it has: {legal}"
             yield Problem(_pointer(("settings", field)), detail)
         return
     name = ".".join(str(part) for part in path)

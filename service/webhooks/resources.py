@@ -6,7 +6,8 @@ from pydantic import BaseModel, Field
 
 from headgraft.service.schemas.injections import timestamp
 from headgraft.service.webhooks.records import Delivery, DeliveryStatus, EventType, Webhook
-from headgraft.workers.jobs.spec import Strict, Whole
+from headgraft.workers.jobs.request import Strict
+from headgraft.workers.jobs.texts import Whole
 
 ENDED: list[EventType] = ["injection.succeeded", "injection.failed", "injection.cancelled"]
 DAY_SECONDS = 86_400

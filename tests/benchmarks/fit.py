@@ -14,7 +14,7 @@ from torch import Tensor
 
 from headgraft.models.metrics import harmonic_mean, weighted_mean
 from headgraft.models.selection import corrections
-from headgraft.models.selection.corrections import NEAR_0, NONE, Correction, Part
+from headgraft.models.selection.corrections import NONE, Correction, Part
 from headgraft.models.selection.estimate import DRAWS, OUTSIDE, AccuracyInterval
 from tests.benchmarks.population import network_of
 
@@ -30,6 +30,7 @@ FREE: dict[str, dict[Part, str]] = {
     "labelled": {"T1": "", "u": "", "s": ""},
 }
 SHRINKING = 0.01
+NEAR_0 = 1e-3  # of a few hundred pictures
 NEAR_CHANCE = 0.05  # of T1
 NORMAL_90 = 1.645
 

@@ -28,7 +28,8 @@ from headgraft.models.heads.rows import equal_distance
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.selection.estimate import AccuracyInterval, HeadEstimate
-from headgraft.models.selection.solve import Preferences, Solution, solve
+from headgraft.models.selection.solution import Solution
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.data import bench_folder
 from tests.benchmarks.fit import FREE, fitted, promised, without_corrections

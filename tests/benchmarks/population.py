@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy, normalize
 from headgraft.models.heads.head import Head, Metric
 from headgraft.models.task import Task
 from headgraft.workers.pictures import lite0
+from headgraft.workers.pictures.generic import generic_crops
 from tests.benchmarks.data import read_class_names, read_embeddings
 from tests.benchmarks.texts import encode_texts
 
@@ -243,31 +244,16 @@ def read_crops(folder: Path, network: str) -> Tensor:
 
 
 def _lite0_crops() -> Tensor:
-    """Run random crops (15 to 100 % of a picture) through Lite0."""
-    skimage, sklearn = (lite0._package_folder(name) for name in ("skimage", "sklearn"))
-    endings = (".png", ".jpg", ".jpeg", ".gif")
-    files = [path for path in (skimage / "data").iterdir() if path.suffix in endings]
-    files += (sklearn / "datasets" / "images").glob("*.jpg")
-    opened = [Image.open(path).convert("RGB") for path in sorted(files)]
-    pictures = [picture for picture in opened if min(picture.size) >= 180]
-    lot = np.random.default_rng(0)
-    crops = [_crop(pictures[number % len(pictures)], lot) for number in range(CROPS)]
+    """Run the packaged generic pictures' crops through Lite0."""
+    size = (lite0.CROP, lite0.CROP)
+    crops = [
+        np.asarray(crop.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+        for crop in generic_crops()
+    ]
+    pictures = [torch.from_numpy((crop - 127) / 128).permute(2, 0, 1) for crop in crops]
     state = lite0.read_weights()
-    parts = [lite0.pooled_features(state, crops[at : at + 50]) for at in range(0, CROPS, 50)]
-    return torch.cat(parts)
-
-
-def _crop(picture: Image.Image, lot: np.random.Generator) -> Tensor:
-    area = lot.uniform(0.15, 1.0) * picture.width * picture.height
-    aspect = float(np.exp(lot.uniform(-0.28, 0.28)))
-    width = min(picture.width, int((area * aspect) ** 0.5))
-    height = min(picture.height, int((area / aspect) ** 0.5))
-    left = int(lot.integers(0, picture.width - width + 1))
-    top = int(lot.integers(0, picture.height - height + 1))
-    part = picture.crop((left, top, left + width, top + height))
-    part = part.resize((lite0.CROP, lite0.CROP), Image.Resampling.BILINEAR)
-    pixels = np.asarray(part, dtype=np.float32)
-    return torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)
+    starts = range(0, len(pictures), 50)
+    return torch.cat([lite0.pooled_features(state, pictures[at : at + 50]) for at in starts])
 
 
 def cached(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from headgraft.models import catalogue
 from headgraft.models.heads import checkpoint
+from headgraft.models.heads.stored import StoredLayer
 from headgraft.models.progress import Progress
 from headgraft.workers.evaluate.score import EvaluationRequest, evaluate_head
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0
@@ -31,8 +32,7 @@ def test_a_written_head_should_score_as_the_benchmark_does(tmp_path: Path) -> No
     checkpoint.write_extended(
         tmp_path / "seen.safetensors",
         tmp_path / "head.safetensors",
-        weight="fc.weight",
-        bias="fc.bias",
+        layers=[StoredLayer("fc.weight", "fc.bias", task.head.feature_size)],
         unseen=unseen,
         class_names=[*task.head.class_names, *unseen.class_names],
     )

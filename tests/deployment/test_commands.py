@@ -81,9 +81,11 @@ def test_the_doctor_should_say_which_extra_brings_what_is_missing(
     [torch] = [line for line in lines if "package torch " in line]
     assert "is not installed; only workers need it: pip install 'headgraft[worker]'" in torch
     [timm] = [line for line in lines if "package timm" in line]
-    assert "only `headgraft features` needs it: pip install 'headgraft[pictures]'" in timm
+    assert (
+        "only workers and `headgraft features` need it: pip install 'headgraft[pictures]'" in timm
+    )
     assert [line for line in lines if "redis" in line] == [f"ok package redis {version('redis')}"]
-    assert not [line for line in lines if "package pytest" in line or "scikit-image" in line]
+    assert not [line for line in lines if "package pytest" in line or "efficientnet" in line]
 
 
 @pytest.mark.parametrize("image", FILES, ids=lambda path: path.name)

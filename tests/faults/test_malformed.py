@@ -76,7 +76,6 @@ TWICE = headed(
     b'"fc.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
     bytes(4),
 )
-NAMED_TWICE = [*class_names(SEEN - 1), "class 3"]
 WITHIN_DIGITS = b'{"fc.weight":{"dtype":"F32","shape":[%b],"data_offsets":[0,4]}}' % DIGITS
 
 FILES = {
@@ -119,11 +118,11 @@ REQUESTS = {
     "more names than rows": Case(
         f"has {SEEN + 1} rows", request=injection(class_names=class_names(SEEN + 1))
     ),
-    "a class name twice": Case(
-        "'class 3' is already number 3",
-        request=injection(class_names=NAMED_TWICE),
+    "a control character in a name": Case(
+        "holds the control character U+0007",
+        request=injection(class_names=[*class_names(SEEN - 1), "a bell\a"]),
         code="invalid_request",
-        pointer=f"/class_names/{SEEN - 1}/name",
+        pointer=f"/class_names/{SEEN - 1}",
     ),
     "a new name twice": Case(
         "'x' is already number 0",
@@ -137,6 +136,12 @@ REQUESTS = {
         code="invalid_request",
         pointer="/add/1/name",
     ),
+    "a new name in another spelling": Case(
+        "'CLASS_3' is the class 'class 3' in another spelling",
+        request=injection(add=["x", "CLASS_3"]),
+        code="invalid_request",
+        pointer="/add/1/name",
+    ),
     "an unknown method": Case(
         f"'wizard' is not one of {', '.join(sorted(METHODS))}",
         request=method("wizard"),
@@ -144,7 +149,7 @@ REQUESTS = {
         pointer="/method",
     ),
     "an unknown setting": Case(
-        "method 'ridge' has no setting 'gama'; it has:",
+        "method 'ridge' has no setting 'gama' (did you mean 'gamma'?); it has:",
         request=method("ridge", {"gama": 1}),
         code="invalid_request",
         pointer="/settings/gama",

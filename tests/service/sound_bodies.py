@@ -113,6 +113,9 @@ def _request(asked: Document, seen: list[Any] | None) -> Document:
     if "attention_of" in asked:
         # For methods that look at regions only.
         fields["attention_of"] = None
+    if "network" in asked:
+        # For the checkpoints of whole networks only.
+        fields["network"] = None
     if "class_names" in asked:
         fields["class_names"] = classes if asked["class_names"] else None
     if "head" in asked:

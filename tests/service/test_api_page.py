@@ -123,6 +123,5 @@ def test_a_change_of_the_document_should_be_seen_on_the_page() -> None:
     before = api_page.page(described)
     described["components"]["schemas"]["ClassEntry"]["properties"]["name"]["maxLength"] = 201
 
-    assert [line for line in api_page.page(described).split("\n") if line not in before] == [
-        "| `name` | string (1 to 201) | required |"
-    ]
+    [line] = [line for line in api_page.page(described).split("\n") if line not in before]
+    assert line.startswith("| `name` | string (1 to 201)")

@@ -15,6 +15,8 @@ from torch import Tensor
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import NamedFeatures
 from headgraft.workers.jobs.spec import UNLABELLED
+from headgraft.workers.names import files
+from headgraft.workers.names.class_list import NamesError
 
 FEATURES, LABELS, CLASS_NAMES = "features", "labels", "class_names"
 # RuntimeError: an encrypted or unknown kind of zip entry; MemoryError: a shape that cannot be.
@@ -48,18 +50,11 @@ def read(path: Path, class_names: Names = None) -> NamedFeatures:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Read one class a line, a description behind the first ": " left out; InjectionError if none.
-
-    These are the lists that `headgraft inject` reads too.
-    """
+    """Read class names from any file that `headgraft inject` takes; InjectionError if none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InjectionError(f"{path} is no UTF-8 text: {error}") from error
-    names = tuple(line.partition(": ")[0].strip() for line in lines if line.strip())
-    if not names or not all(names):
-        raise InjectionError(f"{path} must list one class a line, NAME or 'NAME: description'")
-    return names
+        return files.read_names(path).names
+    except NamesError as error:
+        raise InjectionError(str(error)) from error
 
 
 def names_in(metadata: dict[str, str], path: Path) -> Names:

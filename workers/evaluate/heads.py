@@ -29,6 +29,7 @@ class RowOptions:
 
 
 AS_STORED = RowOptions()
+NOTHING_GROWS = ("*",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +57,15 @@ def read_metadata(path: Path) -> dict[str, str]:
 def read_rows(path: Path, class_names: Sequence[str], options: RowOptions) -> LoadedHead:
     """Read a head of one row per name; InjectionError or HeaderError for what does not fit."""
     tensors = find_head(
-        _header(path), class_count=len(class_names), weight=options.weight, bias=options.bias
+        _header(path),
+        class_count=len(class_names),
+        weight=options.weight,
+        bias=options.bias,
+        allow_ungrown=NOTHING_GROWS,
     )
     head = checkpoint.read_head(
         path,
-        weight=tensors.weight,
-        bias=tensors.bias,
+        layers=tensors.all_layers,
         class_names=class_names,
         metric=options.metric,
         scale=options.scale,
@@ -90,7 +94,12 @@ def read_native(path: Path, metadata: dict[str, str]) -> LoadedHead:
         raise InjectionError(
             f"{path}: {part} has shape {shape}; there are {len(head.class_names)} classes"
         )
-    rows = find_head(_header(path), class_count=len(tensors[weight]), weight=weight, bias=None)
+    rows = find_head(
+        _header(path),
+        class_count=len(tensors[weight]),
+        weight=weight,
+        allow_ungrown=NOTHING_GROWS,
+    )
     return LoadedHead(head, head.class_names, rows, takes_regions=kind == attribute.KIND)
 
 

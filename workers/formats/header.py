@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+# How torch files begin: a zip file, and before torch 1.6 a pickle of a magic number.
+ZIP_START = b"PK\x03\x04"
+LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+
 
 class HeaderError(ValueError):
     """The file is not a safetensors file this product can work with; the text says why."""

@@ -1,25 +1,22 @@
-"""One job as data: what a client asks for, and what a worker needs to run it.
-
-Both sides of the queue read it.
-"""
+"""One job as data: what a client asks for, and what a worker needs to run it."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    NonNegativeInt,
-    model_validator,
-)
+from pydantic import BaseModel, Field, JsonValue, NonNegativeInt
 
 from headgraft.models.errors import InjectionCode
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs.manifest import Manifest
+from headgraft.workers.jobs.request import (
+    ClassEntry,
+    NameEmbeddings,
+    NetworkFields,
+    Strict,
+    VectorEmbeddings,
+)
 from headgraft.workers.jobs.summary import FeatureCounts, FileFormat, HeadShape, Summary
+from headgraft.workers.jobs.texts import TensorName
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -34,80 +31,7 @@ FailureCode = Literal[
     "timeout",
     "worker_lost",
 ]
-
-EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-TensorName = Annotated[str, Field(min_length=1, max_length=500)]
-Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
-Row = list[float]
 UNLABELLED = -1  # the label of a picture whose class is not known
-AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-# To JSON, and its schemas, 5.0 is an integer.
-Whole = Annotated[int, BeforeValidator(_whole)]
-
-
-class Strict(BaseModel):
-    """A part of a request: a field we do not have is an error, and true is no number."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ClassEntry(Strict):
-    """A class: its name and, when given, the line a text encoder reads instead of the bare name."""
-
-    name: str = Field(min_length=1, max_length=200)
-    description: str | None = Field(default=None, min_length=1, max_length=1000)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accept_bare_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-
-class NameEmbeddings(Strict):
-    """Class embeddings made from the class names by a text encoder of the workers."""
-
-    kind: Literal["names"] = "names"
-    encoder: EncoderName = Field(
-        default="minilm", description="Short name of an encoder listed by GET /v1/encoders."
-    )
-    templates: list[Template] | None = Field(
-        default=None, min_length=1, max_length=100, description="Prompts, each with one {}."
-    )
-
-
-class VectorEmbeddings(Strict):
-    """Class embeddings sent with the request: `seen` (S, A) and `unseen` (U, A), in class order.
-
-    What each attribute means, if asked: a vector (A, V), or a name that a text encoder reads.
-    """
-
-    kind: Literal["attributes", "embeddings"]
-    seen: list[Row]
-    unseen: list[Row]
-    attribute_names: list[AttributeName] | None = Field(default=None, min_length=1)
-    attribute_vectors: list[Row] | None = Field(default=None, min_length=1)
-    attribute_encoder: EncoderName = Field("minilm", description="For names without vectors.")
-
-    @property
-    def encoder(self) -> str | None:
-        """The text encoder that must read something, if one must."""
-        is_read = self.attribute_names is not None and self.attribute_vectors is None
-        return self.attribute_encoder if is_read else None
-
-
-class HeadFields(Strict):
-    """How to read the checkpoint's head; whatever is left out is detected."""
-
-    weight: TensorName | None = None
-    bias: TensorName | None = None
-    metric: Literal["linear", "cosine"] = "linear"
-    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class CalibrationWish(Strict):
@@ -135,8 +59,8 @@ class CalibrationWish(Strict):
 class StoredHead(Strict):
     """An uploaded checkpoint: where its bytes lie, what they hash to, and the head in it.
 
-    In a torch file the head is found by the worker that converts it: `tensors` is None until
-    then, and `weight` and `bias` are the names that the request gave, if it did.
+    `weight`, `bias` and `key`, a state dict's, are the names that the request gave for a torch
+    file, in which a worker finds the head: `tensors` is None until then.
     """
 
     path: str
@@ -149,6 +73,8 @@ class StoredHead(Strict):
     metric: Literal["linear", "cosine"]
     scale: float
     class_names: list[ClassEntry]
+    key: str | None = None
+    allow_ungrown: list[str] = Field(default=[])
 
     @property
     def located(self) -> HeadTensors:
@@ -208,7 +134,9 @@ class JobSpec(Strict):
     method: str
     settings: dict[str, JsonValue]
     calibration: CalibrationWish = CalibrationWish()
+    network: NetworkFields | None = None
     attention_of: list[NonNegativeInt] | None = None
+    allow_twins: bool = False
     timeout_seconds: int
 
 
@@ -286,11 +214,6 @@ class FeaturesRecord(BaseModel):
     owner: str
     created_at: int
     features: StoredFeatures
-
-
-def folders(owner: str, job: str) -> tuple[str, str]:
-    """Return the two folders of the store that hold all files of a job."""
-    return f"{owner}/{job}/", f"{owner}/uploads/{job}/"
 
 
 def names(entries: Iterable[ClassEntry]) -> tuple[str, ...]:

@@ -56,12 +56,17 @@ class FeaturesSummary(FeatureCounts):
 
 
 class Summary(BaseModel):
-    """The request of a job as its record keeps it."""
+    """The request of a job as its record keeps it.
+
+    `seen_count` is None for a torch file that is to name its classes itself; `warnings` are those
+    that the request alone gives rise to.
+    """
 
     method: str
     settings: dict[str, JsonValue]
     class_embeddings: EmbeddingsSummary
-    seen_count: int
+    seen_count: int | None
     unseen_count: int
     head: HeadSummary
     features: FeaturesSummary | None = None
+    warnings: list[str] = []

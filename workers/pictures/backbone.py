@@ -1,6 +1,6 @@
 """Features of a network below its last layer, pooled or region by region."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -9,19 +9,27 @@ from torch import Tensor, nn
 
 from headgraft.workers.pictures.folder import picture_error
 
+NO_LINEAR = (
+    "the network's last layer is no torch.nn.Linear over one feature a picture, nor does it give "
+    "one itself: take its classifier off"
+)
+NOT_RUN = "where the network is run on pictures, its classifier does not run, or not once a picture"
 Seen = list[tuple[str, nn.Module, Tensor, Tensor]]
 
 
 class Backbone:
     """A network in evaluation mode that gives what its last layer would read.
 
-    `layer` names the module whose output are the regions, (N, D, H, W), or tokens (N, T, D); it is
-    found where it is not given.
+    `layer` names the module whose output are the regions, (N, D, H, W), or tokens (N, T, D);
+    `classifier` is the module that reads pooled features. Either is found where it is not given.
     """
 
-    def __init__(self, network: nn.Module, layer: str | None = None) -> None:
+    def __init__(
+        self, network: nn.Module, layer: str | None = None, classifier: nn.Module | None = None
+    ) -> None:
         self._network = network.eval()
         self._layer = layer
+        self._classifier = classifier
         if layer is not None and layer not in dict(network.named_modules()):
             names = [name for name, _ in network.named_children()]
             raise picture_error(f"the network has no module {layer!r}; it has {', '.join(names)}")
@@ -29,18 +37,21 @@ class Backbone:
     @torch.no_grad()
     def pooled(self, pictures: Tensor) -> Tensor:
         """Return one feature a picture (N, D): what goes into the layer that scores classes."""
-        with self._watched() as seen:
-            output = self._network(pictures)
-        linear = [(read, made) for _, module, read, made in seen if isinstance(module, nn.Linear)]
-        if linear and linear[-1][1] is _tensor(output):
-            output = linear[-1][0]
-        features_ND = _tensor(output)
-        if features_ND is None or features_ND.ndim != 2:
-            raise picture_error(
-                "the network's last layer is no torch.nn.Linear over one feature a picture, nor "
-                "does it give one itself: take its classifier off"
-            )
+        features_ND = self._before_classifier(pictures)
+        if features_ND is None or features_ND.ndim != 2 or len(features_ND) != len(pictures):
+            raise picture_error(NO_LINEAR if self._classifier is None else NOT_RUN)
         return features_ND
+
+    def _before_classifier(self, pictures: Tensor) -> Tensor | None:
+        if self._classifier is not None:
+            with _watched([("", self._classifier)], only_last=True) as seen:
+                self._network(pictures)
+            return seen[0][2] if seen else None
+        modules = self._network.named_modules()
+        linear = [(name, one) for name, one in modules if isinstance(one, nn.Linear)]
+        with _watched(linear, only_last=True) as seen:
+            output = _tensor(self._network(pictures))
+        return seen[0][2] if seen and seen[0][3] is output else output
 
     @torch.no_grad()
     def regions(self, pictures: Tensor) -> Tensor:
@@ -48,7 +59,7 @@ class Backbone:
         if self._layer is None and hasattr(self._network, "forward_features"):
             forward = cast(Callable[[Tensor], Tensor], self._network.forward_features)
             return self._laid_out(forward(pictures), timm=True)
-        with self._watched() as seen:
+        with _watched(self._network.named_modules()) as seen:
             self._network(pictures)
         outputs = [made for name, _, _, made in seen if self._layer in (None, name)]
         if self._layer is None:
@@ -71,28 +82,33 @@ class Backbone:
         others = int(getattr(self._network, "num_prefix_tokens", 0)) if timm else 0
         return output[:, others:].transpose(1, 2)
 
-    @contextmanager
-    def _watched(self) -> Iterator[Seen]:
-        """Note of each module, in the order in which they end, what it read and what it made."""
-        seen: Seen = []
 
-        def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
-            def note(module: nn.Module, read: Any, made: Any) -> None:
-                before, after = _tensor(read), _tensor(made)
-                if before is not None and after is not None:
-                    seen.append((name, module, before, after))
+@contextmanager
+def _watched(
+    modules: Iterable[tuple[str, nn.Module]], *, only_last: bool = False
+) -> Iterator[Seen]:
+    """Note of each module, in the order in which they end, what it read and what it made.
 
-            return note
+    `only_last` keeps one note alone, and so no more than one module's tensors in memory.
+    """
+    seen: Seen = []
 
-        hooks = [
-            module.register_forward_hook(watch(name))
-            for name, module in self._network.named_modules()
-        ]
-        try:
-            yield seen
-        finally:
-            for hook in hooks:
-                hook.remove()
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def note(module: nn.Module, read: Any, made: Any) -> None:
+            before, after = _tensor(read), _tensor(made)
+            if before is not None and after is not None:
+                if only_last:
+                    seen.clear()
+                seen.append((name, module, before, after))
+
+        return note
+
+    hooks = [module.register_forward_hook(watch(name)) for name, module in modules]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _tensor(given: Any) -> Tensor | None:

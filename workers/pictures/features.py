@@ -1,25 +1,20 @@
 """Writes what a network sees in a folder of pictures as a file that `POST /v1/features` takes."""
 
 import json
-import textwrap
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
-from PIL.Image import Image
 from rich.console import Console
 from rich.progress import track
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from headgraft.models.embeddings.torchvision_ops import import_torchvision
 from headgraft.models.heads.checkpoint import METADATA, NAMES, write_header
 from headgraft.workers.pictures.backbone import Backbone
 from headgraft.workers.pictures.folder import (
@@ -28,23 +23,9 @@ from headgraft.workers.pictures.folder import (
     open_picture,
     picture_error,
 )
+from headgraft.workers.pictures.preprocessing import Transform, imagenet
 
 Dtype = Literal["float16", "float32"]
-Transform = Callable[[Image], Tensor]
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-RESIZED, CROPPED = 256, 224
-# What a file can be that holds no state dict of the network, or none at all.
-UNREADABLE = (
-    RuntimeError,
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    UnpicklingError,
-    SafetensorError,
-)
-REASON_MAX = 300
 
 
 @dataclass(frozen=True)
@@ -106,61 +87,6 @@ def write_features(
     finally:
         part.unlink(missing_ok=True)
     return Written(shape, pictures.class_names, pictures.passed_over)
-
-
-def imagenet(picture: Image) -> Tensor:
-    """Make of a picture what networks for ImageNet read: (3, 224, 224), its middle, normalised."""
-    scale = RESIZED / min(picture.size)
-    size = (round(picture.width * scale), round(picture.height * scale))
-    left, top = ((side - CROPPED) // 2 for side in size)
-    middle = picture.resize(size).crop((left, top, left + CROPPED, top + CROPPED))
-    pixels_HW3 = torch.from_numpy(np.array(middle, np.float32)) / 255
-    return ((pixels_HW3 - torch.tensor(MEAN)) / torch.tensor(DEVIATION)).permute(2, 0, 1)
-
-
-def timm_network(name: str, weights: Path | None) -> tuple[nn.Module, Transform]:
-    """Build one of timm's networks, with weights from a file, and how it wants its pictures.
-
-    It has as many classes as the classifier in the file. InjectionError for a name that timm does
-    not have, or weights that are another network's.
-    """
-    import_torchvision()  # timm imports it
-    import timm
-    from timm.data import config, transforms_factory
-
-    if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name}*")[:8]) or "see timm.list_models()"
-        raise picture_error(f"timm has no network {name!r}; it has {near}")
-    network = _with_weights(name, weights) if weights else timm.create_model(name)
-    wanted = config.resolve_data_config({}, model=network)  # type: ignore[no-untyped-call] # timm's
-    return network, transforms_factory.create_transform(**wanted)
-
-
-def _with_weights(name: str, weights: Path) -> nn.Module:
-    import timm
-    from timm.models import load_state_dict
-
-    if not weights.is_file():
-        raise picture_error(f"there is no file of weights {weights}")
-    try:
-        tensors = load_state_dict(str(weights))
-        network: nn.Module = timm.create_model(name, num_classes=_class_count(name, tensors))
-        network.load_state_dict(tensors)
-    except UNREADABLE as error:
-        reason = textwrap.shorten(str(error), REASON_MAX)
-        raise picture_error(f"{weights} holds no weights of {name!r}: {reason}") from error
-    return network
-
-
-def _class_count(name: str, tensors: Mapping[str, Tensor]) -> int:
-    """Return how many rows the classifier has among a network's tensors; 0 where there is none."""
-    import timm
-
-    layers = getattr(timm.get_pretrained_cfg(name), "classifier", None) or ()
-    for layer in (layers,) if isinstance(layers, str) else layers:
-        if f"{layer}.weight" in tensors:
-            return len(tensors[f"{layer}.weight"])
-    return 0
 
 
 def _batches(pictures: PictureFolder, transform: Transform, size: int) -> Iterator[Tensor]:

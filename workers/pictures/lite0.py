@@ -10,7 +10,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
+
+from headgraft.workers.pictures.generic import package_folder
 
 CROP = 224
 SHORT_SIDE = 256
@@ -51,7 +52,7 @@ def write(folder: Path, hidden: Sequence[str] = ()) -> None:
     _write_head(folder / "seen.safetensors", weight_CD[kept], bias_C[kept], seen_names)
     entries = [{"name": name, "description": description} for name, description in classes]
     (folder / "classes.json").write_text(json.dumps(entries), encoding="utf-8")
-    paths = [_package_folder(package) / inside for package, inside in PICTURES]
+    paths = [package_folder(package, "demo") / inside for package, inside in PICTURES]
     features_ND = pooled_features(state, (read_picture(path) for path in paths))
     np.savez(
         folder / "pictures.npz",
@@ -72,7 +73,7 @@ def read_weights() -> dict[str, Tensor]:
 def read_classes() -> list[tuple[str, str]]:
     """Return (name, definition) of the 1000 ImageNet classes in row order, every name once."""
     # Importing timm would import all of torchvision; its text files are enough.
-    info = _package_folder("timm") / "data" / "_info"
+    info = package_folder("timm", "demo") / "data" / "_info"
     synsets = (info / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
     lemmas = _read_table(info / "imagenet_synset_to_lemma.txt")
     definitions = _read_table(info / "imagenet_synset_to_definition.txt")
@@ -120,15 +121,6 @@ def _rows_without(class_names: Sequence[str], hidden: Sequence[str]) -> list[int
 def _write_head(path: Path, weight_CD: Tensor, bias_C: Tensor, class_names: Sequence[str]) -> None:
     tensors = {"_fc.weight": weight_CD.contiguous(), "_fc.bias": bias_C.contiguous()}
     save_file(tensors, path, metadata={"class_names": json.dumps(list(class_names))})
-
-
-def _package_folder(package: str) -> Path:
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(
-            f"package {package!r} is not installed: pip install 'headgraft[demo]'"
-        )
-    return Path(spec.submodule_search_locations[0])
 
 
 def _read_table(path: Path) -> dict[str, str]:

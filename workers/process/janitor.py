@@ -14,7 +14,7 @@ import structlog
 from headgraft.workers import logs
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
-from headgraft.workers.jobs.spec import folders
+from headgraft.workers.jobs.manifest import folders
 from headgraft.workers.ledger.ledger import Ledger
 from headgraft.workers.ledger.scripts import GROUP, LedgerError, connect
 from headgraft.workers.store import Store, StoreError

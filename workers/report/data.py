@@ -9,6 +9,7 @@ from types import MappingProxyType
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from headgraft.models.heads.checkpoint import stored_rows
 from headgraft.models.heads.head import Head
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.formats.safetensors import read_header
@@ -36,7 +37,7 @@ def describe_rows(
     tensors = spec.head.located
     written = describe(spec, "rows", seen, unseen)
     written.seen_rows = proof(tensors, source, target)
-    written.class_sized_tensors = _class_sized(tensors, source)
+    written.class_sized_tensors = list(tensors.ungrown)
     written.norms = _norms(seen, unseen)
     return written
 
@@ -70,33 +71,23 @@ def proof(
     renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> SeenRows:
     """Hash the head's rows before and after; `renamed` maps what the target calls otherwise."""
-    names = [tensors.weight, *([tensors.bias] if tensors.bias else [])]
-    before = {name: _digest(source, name, tensors.class_count) for name in names}
-    after = {name: _digest(target, renamed.get(name, name), tensors.class_count) for name in names}
+    axes = {name: tensors.axis(name) for name in tensors.grown}
+    count = tensors.class_count
+    before = {name: _digest(source, name, axis, count) for name, axis in axes.items()}
+    after = {
+        name: _digest(target, renamed.get(name, name), axis, count) for name, axis in axes.items()
+    }
     return SeenRows(sha256_before=before, sha256_after=after, bit_identical=before == after)
 
 
-def _digest(path: Path, name: str, rows: int) -> str:
-    """Hash the bytes of a tensor's first rows, read from the file itself."""
+def _digest(path: Path, name: str, axis: int, count: int) -> str:
+    """Hash the bytes of a tensor's first entries along an axis, read from the file itself."""
     with path.open("rb") as file:
         header, data_start = read_header(file)
         entry = header.tensors[name]
         file.seek(data_start + entry.start)
-        return hashlib.sha256(
-            file.read((entry.end - entry.start) // entry.shape[0] * rows)
-        ).hexdigest()
-
-
-def _class_sized(tensors: HeadTensors, source: Path) -> list[str]:
-    """Name the other tensors with one row per class: they were not grown."""
-    with source.open("rb") as file:
-        header, _ = read_header(file)
-    return [
-        entry.name
-        for entry in header.tensors.values()
-        if entry.shape[:1] == (tensors.class_count,)
-        and entry.name not in (tensors.weight, tensors.bias)
-    ]
+        raw = file.read(entry.end - entry.start)
+    return hashlib.sha256(stored_rows(raw, entry.shape, axis, count)).hexdigest()
 
 
 def _norms(seen: Head, unseen: Head) -> RowNorms:

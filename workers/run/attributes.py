@@ -7,7 +7,7 @@ import torch
 
 from headgraft.models.embeddings import encoders
 from headgraft.models.task import Attributes
-from headgraft.workers.jobs import spec
+from headgraft.workers.jobs.request import VectorEmbeddings
 
 # Embed attribute names without a prompt template.
 TEMPLATES = ("{}",)
@@ -15,7 +15,7 @@ GetEncoder = Callable[[str], encoders.TextEncoder]
 
 
 def attributes_of(
-    request: spec.VectorEmbeddings, get_encoder: GetEncoder, cache: Path | None
+    request: VectorEmbeddings, get_encoder: GetEncoder, cache: Path | None
 ) -> Attributes | None:
     """Return the vectors (A, V) and names of a job's attributes; None where it says neither."""
     names = None if request.attribute_names is None else tuple(request.attribute_names)

@@ -11,6 +11,7 @@ import torch
 
 from headgraft.models import catalogue
 from headgraft.models.embeddings import encoders
+from headgraft.models.embeddings.random_words import random_words
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import checkpoint
 from headgraft.models.heads.attribute import AttributeHead
@@ -20,14 +21,18 @@ from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.method import AnyParsed
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO
+from headgraft.models.selection.verdict import ClassInformation
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.jobs.manifest import ReportPage
 from headgraft.workers.jobs.report import Converted, Report, WrittenPart
+from headgraft.workers.jobs.request import NameEmbeddings
 from headgraft.workers.report import data, page
 from headgraft.workers.run import attribute_head, linear_head, semantic_head
 from headgraft.workers.run.attributes import attributes_of
 from headgraft.workers.run.features import read_features
+from headgraft.workers.run.name_warnings import name_warnings
+from headgraft.workers.run.network_pictures import run_pictures
 from headgraft.workers.run.regions import RegionFile
 from headgraft.workers.run.solve import SolvedHead, SolvedRows, solve_job
 from headgraft.workers.torch_files.convert import ConversionLimits, converted, defect
@@ -111,12 +116,25 @@ def run_job(
     with timer.time("embed"):
         task = _task(spec, head, registry)
         task = dataclasses.replace(task, regions=regions, features=labelled, unlabelled=unlabelled)
+    seen = None
+    if spec.network:
+        progress(0.0, "pictures")
+        with timer.time("pictures"):
+            generic, seen = run_pictures(
+                spec, spec.network, source, device=device, limits=limits, progress=progress
+            )
+        # Pictures of what the head is used for, where the user sent any, tell more.
+        task = dataclasses.replace(task, unlabelled=task.unlabelled or generic)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
-        solved, how = solve_job(spec, parsed, task, device=device, progress=progress)
+        warnings = name_warnings(spec, task)
+        information = _information(spec, registry)
+        solved, how = solve_job(spec, parsed, task, information, device=device, progress=progress)
     progress(1.0, "write")
     with timer.time("write"):
         written = _write(spec, task, solved, source, folder)
+    if seen and seen.skipped:
+        written.reasons = [*written.reasons, seen.skipped]
     report = Report(
         **{name: value for name, value in how if name in how.model_fields_set},
         **{name: value for name, value in written if name in written.model_fields_set},
@@ -125,6 +143,9 @@ def run_job(
         else None,
         seconds=timer.seconds,
     )
+    if seen:
+        report.network = seen
+    report.warnings = warnings
     (folder / REPORT_FILE).write_text(data.as_json(report), encoding="utf-8")
     progress(1.0, "draw")
     with timer.time("draw"):
@@ -138,8 +159,7 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
     try:
         return checkpoint.read_head(
             source,
-            weight=stored.located.weight,
-            bias=stored.located.bias,
+            layers=stored.located.all_layers,
             class_names=jobs.names(stored.class_names),
             metric=stored.metric,
             scale=stored.scale,
@@ -150,22 +170,43 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
 
 def _task(spec: jobs.JobSpec, head: Head, registry: EncoderRegistry) -> Task:
     request, tower, attributes = spec.class_embeddings, None, None
-    if isinstance(request, jobs.NameEmbeddings):
+    meaningless_NA = None
+    if isinstance(request, NameEmbeddings):
         encoder = registry.get(request.encoder)
         tower = encoder.text_tower
-        classes = [*spec.head.class_names, *spec.add]
+        classes, meaningless = [*spec.head.class_names, *spec.add], random_words()
         embeddings_CA = encoders.encode_classes(
             encoder,
-            jobs.names(classes),
-            [entry.description for entry in classes],
+            [*jobs.names(classes), *meaningless],
+            [*(entry.description for entry in classes), *(None for _ in meaningless)],
             request.templates,
             registry.cache,
         )
-        seen_SA, unseen_UA = embeddings_CA[: head.class_count], embeddings_CA[head.class_count :]
+        counts = [head.class_count, len(spec.add), len(meaningless)]
+        seen_SA, unseen_UA, meaningless_NA = torch.split(embeddings_CA, counts)
     else:
         seen_SA, unseen_UA = torch.tensor(request.seen), torch.tensor(request.unseen)
         attributes = attributes_of(request, registry.get, registry.cache)
-    return Task(head, seen_SA, unseen_UA, jobs.names(spec.add), tower, attributes)
+    return Task(
+        head,
+        seen_SA,
+        unseen_UA,
+        jobs.names(spec.add),
+        tower,
+        attributes,
+        meaningless_embeddings_NA=meaningless_NA,
+    )
+
+
+def _information(spec: jobs.JobSpec, registry: EncoderRegistry) -> ClassInformation:
+    request = spec.class_embeddings
+    if not isinstance(request, NameEmbeddings):
+        return ClassInformation(from_names=False)
+    return ClassInformation(
+        from_names=True,
+        reads_pictures=registry.get(request.encoder).info.kind == "open_clip",
+        described=all(entry.description for entry in spec.add),
+    )
 
 
 def _needs_regions(parsed: AnyParsed | None) -> bool:
@@ -186,8 +227,7 @@ def _write(
     checkpoint.write_extended(
         source,
         target,
-        weight=spec.head.located.weight,
-        bias=spec.head.located.bias,
+        layers=spec.head.located.all_layers,
         unseen=unseen,
         class_names=jobs.names([*spec.head.class_names, *spec.add]),
         replaced=None if seen is task.head else seen,

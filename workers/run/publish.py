@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+from contextlib import suppress
 from pathlib import Path
 
 from headgraft.workers import faults
@@ -15,7 +16,16 @@ from headgraft.workers.jobs.manifest import (
 from headgraft.workers.jobs.report import Report
 from headgraft.workers.store import Store
 
-VERSIONED = ("headgraft", "torch", "safetensors", "open_clip_torch", "sentence-transformers")
+VERSIONED = (
+    "headgraft",
+    "torch",
+    "safetensors",
+    "open_clip_torch",
+    "sentence-transformers",
+    "timm",
+    "scikit-image",
+    "scikit-learn",
+)
 
 
 def publish(
@@ -43,9 +53,12 @@ def publish(
         method=report.method,
         settings=report.settings,
         estimate=report.estimate,
+        verdict=report.verdict,
         seconds=report.seconds,
         page=page,
         encoder=encoder,
+        seen_count=report.seen_count,
+        warnings=report.warnings,
     )
     faults.point("before_manifest")
     store.write(prefix + MANIFEST_FILE, manifest.model_dump_json().encode())
@@ -59,5 +72,9 @@ def sha256(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide what a run computes."""
-    return {name: importlib.metadata.version(name) for name in VERSIONED}
+    """Return the versions that decide what a run computes, of the packages that are installed."""
+    found = {}
+    for name in VERSIONED:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

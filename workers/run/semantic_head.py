@@ -29,6 +29,8 @@ def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) ->
     (folder / ONNX_FILE).write_bytes(semantic_to_onnx(head))
     write_labels(head.class_names, folder)
     tensors = spec.head.located
+    [layer, *others] = tensors.all_layers
+    is_plain = not (others or layer.class_axis or layer.lengths)
     renamed = {tensors.weight: "weight", **({tensors.bias: "bias"} if tensors.bias else {})}
     split, names = head.seen.class_count, head.class_names
     seen = Head(head.class_embeddings_CA[:split], None, names[:split])
@@ -36,5 +38,6 @@ def write(spec: jobs.JobSpec, head: SemanticHead, source: Path, folder: Path) ->
     written = data.describe(spec, "semantic", seen, unseen)
     written.reasons = list(REASONS)
     written.semantic = SemanticPart.model_validate(head)
-    written.seen_rows = data.proof(tensors, source, native, renamed)
+    if is_plain:  # else the file holds what was computed from the old rows, not their bytes
+        written.seen_rows = data.proof(tensors, source, native, renamed)
     return written

@@ -1,34 +1,46 @@
 """The process that reads an untrusted torch file and writes its tensors as a safetensors file.
 
 It may be killed at any time, and nothing it says is trusted.
-`python -m headgraft.workers.torch_files.confined SOURCE TARGET MEMORY_BYTES SECONDS PARENT_PID`
+`python -m headgraft.workers.torch_files.confined SOURCE TARGET MEMORY_BYTES SECONDS KEY PARENT`,
+KEY as JSON, PARENT the number of the process that waits for it.
 """
 
 import errno
+import json
 import math
 import os
-import re
 import resource
 import sys
+import tarfile
 import time
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import checkpoint
+from headgraft.workers.formats.header import LEGACY_START, ZIP_START
 from headgraft.workers.formats.safetensors import HEADER_BYTES_MAX
+from headgraft.workers.jobs.named_classes import metadata_of_names
 from headgraft.workers.processes import die_with_parent
-from headgraft.workers.torch_files import state_dict
+from headgraft.workers.torch_files import state_dict, unpickler
 from headgraft.workers.torch_files.convert import READY, Conversion, Verdict
 
 STATM = Path("/proc/self/statm")
 OOM_SCORE = Path("/proc/self/oom_score_adj")
-ZIP_START = b"PK\x03\x04"
 GRACE_SECONDS = 5
 REASON_MAX = 300
-FORBIDDEN = re.compile(r"GLOBAL (\S+)")
+# What in a zip file tells that another program wrote it, and what that is.
+FOREIGN = {
+    "constants.pkl": "a TorchScript archive",
+    "serialized_exported_program.json": "a program of torch.export",
+    "models/model.json": "a program of torch.export",
+    "archive_format": "a program of torch.export",
+    "model.weights.h5": "a Keras archive",
+    "metadata.json": "a Keras archive",
+}
 FILE_CAUSED = (errno.ENOMEM, errno.EFBIG)
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate")
 
@@ -57,11 +69,15 @@ def _limit(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def convert(source: Path, target: Path, memory_bytes: int) -> Verdict:
+def convert(source: Path, target: Path, memory_bytes: int, key: str | None = None) -> Verdict:
     """Read and write; whatever the file makes go wrong becomes the verdict."""
     try:
-        found = state_dict.pick(_load(source))
-        checkpoint.write_tensors(target, found.tensors, bytes_max=memory_bytes)
+        loaded = _load(source)
+        found = state_dict.pick(loaded, key)
+        named = metadata_of_names(loaded)
+        checkpoint.write_tensors(
+            target, found.tensors, {"format": "pt", **named}, bytes_max=memory_bytes
+        )
         return Verdict(conversion=Conversion.of(found.key, map(_plain, found.dropped)))
     except InjectionError as error:
         return Verdict(defect=_plain(str(error)))
@@ -74,28 +90,51 @@ def convert(source: Path, target: Path, memory_bytes: int) -> Verdict:
 
 def _load(source: Path) -> object:
     with source.open("rb") as file:
-        if file.read(len(ZIP_START)) != ZIP_START:
-            # torch.load would go on and read it as a pickle of the old kind, or as a tar.
-            raise ValueError("it is not the zip file that torch.save writes")
+        start = file.read(len(LEGACY_START))
+    if start.startswith(ZIP_START):
+        _refuse_foreign(source)
+    elif start != LEGACY_START or tarfile.is_tarfile(source):
+        raise state_dict.unfit("the checkpoint is not what torch.save writes")
     try:
-        return torch.load(source, map_location="cpu", weights_only=True)
+        return torch.load(
+            source,
+            map_location="cpu",
+            pickle_module=unpickler.PICKLE,
+            weights_only=False,
+            encoding="latin1",  # as Python 2 wrote texts
+        )
     except OSError as error:
         # A damaged index sends torch to places that are not in the file.
         raise ValueError(str(error)) from error
 
 
+def _refuse_foreign(source: Path) -> None:
+    """Raise for a zip file that torch.load would not read as a pickle, or not at all."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            entries = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        entries = []
+    _check_entries(entries)
+    # torch.load looks for this one, whatever another reader of zip files sees.
+    _check_entries(torch._C.PyTorchFileReader(str(source)).get_all_records())
+
+
+def _check_entries(names: Sequence[str]) -> None:
+    for name in names:
+        for sign, kind in FOREIGN.items():
+            if name == sign or name.endswith(f"/{sign}"):
+                raise state_dict.unfit(f"the checkpoint is {kind}; {state_dict.WAY_OUT}")
+    if any(name.endswith(".npy") for name in names):
+        way_out = "save its arrays as safetensors"
+        raise state_dict.unfit(f"the checkpoint is a NumPy archive (npz): {way_out}")
+
+
 def _reason(error: Exception, memory_bytes: int) -> str:
-    """Say in one sentence what torch says in ten, less its advice to read the file unsafely."""
-    # torch hides the unpickler's own words as the context of an error that holds the advice.
-    hidden = error.__context__ if isinstance(error, UnpicklingError) else None
-    text = str(hidden or error)
+    """Say in one sentence what torch says in ten."""
+    text = str(error)
     if isinstance(error, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY):
         return f"it takes more than {memory_bytes} bytes of memory, the limit for one of its size"
-    forbidden = FORBIDDEN.search(text)
-    if forbidden:
-        return f"it holds {forbidden[1]!r:.100}, which is no tensor; {state_dict.WAY_OUT}"
-    if "TorchScript" in text:
-        return f"it is a TorchScript archive; {state_dict.WAY_OUT}"
     first = text.strip().partition("\n")[0]
     return f"{type(error).__name__}: {first:.{REASON_MAX}}"
 
@@ -109,10 +148,11 @@ def main(arguments: list[str]) -> int:
     """Convert one file within limits; the verdict goes to standard output, behind READY."""
     source, target = Path(arguments[0]), Path(arguments[1])
     memory_bytes, seconds = int(arguments[2]), float(arguments[3])
-    die_with_parent(int(arguments[4]))
+    key = json.loads(arguments[4])
+    die_with_parent(int(arguments[5]))
     confine(memory_bytes, seconds)
     os.write(1, READY)
-    os.write(1, convert(source, target, memory_bytes).model_dump_json().encode())
+    os.write(1, convert(source, target, memory_bytes, key).model_dump_json().encode())
     return 0
 
 

@@ -3,6 +3,7 @@
 It never reads the torch file itself, and does not import torch.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from headgraft.models.progress import Progress
 from headgraft.workers.formats.find_head import find_head
 from headgraft.workers.formats.header import Header, HeaderError
 from headgraft.workers.formats.safetensors import read_header
+from headgraft.workers.jobs.named_classes import classes_of_file
 from headgraft.workers.jobs.spec import JobSpec
 
 SAFETENSORS = ".safetensors"
@@ -74,15 +76,21 @@ class ConversionLimits:
 
 
 def convert(
-    source: Path, target: Path, *, limits: ConversionLimits, progress: Progress
+    source: Path,
+    target: Path,
+    *,
+    key: str | None = None,
+    limits: ConversionLimits,
+    progress: Progress,
 ) -> Conversion:
-    """Write the tensors of a torch file to a safetensors file.
+    """Write the tensors of a torch file, of its state dict under `key`, to a safetensors file.
 
     InjectionError (`invalid_checkpoint`) for whatever is wrong with the file, beyond a limit
     included; Stopped, within a second, when told to stop. The process does not outlive the call.
     """
     memory_bytes = limits.allowance(source.stat().st_size)
     arguments = [str(source), str(target), str(memory_bytes), str(limits.seconds)]
+    arguments.append(json.dumps(key))
     with tempfile.TemporaryFile() as errors, _process(arguments, errors) as process:
         said = _listen(process, limits.seconds, progress)
         verdict = _verdict(said, process.wait(), errors)
@@ -188,18 +196,21 @@ def converted(
     InjectionError (`invalid_checkpoint`) for a file that cannot be converted or has no such head.
     """
     target = source.with_suffix(SAFETENSORS)
-    conversion = convert(source, target, limits=limits, progress=progress)
+    conversion = convert(source, target, key=spec.head.key, limits=limits, progress=progress)
     source.unlink()
     try:
+        header = _header_of(target)
+        entries = spec.head.class_names or classes_of_file(header.metadata, spec)
         tensors = find_head(
-            _header_of(target),
-            class_count=len(spec.head.class_names),
+            header,
+            class_count=len(entries),
             weight=spec.head.weight,
             bias=spec.head.bias,
+            allow_ungrown=spec.head.allow_ungrown,
         )
     except HeaderError as error:
         raise defect(str(error)) from error
-    head = spec.head.model_copy(update={"tensors": tensors})
+    head = spec.head.model_copy(update={"tensors": tensors, "class_names": entries})
     return spec.model_copy(update={"head": head}), target, conversion
 
 

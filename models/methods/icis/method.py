@@ -45,7 +45,7 @@ def synthesize(
         networks = training.train_watching(embeddings_CA, rows_SR, hidden_S, settings, progress)
         rows_UK = networks.predict(unseen_UA) @ basis_KR.T
     if settings.scale > 0:
-        rows_UK = equal_distance(rows_UK, rows_SK, settings.scale)
+        rows_UK = equal_distance(rows_UK, rows_SK, settings.scale, task.head)
     return task.head.with_rows(restore_norms(rows_UK, task.head), task.unseen_class_names)
 
 

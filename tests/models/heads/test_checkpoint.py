@@ -12,10 +12,12 @@ from headgraft.models.errors import InjectionError
 from headgraft.models.heads import checkpoint
 from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
+from headgraft.models.heads.stored import StoredLayer
 from tests.models.builders import make_head
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 NAMES = [f"class {index}" for index in range(5)]
+FC = StoredLayer("fc.weight", "fc.bias", 3)
 
 
 def others() -> dict[str, torch.Tensor]:
@@ -50,8 +52,7 @@ def extend(source: Path, target: Path, rows: Head) -> None:
     checkpoint.write_extended(
         source,
         target,
-        weight="fc.weight",
-        bias="fc.bias" if rows.bias is not None else None,
+        layers=[StoredLayer("fc.weight", "fc.bias" if rows.bias is not None else None, 3)],
         unseen=rows,
         class_names=[*NAMES, *(f"new {index}" for index in range(rows.class_count))],
     )
@@ -66,7 +67,7 @@ def test_a_head_should_be_read_in_its_stored_dtype(tmp_path: Path, dtype: torch.
     path = tmp_path / "head.safetensors"
     saved = save(path, dtype)
 
-    head = checkpoint.read_head(path, weight="fc.weight", bias="fc.bias", class_names=NAMES)
+    head = checkpoint.read_head(path, layers=[FC], class_names=NAMES)
 
     assert head.weight.dtype == dtype
     assert torch.equal(head.rows, saved.rows)
@@ -128,9 +129,7 @@ def test_a_second_injection_should_count_the_first_ones_classes_as_seen(tmp_path
     extend(first, second, unseen(count=1))
     names = [str(number) for number in range(9)]
 
-    checkpoint.write_extended(
-        second, third, weight="fc.weight", bias="fc.bias", unseen=unseen(), class_names=names
-    )
+    checkpoint.write_extended(second, third, layers=[FC], unseen=unseen(), class_names=names)
 
     with safe_open(third, "pt") as file:
         assert file.metadata()["seen_count"] == "6"
@@ -143,9 +142,7 @@ def test_the_written_file_should_be_extensible_again(tmp_path: Path) -> None:
     extend(first, second, unseen(count=1))
     names = [str(number) for number in range(9)]
 
-    checkpoint.write_extended(
-        second, third, weight="fc.weight", bias="fc.bias", unseen=unseen(), class_names=names
-    )
+    checkpoint.write_extended(second, third, layers=[FC], unseen=unseen(), class_names=names)
 
     assert load_file(third)["fc.weight"].shape == (9, 3)
 
@@ -182,7 +179,7 @@ def test_an_unknown_tensor_should_be_refused_with_those_that_exist(tmp_path: Pat
     save(path)
 
     with pytest.raises(InjectionError, match=r"no tensor 'head.weight'.*fc.weight") as caught:
-        checkpoint.read_head(path, weight="head.weight", bias=None, class_names=NAMES)
+        checkpoint.read_head(path, layers=[StoredLayer("head.weight")], class_names=NAMES)
 
     assert caught.value.pointer == "/head/weight"
 
@@ -192,7 +189,7 @@ def test_a_head_of_integers_should_be_refused_with_the_legal_dtypes(tmp_path: Pa
     save(path)
 
     with pytest.raises(InjectionError, match="U8; a head has one of F16, BF16, F32, F64"):
-        checkpoint.read_head(path, weight="bn.bytes", bias=None, class_names=NAMES)
+        checkpoint.read_head(path, layers=[StoredLayer("bn.bytes")], class_names=NAMES)
 
 
 def test_a_file_of_another_kind_should_be_refused(tmp_path: Path) -> None:
@@ -200,7 +197,7 @@ def test_a_file_of_another_kind_should_be_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 not safetensors at all")
 
     with pytest.raises(InjectionError, match="not a readable safetensors file") as caught:
-        checkpoint.read_head(path, weight="fc.weight", bias=None, class_names=NAMES)
+        checkpoint.read_head(path, layers=[StoredLayer("fc.weight")], class_names=NAMES)
 
     assert caught.value.code == "invalid_checkpoint"
 
@@ -270,8 +267,7 @@ def test_replaced_rows_should_stand_where_the_old_ones_stood(tmp_path: Path, *, 
     checkpoint.write_extended(
         source,
         target,
-        weight="fc.weight",
-        bias="fc.bias" if bias else None,
+        layers=[StoredLayer("fc.weight", "fc.bias" if bias else None, 3)],
         unseen=unseen(bias=bias, count=3),
         class_names=[*NAMES, "a", "b", "c"],
         replaced=replaced,

@@ -56,7 +56,6 @@ def test_with_rows_should_undo_rows() -> None:
         (torch.ones(2, 2, dtype=torch.int64), None, ("a", "b"), "int64", "/head/weight"),
         (torch.ones(2, 2), torch.ones(3), ("a", "b"), r"must be \(2,\)", "/head/bias"),
         (torch.ones(2, 2), None, ("a",), "1 class names for a head of 2", "/class_names"),
-        (torch.ones(2, 2), None, ("a", "a"), "'a' stands more than once", "/class_names"),
         (torch.tensor([[1.0], [torch.nan]]), None, ("a", "b"), "class 'b'", "/head/weight"),
         (torch.ones(2, 1), torch.tensor([torch.inf, 0]), ("a", "b"), "class 'a'", "/head/bias"),
     ],

@@ -27,5 +27,5 @@ def test_names_that_would_fill_a_header_should_be_told_once() -> None:
 
     told = labels.metadata(names, 1)
 
-    assert set(told) == {"class_names", "seen_count"}
+    assert set(told) == {"class_names", "seen_count", "injected_rows"}
     assert json.loads(told["class_names"]) == list(names)

@@ -1,9 +1,21 @@
 """Calibration: the length of synthesized rows."""
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import save_file
 from torch.nn.functional import cosine_similarity
 
-from headgraft.models.heads.rows import equal_distance, regression_rows, restore_norms, span
+from headgraft.models.heads import checkpoint
+from headgraft.models.heads.head import Head
+from headgraft.models.heads.rows import (
+    centre,
+    equal_distance,
+    regression_rows,
+    restore_norms,
+    span,
+)
+from headgraft.models.heads.stored import StoredLayer
 from tests.models.builders import make_head
 
 
@@ -61,3 +73,23 @@ def test_coordinates_in_the_span_should_keep_distances_and_lose_nothing() -> Non
 
 def test_as_many_rows_as_numbers_should_be_left_as_they_are() -> None:
     assert torch.equal(span(torch.randn(9, 5)), torch.eye(5))
+
+
+def test_rows_that_were_injected_should_not_move_the_distance_of_the_next(tmp_path: Path) -> None:
+    """Should keep every injection's rows at the same multiple of the trained rows' distance."""
+    path = tmp_path / "0.safetensors"
+    layer = StoredLayer("fc.weight", None, 6)
+    save_file({"fc.weight": make_head(8, 6, bias=False).weight}, path)
+    lengths = []
+    for turn in range(1, 6):
+        names = [str(row) for row in range(8 + 2 * turn)]
+        head = checkpoint.read_head(path, layers=[layer], class_names=names[:-2])
+        draw = torch.Generator().manual_seed(turn)
+        rows_UK = equal_distance(torch.randn(2, 6, generator=draw), head.rows, 2.0, head)
+        lengths.append(float((rows_UK - centre(head.rows, head)[0]).norm(dim=1).mean()))
+        source, path = path, tmp_path / f"{turn}.safetensors"
+        unseen = Head(rows_UK, None, tuple(names[-2:]))
+        checkpoint.write_extended(source, path, layers=[layer], unseen=unseen, class_names=names)
+
+    assert head.injected == tuple(range(8, 16))
+    torch.testing.assert_close(torch.tensor(lengths), torch.tensor(lengths[:1] * 5))

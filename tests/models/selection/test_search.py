@@ -14,7 +14,8 @@ from headgraft.models.selection import calibrate, search
 from headgraft.models.selection.calibrate import build_context
 from headgraft.models.selection.estimate import Simulation
 from headgraft.models.selection.search import NO_DIFFERENCE, Budget, Search
-from headgraft.models.selection.solve import NO_NUMBER, Preferences, Solution, solve
+from headgraft.models.selection.solution import Solution
+from headgraft.models.selection.solve import NO_NUMBER, Preferences, solve
 from tests.models.builders import candidates_of, make_head, make_task
 
 

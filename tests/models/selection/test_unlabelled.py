@@ -8,7 +8,8 @@ import torch
 from headgraft.models.features.labelled import CalibrationFeatures, UnlabelledFeatures
 from headgraft.models.progress import Progress
 from headgraft.models.selection.estimate import LONGEST
-from headgraft.models.selection.solve import Preferences, Solution, solve
+from headgraft.models.selection.solution import Solution
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
 from tests.models.builders import candidates_of
 from tests.models.selection.test_shift import pictures_of, shown

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from headgraft.models.heads import checkpoint
 from headgraft.models.heads.head import Head
+from headgraft.models.heads.stored import StoredLayer
 from tests import command
 
 NAMES = ["a", "b", "x", "y"]
@@ -24,8 +25,7 @@ def folder(tmp_path: Path) -> Path:
     checkpoint.write_extended(
         tmp_path / "seen.safetensors",
         tmp_path / "-x.safetensors",
-        weight="fc.weight",
-        bias="fc.bias",
+        layers=[StoredLayer("fc.weight", "fc.bias", 4)],
         unseen=Head(torch.eye(4)[2:], torch.zeros(2), ("x", "y")),
         class_names=NAMES,
     )

@@ -31,6 +31,7 @@ def torchvision_network(kind: str, classes: int) -> nn.Module:
     network: nn.Module
     if kind == "vit":
         network = torchvision.models.VisionTransformer(32, 16, 1, 2, 24, 48, num_classes=classes)
+        nn.init.normal_(network.get_parameter("heads.head.weight"))  # all zeros else
     else:
         network = torchvision.models.get_model(kind, weights=None, num_classes=classes)
     return network.eval()

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from headgraft import AsyncHeadgraft, Headgraft, HeadgraftError
 from headgraft.service.schemas.injections import InjectionResource
@@ -184,7 +185,7 @@ def two_of_a_kind() -> nn.Module:
         (two_of_a_kind, {}, r"2 tensors could be the head: '0\.weight', '1\.weight'"),
         (lambda: nn.Linear(16, 21), {}, "no 2-D tensor of the network has 20 rows"),
         (lambda: nn.Linear(16, 20), {"classifier": "fc"}, "has no tensor 'fc.weight'"),
-        (lambda: nn.Conv2d(16, 20, 1), {}, "its 2-D tensors are none"),
+        (lambda: nn.Conv2d(16, 20, 3), {}, "its 2-D tensors are none"),
         (lambda: nn.Linear(16, 20), {"class_names": None}, "does not name its classes"),
         (
             lambda: networks.hugging_face_network("vit", ["LABEL_0", "LABEL_1"]),
@@ -209,6 +210,121 @@ def test_a_network_that_cannot_be_grafted_should_stay_as_it_is(
     assert {name: value.shape for name, value in after.items()} == {
         name: value.shape for name, value in before.items()
     }
+
+
+class Distilled(nn.Module):
+    """Averages two heads, as distilled transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.num_classes = nn.Linear(6, 16), 20
+        self.head, self.head_dist = nn.Linear(16, 20), nn.Linear(16, 20)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.body(features)
+        both: Tensor = self.head(hidden) + self.head_dist(hidden.relu())
+        return both / 2
+
+
+class Replaced(nn.Module):
+    """A network of timm's whose owner put a head of another shape in the place of the old one."""
+
+    pretrained_cfg: dict[str, str] = {"classifier": "fc"}  # noqa: RUF012  # as timm has it
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_classes = 0
+        self.fc = nn.Sequential(nn.Dropout(), nn.Linear(6, 20))
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.fc(features)
+        return scores
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"version": 1}
+
+    def set_extra_state(self, state: object) -> None:
+        """Take nothing of it."""
+
+
+def convolution() -> nn.Module:
+    return nn.Sequential(nn.Unflatten(1, (6, 1, 1)), nn.Conv2d(6, 20, 1), nn.Flatten())
+
+
+OTHERS: dict[str, Callable[[], Any]] = {
+    "distilled": Distilled,
+    "replaced": Replaced,
+    "convolution": convolution,
+    "weight norm": lambda: weight_norm(nn.Linear(6, 20)),
+    "compiled": lambda: torch.compile(nn.Sequential(nn.Linear(6, 20)), backend="eager"),
+    "wrapped": lambda: nn.DataParallel(nn.Linear(6, 20)),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_head_of_another_make_should_be_grown_whole_and_used(
+    client: Headgraft, kind: str
+) -> None:
+    torch.manual_seed(0)
+    network, features = OTHERS[kind]().eval(), torch.rand(2, 6)
+    old_NC = logits(network, features)
+
+    client.inject(network, ADD, **wishes(20))
+    client.inject(network, ["once more"], class_names=[*checkpoints.class_names(20), *ADD],
+                  class_embeddings=checkpoints.vectors(23, 1), **PLAIN)  # fmt: skip
+
+    new_NC = logits(network, features)
+    torch.testing.assert_close(new_NC[:, :20], old_NC)
+    assert new_NC.shape == (2, 24)
+    if kind == "distilled":
+        assert network.num_classes == network.head_dist.out_features == 24
+
+
+class Untouched(nn.Module):
+    """Networks that no part of may change."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+
+def tied() -> nn.Module:
+    embedding = nn.Embedding(20, 16)
+    network = Untouched(words=embedding, fc=nn.Linear(16, 20, bias=False))
+    network.fc.weight = embedding.weight  # type: ignore[union-attr]
+    return network
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (
+            lambda: Untouched(num_classes=0, body=nn.Linear(6, 16)),
+            "its num_classes is 0",
+        ),
+        (tied, "'fc.weight' is the same tensor as 'words.weight'"),
+        (lambda: Untouched(words=nn.Embedding(20, 16)), "'words.weight' is an embedding"),
+        (lambda: nn.Conv2d(40, 20, 1, groups=2), "a convolution in groups"),
+        (lambda: Untouched(fc=nn.Linear(16, 20), prior=nn.Parameter(torch.ones(20))), "'prior'"),
+    ],
+)
+def test_what_is_no_head_or_not_all_of_it_should_be_refused_at_once(
+    build: Callable[[], nn.Module], says: str
+) -> None:
+    with (
+        Headgraft("http://127.0.0.1:1", retries=0) as client,
+        pytest.raises(HeadgraftError, match=says),
+    ):  # nobody is asked
+        client.inject(build(), ADD, **wishes(20))
+
+
+def test_what_may_stay_should_be_left_as_it_is(client: Headgraft) -> None:
+    network = Untouched(fc=nn.Linear(16, 20), prior=nn.Parameter(torch.ones(20)))
+
+    client.inject(network, ADD, allow_ungrown=["prior"], **wishes(20))
+
+    assert (network.fc.out_features, len(network.prior)) == (23, 20)  # type: ignore[union-attr,arg-type]
 
 
 def test_a_classifier_should_be_taken_by_name_where_two_would_fit(client: Headgraft) -> None:

@@ -9,8 +9,9 @@ from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs import spec
 from headgraft.workers.jobs.presence import EncoderPresence
+from headgraft.workers.jobs.request import ClassEntry, NetworkFields
 
-SEEN = [spec.ClassEntry(name=name) for name in ("cat", "dog")]
+SEEN = [ClassEntry(name=name) for name in ("cat", "dog")]
 
 
 def request(**fields: Any) -> InjectionRequest:
@@ -96,3 +97,64 @@ def test_prompts_should_not_be_made_of_vectors_nor_judged_before_a_worker_is_onl
     assert found.pointer == "/class_embeddings"
     assert "name an open_clip encoder" in found.detail
     assert checks.prompt_problem(request(), None, {}) is None
+
+
+NETWORK = {"timm": "resnet18"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "others", "says"),
+    [
+        ({}, 0, None),
+        ({"network": NETWORK}, 60, None),
+        ({"network": NETWORK}, None, None),
+        ({"network": NETWORK}, 0, "the checkpoint holds the head's tensors alone"),
+        (
+            {"network": NETWORK, "method": "ridge", "calibration": {"enabled": False}},
+            60,
+            "nothing would use the pictures: calibration is off",
+        ),
+        ({"network": NETWORK, "calibration": {"enabled": False}}, 60, None),
+    ],
+)
+def test_a_network_that_no_picture_is_run_through_should_be_pointed_at(
+    fields: dict[str, Any], others: int | None, says: str | None
+) -> None:
+    found = checks.network_problems(request(**fields), others, None)
+    assert [one.pointer for one in found] == (["/network"] if says else [])
+    assert says is None or found[0].detail.startswith(says)
+
+
+@pytest.mark.parametrize(("unlabelled", "refused"), [(0, False), (1, True), (9, True)])
+def test_a_network_beside_pictures_without_labels_should_be_pointed_at(
+    unlabelled: int, refused: bool
+) -> None:
+    features = spec.StoredFeatures(
+        path="x",
+        sha256="0",
+        bytes=1,
+        count=9,
+        feature_size=4,
+        dtype="F32",
+        label_dtype="I64",
+        label_min=0,
+        label_max=1,
+        classes=2,
+        unlabelled=unlabelled,
+    )
+    found = checks.network_problems(request(network=NETWORK), 60, features)
+    assert [one.detail for one in found] == refused * [
+        "pictures of your own without a label, in features_id, take the place of generic ones: "
+        "leave network out"
+    ]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50.a1_in1k", "test_vit"])
+def test_a_name_of_a_network_should_be_taken(name: str) -> None:
+    assert request(network={"timm": name}).network == NetworkFields(timm=name)
+
+
+@pytest.mark.parametrize("name", ["", "hf-hub:timm/resnet18", "local-dir:/etc", "../x", "a.b.c"])
+def test_a_name_that_would_fetch_something_should_be_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="should match pattern"):
+        request(network={"timm": name})

@@ -19,6 +19,8 @@ from safetensors.torch import load_file
 
 from headgraft import Headgraft
 from headgraft.service.cli.inject import InjectArguments, carry_out
+from headgraft.service.cli.parsing import added
+from headgraft.workers.names.class_list import NamedClass, class_list
 from tests import checkpoints
 from tests.fundamentals import client
 from tests.processes import Processes
@@ -102,10 +104,10 @@ def test_the_command_line_should_save_the_format_that_the_files_name_says(
     product: Processes, source: Path, tmp_path: Path, method: str, suffix: str, content: bytes
 ) -> None:
     target = tmp_path / f"head{suffix}"
-    entries = [{"name": name} for name in checkpoints.class_names(20)]
+    entries = class_list(map(NamedClass, checkpoints.class_names(20)), "a test")
     wish = {"enabled": False}
     arguments = InjectArguments(
-        source, [{"name": "new"}], entries, method=method, calibration=wish, target=target
+        source, added(["new"], None), entries, method=method, calibration=wish, target=target
     )
 
     said = carry_out(arguments, product.url, None, Console(stderr=True))

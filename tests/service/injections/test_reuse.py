@@ -103,6 +103,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "another method": {"method": "costa"},
     "a setting": {"settings": {"gamma": 2}},
     "calibration": {"calibration": {"prefer": "old"}},
+    "a network": {"network": {"timm": "resnet18"}},
     "other templates": {"class_embeddings": {"templates": ["a {}"]}},
     "told to run": {"reuse": False},
 }

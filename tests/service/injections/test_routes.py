@@ -129,6 +129,7 @@ def test_the_resource_should_show_the_job_as_documented(api: httpx.Client) -> No
         "timeout_seconds": 60,
         "deadline_at": None,
         "error": None,
+        "warnings": [],
         "artifacts": [],
         "seconds": None,
         "result": None,

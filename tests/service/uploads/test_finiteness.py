@@ -61,13 +61,14 @@ def test_without_names_every_tensor_that_could_be_a_head_should_be_scanned() -> 
             "matrix": ("F32", (2, 2), numbers((2, 2), bad=nan)),
             "vector": ("F16", (3,), numbers((3,), "F16", bad=nan)),
             "kernel": ("F32", (1, 2, 2), numbers((1, 2, 2), bad=nan)),
+            "filters": ("F32", (2, 2, 2), numbers((2, 2, 2), bad=nan)),
             "bytes": ("U8", (4, 4), b"\xff" * 16),
             "nothing": ("F32", (0, 4), b""),
         }
     )
     header, data = header_and_data(file)
 
-    assert scan(header, data, [], None) == {"matrix": 0, "vector": 0}
+    assert scan(header, data, [], None) == {"matrix": 0, "vector": 0, "kernel": 0}
 
 
 @pytest.mark.parametrize("dtype", sorted(NUMPY))

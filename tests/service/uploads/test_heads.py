@@ -66,8 +66,9 @@ def test_a_refused_head_should_leave_nothing(api: httpx.Client, kept: Path) -> N
     problem(submit(api, sound, nan, to="/v1/heads"), 422, "invalid_checkpoint")
     no_file = api.post("/v1/heads", files=parts(sound, None))
     assert "checkpoint" in problem(no_file, 422, "invalid_request")["detail"]
-    twice = submit(api, {"class_names": ["a"] * SEEN}, to="/v1/heads", file_first=True)
-    assert pointers(problem(twice, 422, "invalid_request"))[0] == "/class_names/1/name"
+    control = {"class_names": [*class_names(SEEN - 1), "a\0"]}
+    refused = submit(api, control, to="/v1/heads", file_first=True)
+    assert pointers(problem(refused, 422, "invalid_request"))[0] == f"/class_names/{SEEN - 1}"
     assert stored(kept) == []
 
 

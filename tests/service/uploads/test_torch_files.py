@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,6 @@ def test_a_torch_file_may_be_kept_as_a_head_and_used_by_its_id(
 @pytest.mark.parametrize(
     ("fields", "pointer"),
     [
-        ({"class_names": None}, "/class_names"),
         ({"add": ["class 3"]}, "/add/0/name"),
         ({"method": "wizard"}, "/method"),
         ({"settings": {"gamma": -1}}, "/settings/gamma"),
@@ -108,10 +108,20 @@ def test_a_truncated_torch_file_should_be_refused(
 
 
 @ORDERS
+def test_torchs_format_before_1_6_should_be_taken_too(
+    api: httpx.Client, ledger: Ledger, file_first: bool
+) -> None:
+    response = submit(api, file=torch_file(is_zip=False), file_first=file_first)
+
+    assert response.status_code == 202, response.text
+    assert response.json()["head"]["format"] == "torch"
+
+
+@ORDERS
 def test_a_bare_pickle_should_be_refused_with_the_way_out(
     api: httpx.Client, kept: Path, file_first: bool
 ) -> None:
-    response = submit(api, file=torch_file(is_zip=False), file_first=file_first)
+    response = submit(api, file=pickle.dumps({"fc.weight": [[1.0]]}), file_first=file_first)
 
     detail = problem(response, 422, "invalid_checkpoint")["detail"]
     assert "bare Python pickle" in detail

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from headgraft.models.errors import InjectionError
 from headgraft.workers.evaluate.features import read
-from headgraft.workers.pictures import features
-from headgraft.workers.pictures.features import imagenet, write_features
+from headgraft.workers.pictures.features import write_features
 from headgraft.workers.pictures.folder import open_picture
+from headgraft.workers.pictures.preprocessing import imagenet
 from tests import pictures
 from tests.service.client.networks import timm_network
 
@@ -123,47 +121,3 @@ def test_features_too_large_for_their_dtype_should_be_refused(tmp_path: Path) ->
     write_features(plain, folder, tmp_path / "f", dtype="float16")
     with pytest.raises(InjectionError, match="too large for float16"):
         write_features(louder, folder, tmp_path / "g", dtype="float16")
-
-
-@pytest.mark.parametrize("size", [(40, 300), (300, 40), (224, 224)])
-def test_any_picture_should_become_what_imagenets_networks_read(size: tuple[int, int]) -> None:
-    grey = imagenet(Image.new("RGB", size, (124, 116, 104)))
-
-    assert grey.shape == (3, 224, 224)
-    assert grey.abs().max() < 0.05  # the mean colour of ImageNet
-
-
-def test_a_network_that_timm_does_not_have_should_be_answered_by_those_near() -> None:
-    with pytest.raises(InjectionError, match=r"timm has no network 'resnet1'; it has .*resnet18"):
-        features.timm_network("resnet1", None)
-
-
-def test_weights_should_be_read_from_a_file_and_refused_from_another(
-    folder: Path, network: nn.Module, tmp_path: Path
-) -> None:
-    torch.save({"state_dict": network.state_dict()}, tmp_path / "weights.pth")
-    torch.save({"fc.weight": torch.zeros(2, 3)}, tmp_path / "wrong.pth")
-    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
-
-    built, transform = features.timm_network("resnet18", tmp_path / "weights.pth")
-    write_features(built, folder / "class 0", tmp_path / "f", transform=transform)
-    write_features(network, folder / "class 0", tmp_path / "g", transform=transform)
-
-    assert built.get_classifier().out_features == 7  # type: ignore[operator] # as in the file
-    assert torch.equal(tensor_of(tmp_path / "f"), tensor_of(tmp_path / "g"))
-    for name in ("wrong.pth", "broken.safetensors"):
-        with pytest.raises(InjectionError, match="holds no weights of 'resnet18'"):
-            features.timm_network("resnet18", tmp_path / name)
-    with pytest.raises(InjectionError, match="there is no file of weights nowhere"):
-        features.timm_network("resnet18", Path("nowhere"))
-
-
-def test_weights_without_a_classifier_should_be_read_too(
-    network: nn.Module, tmp_path: Path
-) -> None:
-    body = {k: v for k, v in network.state_dict().items() if not k.startswith("fc.")}
-    save_file(body, tmp_path / "body.safetensors")
-
-    built, _ = features.timm_network("resnet18", tmp_path / "body.safetensors")
-
-    assert set(built.state_dict()) == set(body)

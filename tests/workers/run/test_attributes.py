@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from headgraft.models.embeddings import encoders
-from headgraft.workers.jobs.spec import VectorEmbeddings
+from headgraft.workers.jobs.request import VectorEmbeddings
 from headgraft.workers.run.attributes import attributes_of
 from tests import region_features
 

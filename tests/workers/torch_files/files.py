@@ -34,12 +34,14 @@ def write_program(path: Path, program: bytes, *, compression: int = zipfile.ZIP_
 
 
 def endless(path: Path, doublings: int = ENDLESS) -> Path:
-    """Write a file of some hundred bytes with a dict whose key takes 2^doublings steps to hash."""
+    """Write a file of some hundred bytes with a key of a storage that takes 2^doublings steps."""
     program = bytearray(PROTOCOL + b")q\x00")  # () is number 0
     for number in range(doublings):
         # Push the latest tuple twice, make a pair of it, call it number + 1.
         program += bytes([*b"h", number, *b"h", number, *b"\x86q", number + 1])
-    program += b"}" + bytes([*b"h", doublings]) + b"K\x01s"  # {latest: 1}
+    # ("storage", torch.FloatStorage, latest, "cpu", 1), which torch looks up among the storages.
+    program += b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + bytes([*b"h", doublings])
+    program += b"X\x03\x00\x00\x00cpuK\x01tQ"
     return write_program(path, bytes(program) + STOP)
 
 

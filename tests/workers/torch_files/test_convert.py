@@ -3,12 +3,19 @@
 Starting that process takes two CPU seconds, so that what is read is tested without it.
 """
 
+import argparse
+import collections
+import enum
+import functools
 import os
+import tarfile
 import threading
 import time
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -17,6 +24,7 @@ from torch import Tensor
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
+from headgraft.workers.formats.header import LEGACY_START
 from headgraft.workers.torch_files import confined
 from headgraft.workers.torch_files.convert import Conversion, ConversionLimits, convert
 from tests import checkpoints
@@ -27,6 +35,12 @@ MIB = 1 << 20
 LIMITS = ConversionLimits(memory_bytes=1 << 30, seconds=240)
 # What is left to small files, so that a bomb need not be large.
 TIGHT = ConversionLimits(memory_bytes=200 * MIB, seconds=240)
+
+
+class Opcode(enum.Enum):
+    """An enumeration of a user's own."""
+
+    STOP = "."
 
 
 def converted(
@@ -130,9 +144,67 @@ def test_a_whole_module_should_be_refused_with_the_way_out(tmp_path: Path) -> No
     assert "torch.save(model.state_dict(), path)" in message
 
 
-def test_a_pickle_of_the_old_kind_should_never_be_read(tmp_path: Path) -> None:
-    message = unreadable(files.write(tmp_path / "in.pt", is_zip=False))
-    assert "not the zip file that torch.save writes" in message
+def test_a_file_of_torch_before_1_6_should_be_read(tmp_path: Path) -> None:
+    new, _ = read(files.write(tmp_path / "in.pt", is_zip=False))
+    assert_equal(new, checkpoints.tensors())
+
+
+def test_a_tar_file_that_begins_as_torch_did_should_not_be_unpacked(tmp_path: Path) -> None:
+    name = LEGACY_START.decode("latin1")
+    with tarfile.TarFile(
+        tmp_path / "in.pt", "w", format=tarfile.USTAR_FORMAT, encoding="latin1"
+    ) as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    assert (tmp_path / "in.pt").read_bytes().startswith(LEGACY_START)
+    assert "not what torch.save writes" in unreadable(tmp_path / "in.pt")
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_objects_beside_the_tensors_should_be_left_out_and_named(
+    tmp_path: Path, *, is_zip: bool
+) -> None:
+    beside = {
+        "args": argparse.Namespace(lr=0.1, out=Path("runs")),
+        "path": Path("runs"),
+        "make": functools.partial(print, 1),
+        "best": np.float64(0.9),
+        "curve": np.ones(3),
+        "part": Opcode.STOP,
+        "seen": {1, 2},
+        "by_pair": {(1, 2): 3},
+        "error": ValueError("no"),
+        "counts": collections.defaultdict(list, {"a": [1]}),
+    }
+    saved = {"state_dict": checkpoints.tensors(), **beside}
+    new, said = read(files.write(tmp_path / "in.pt", saved, is_zip=is_zip))
+    assert_equal(new, checkpoints.tensors())
+    assert said.dropped == list(beside)
+
+
+def test_views_and_rare_dtypes_should_be_read_as_torch_reads_them(tmp_path: Path) -> None:
+    old = {
+        "conjugate": torch.tensor([1 + 2j]).conj(),
+        "negative": torch._neg_view(torch.ones(2)),
+        "float8": torch.ones(3).to(torch.float8_e4m3fn),
+        "counts": torch.ones(3, dtype=torch.uint16),
+    }
+    new, _ = read(files.write(tmp_path / "in.pt", old))
+    for name, tensor in old.items():
+        assert new[name].dtype == tensor.dtype
+        assert new[name].tolist() == tensor.tolist()
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [("m/constants.pkl", "TorchScript"), ("m/archive_format", "torch.export"),
+     ("head.npy", "NumPy"), ("model.weights.h5", "Keras")],
+)  # fmt: skip
+def test_another_programs_zip_file_should_be_called_by_its_name(
+    tmp_path: Path, entry: str, kind: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "in.pt", "w") as archive:
+        archive.writestr(entry, b"")
+    assert kind in unreadable(tmp_path / "in.pt")
 
 
 def test_a_truncated_file_should_be_refused(tmp_path: Path) -> None:
@@ -146,7 +218,7 @@ def test_an_index_that_leads_out_of_the_file_should_be_the_files_fault(tmp_path:
     content = bytearray(source.read_bytes())
     content[-21] ^= 0xFF  # in the mark that the zip file's end is found by
     source.write_bytes(content)
-    assert "Invalid argument" in unreadable(source)
+    assert "reading zip archive" in unreadable(source)
 
 
 def test_a_file_that_unpacks_to_far_more_should_hit_the_memory_limit(tmp_path: Path) -> None:
@@ -162,7 +234,7 @@ def test_one_number_spread_over_a_huge_tensor_should_not_be_written_out(tmp_path
 
 
 def test_a_huge_buffer_asked_for_by_a_number_should_hit_the_memory_limit(tmp_path: Path) -> None:
-    ask = b"c__builtin__\nbytearray\n" + b"J" + (1 << 30).to_bytes(4, "little") + b"\x85R"
+    ask = b"\x96" + (1 << 30).to_bytes(8, "little")
     source = files.write_program(tmp_path / "in.pt", b"\x80\x02" + ask + b".")
     assert "bytes of memory" in refusal(source, TIGHT)
 
