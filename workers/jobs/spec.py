@@ -26,6 +26,7 @@ Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 # Why a job failed: what the user caused, and what stopped the run.
 FailureCode = Literal[
     InjectionCode,
+    "artifact_damaged",
     "deadline",
     "internal_error",
     "out_of_memory",
@@ -214,6 +215,7 @@ class Record(BaseModel):
     attempt: int
     timeout_seconds: int
     spec: str
+    spec_sha256: str | None = None
     summary: Summary
     created_at: int
     started_at: int | None = None
@@ -232,6 +234,12 @@ class Record(BaseModel):
     request_id: str | None = None
     traceparent: str | None = None
     copied_from: str | None = None
+    damaged: str = ""
+
+    @property
+    def damaged_files(self) -> list[str]:
+        """The result's files that were found to be damaged."""
+        return self.damaged.split(",") if self.damaged else []
 
     @property
     def is_terminal(self) -> bool:

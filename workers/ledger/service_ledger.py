@@ -8,7 +8,7 @@ from headgraft.workers import faults
 from headgraft.workers.jobs.events import EVENT_DATA, Event
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
-from headgraft.workers.ledger.ledger import delete_job, read_presences, read_record
+from headgraft.workers.ledger.ledger import NoteDamage, delete_job, read_presences, read_record
 from headgraft.workers.ledger.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 from headgraft.workers.ledger.scripts import (
     AsyncRedisScripts,
@@ -108,6 +108,10 @@ class ServiceLedger(AsyncRedisScripts):
     async def cancel(self, job: str, reservation: Reservation = UNRESERVED) -> str:
         """End a job at once: `ok`, `missing`, `taken`, or the terminal status it already has."""
         return await self.run(Cancel(self.of_job(job), reservation))
+
+    async def note_damage(self, job: str, file: str) -> None:
+        """Mark a file of a result as damaged; an event tells of it, once."""
+        await self.run(NoteDamage(self.of_job(job), file))
 
     async def remove(self, job: str, owner: str) -> bool:
         """Delete an ended job and its events at once; False when its record had expired."""
