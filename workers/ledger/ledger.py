@@ -5,6 +5,7 @@
   queue            stream, one message per queued or running job; group `workers`   lasting
   workers          sorted set of worker names by the time they last announced       lasting
   live:OWNER       set of the owner's queued and running jobs                        lasting
+  used:UPLOAD      set of the queued and running jobs that need an upload            lasting
   stored:OWNER     hash, the bytes in the store of each of the owner's objects      lasting
   apikeys          sorted set of the created keys' ids by creation time             lasting
   apikey:ID        string, a created key: owner, limits, SHA-256 of its secret      lasting

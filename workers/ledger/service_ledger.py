@@ -82,7 +82,7 @@ class ServiceLedger(AsyncRedisScripts):
         document = job.model_dump(mode="json", exclude={"created_at", "manifest"})
         fields = {
             name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in {**document, "result": result}.items()
+            for name, value in {**document, "result": result, "uses": _uses(job)}.items()
             if value is not None
         }
         script = Create(
@@ -168,11 +168,6 @@ class ServiceLedger(AsyncRedisScripts):
             start += len(ids)
         return records[:limit]
 
-    async def live_jobs(self) -> list[Record]:
-        """Return every queued or running job: the queue holds one message for each."""
-        messages = await self.command("xrange", self.key("queue"))
-        return await self.records([fields["job"] for _, fields in messages])
-
     async def events(self, job: str, *, after: str = "-", count: int = 500) -> list[Event]:
         """Return the job's events after stream id `after`, oldest first."""
         start = after if after == "-" else f"({after}"
@@ -207,6 +202,12 @@ class ServiceLedger(AsyncRedisScripts):
     async def ping(self) -> None:
         """Return when Redis answers; LedgerError when it does not."""
         await self.command("ping")
+
+
+def _uses(job: Record) -> str:
+    """Return the uploads that a job needs, by their ids."""
+    parts = (job.summary.head, job.summary.features)
+    return ",".join(part.id for part in parts if part and part.id)
 
 
 def _matches(
