@@ -96,5 +96,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await context.queue.stop()
         await context.ledger.client.aclose()
         await context.hub.wakes.client.aclose()

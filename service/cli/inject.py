@@ -6,7 +6,7 @@ It starts a service for the occasion where none runs.
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from headgraft import Headgraft
 from headgraft.arguments import Scalar
+from headgraft.service.cli.features import features_file
 from headgraft.service.cli.parsing import Entry, TypedError
 from headgraft.service.local.state import locate
 from headgraft.service.local.temporary import temporary_service
@@ -40,6 +41,7 @@ class InjectArguments:
     encoder: str | None = None
     calibration: Mapping[str, Scalar] | None = None
     features: Path | None = None
+    network: Mapping[str, str] | None = None
     metadata: Mapping[str, str] | None = None
     target: Path | None = None
     may_overwrite: bool = False
@@ -66,14 +68,16 @@ def carry_out(
     target = arguments.choose_target()
     if not arguments.checkpoint.is_file():
         raise TypedError(f"there is no checkpoint {arguments.checkpoint}")
-    if arguments.features and not arguments.features.is_file():
-        raise TypedError(f"there is no file of features {arguments.features}")
+    names = [entry["name"] for entry in arguments.names or ()]
     with (
+        features_file(
+            arguments.features, arguments.network, arguments.checkpoint, names, console
+        ) as features,
         _progress(console) as progress,
         _service(url, progress) as (address, is_ours),
         Headgraft(address, key) as client,
     ):
-        ended = _run(client, arguments, progress, is_ours=is_ours)
+        ended = _run(client, replace(arguments, features=features), progress, is_ours=is_ours)
         client.download(ended.id, target, _format(ended, target))
     assert ended.result is not None
     seconds = sum((ended.seconds or {}).values())

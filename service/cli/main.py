@@ -94,7 +94,10 @@ def inject(
     encoder: Annotated[str | None, typer.Option(help="Text encoder of the workers.")] = None,
     features: Annotated[
         Path | None,
-        typer.Option(help="Labelled features of the head's classes, to calibrate by."),
+        typer.Option(help="Features to calibrate by, or with --network a folder of pictures."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="timm:NAME, the network that the checkpoint is of.")
     ] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="key=value to find it by.")] = None,
     out: Annotated[
@@ -121,6 +124,7 @@ def inject(
         encoder=encoder,
         calibration=cli_inject.calibration(prefer, max_seen_loss),
         features=features,
+        network=parsing.parse_network(network) if network else None,
         metadata=parsing.parse_metadata(metadata or []) or None,
         target=out,
         may_overwrite=force,

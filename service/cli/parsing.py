@@ -44,6 +44,14 @@ def parse_metadata(texts: Iterable[str]) -> dict[str, str]:
     return parse_pairs(texts, "metadata; write key=value, such as project=zoo")
 
 
+def parse_network(text: str) -> dict[str, str]:
+    """Read `timm:NAME`, a network by the library that has it."""
+    library, colon, name = text.partition(":")
+    if library != "timm" or not colon or not name:
+        raise TypedError(f"{text!r} is no network; write timm:NAME, such as timm:resnet50")
+    return {library: name}
+
+
 def parse_pairs(texts: Iterable[str], what: str) -> dict[str, str]:
     """Read `name=value` pairs; TypedError where one is not `what` it should be."""
     pairs: dict[str, str] = {}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from headgraft.arguments import Entry, InjectionOptions, Scalar
 from headgraft.errors import HeadgraftError
 from headgraft.events import Watch
-from headgraft.files import FileDownload, UploadFile
+from headgraft.files import Array, FileDownload, UploadFile, features_file
 from headgraft.retries import Retries
 from headgraft.service.schemas.formats import FILES, Format
 from headgraft.service.schemas.injections import (
@@ -79,11 +79,23 @@ class Calls:
         return await self._send(HeadResource, "/v1/heads", checkpoint, document, on_upload)
 
     async def upload_features(
-        self, features: Path, *, on_upload: OnUpload | None = None
+        self,
+        features: Path | Array,
+        labels: Array | None = None,
+        *,
+        generic: bool = False,
+        on_upload: OnUpload | None = None,
     ) -> FeaturesResource:
-        """Upload a safetensors file of `features` and `labels`."""
-        with UploadFile(features, on_upload) as file:
-            part = (features.name, file, "application/octet-stream")
+        """Upload features of pictures: a safetensors file, or (N, D) with labels (N,) or without.
+
+        -1 is the label of a picture whose class is not known. `generic` says that the pictures
+        without a label show anything at all, not what the head is used for.
+        """
+        with (
+            features_file(features, labels, generic=generic) as path,
+            UploadFile(path, on_upload) as file,
+        ):
+            part = (path.name, file, "application/octet-stream")
             return await self._one(
                 FeaturesResource, "POST", "/v1/features", files={"features": part}
             )

@@ -1,14 +1,17 @@
-"""Saves a download to a file, and resumes one that broke off."""
+"""Saves a download to a file, resumes one that broke off, and writes arrays to send as a file."""
 
 import hashlib
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, Protocol
 
 import httpx
 
+from headgraft.errors import HeadgraftError
 from headgraft.retries import Retries
 from headgraft.transport import Answer, Transport
 
@@ -83,3 +86,70 @@ class UploadFile(io.FileIO):
         if self._on_read:
             self._on_read(self.tell(), self._total)
         return chunk
+
+
+class Array(Protocol):
+    """A tensor of torch, an array of numpy, or anything that numpy makes one of."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+@contextmanager
+def features_file(features: Path | Array, labels: Array | None, *, generic: bool) -> Iterator[Path]:
+    """Yield the file of features, which is written for the occasion where arrays are given.
+
+    HeadgraftError `invalid_features` where something is said twice, or no array can be written.
+    """
+    if isinstance(features, Path):
+        if labels is not None or generic:
+            detail = f"the file {features} says itself what its labels are, and whether its "
+            detail += "pictures are generic: leave both out, or give arrays"
+            raise HeadgraftError(None, "invalid_features", detail)
+        yield features
+        return
+    from safetensors import SafetensorError
+
+    arrays = {"features": features} | ({} if labels is None else {"labels": labels})
+    with TemporaryDirectory(prefix="headgraft-") as scratch:
+        path = Path(scratch) / "features.safetensors"
+        try:
+            save_arrays(path, arrays, {"generic": "true"} if generic else None)
+        except (SafetensorError, TypeError, ValueError) as error:
+            detail = f"features and labels must be arrays of numbers: {error}"
+            raise HeadgraftError(None, "invalid_features", detail) from error
+        yield path
+
+
+def save_arrays(
+    path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors of torch, or arrays of numpy, by name to a safetensors file."""
+    from safetensors import TensorSpec, serialize_file
+
+    dense = {name: _dense(array) for name, array in arrays.items()}
+    # Not safetensors.torch: it needs numpy, which is larger than the client and all else of it.
+    specs = {
+        name: TensorSpec(
+            dtype=str(array.dtype).removeprefix("torch."),
+            shape=array.shape,
+            data_ptr=array.data_ptr() if _is_torch(array) else array.ctypes.data,
+            data_len=array.nbytes,
+        )
+        for name, array in dense.items()
+    }
+    serialize_file(specs, path, dict(metadata) if metadata else None)
+
+
+def _dense(array: Any) -> Any:
+    """Return the numbers in one piece of this machine's memory, in the order of a file."""
+    if _is_torch(array):
+        return array.detach().cpu().contiguous()
+    import numpy as np
+
+    found = np.ascontiguousarray(array)
+    return found.astype(found.dtype.newbyteorder("<"), copy=False)
+
+
+def _is_torch(array: object) -> bool:
+    return hasattr(array, "data_ptr")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from headgraft.arguments import Entry, InjectionOptions
 from headgraft.calls import Calls, OnProgress
 from headgraft.errors import HeadgraftError
+from headgraft.files import save_arrays
 from headgraft.workers.formats.find_head import HeadTensors, find_head
 from headgraft.workers.formats.header import Header, HeaderError, TensorEntry
 
@@ -38,20 +39,7 @@ class Classifier:
 
     def save(self, path: Path) -> None:
         """Write the layer's tensors, and no others, to a safetensors file under their own names."""
-        from safetensors import TensorSpec, serialize_file
-
-        dense = {name: _on_cpu(tensor) for name, tensor in self._named().items()}
-        # Not safetensors.torch: it needs numpy, which is larger than the client and all else of it.
-        specs = {
-            name: TensorSpec(
-                dtype=str(tensor.dtype).removeprefix("torch."),
-                shape=tensor.shape,
-                data_ptr=tensor.data_ptr(),
-                data_len=tensor.nbytes,
-            )
-            for name, tensor in dense.items()
-        }
-        serialize_file(specs, path)
+        save_arrays(path, self._named())
 
     def grow(self, path: Path, added: Sequence[str]) -> None:
         """Take the rows of a state dict that extends the layer's own; HeadgraftError if not.

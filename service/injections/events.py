@@ -20,6 +20,8 @@ from headgraft.workers.ledger.service_ledger import ServiceLedger
 HEARTBEAT_SECONDS = 15.0
 PAUSE_MIN_SECONDS = 0.1
 PAUSE_MAX_SECONDS = 5.0
+# Of the connections to Redis: when a hundred streams begin at once, other requests need not wait.
+READING_MAX = 2
 log = structlog.get_logger("headgraft.events")
 
 
@@ -34,6 +36,7 @@ class EventHub:
         self._ledger = ledger
         self.wakes = wakes
         self.loop = Loop("wakes")
+        self._reading = asyncio.Semaphore(READING_MAX)
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self.is_closed = False
 
@@ -110,10 +113,9 @@ class EventHub:
 
     async def _look(self, job: str, after: str) -> tuple[list[Event], bool]:
         try:
-            # The record first: a job that is over before its events are read has no more to come.
-            record = await self._ledger.get(job)
-            is_over = record is None or record.is_terminal
-            return await self._ledger.events(job, after=after), is_over
+            async with self._reading:
+                record, events = await self._ledger.get_with_events(job, after=after)
+            return events, record is None or record.is_terminal
         except LedgerError as error:
             log.warning("events_unreadable", job=job, error=str(error))
             await asyncio.sleep(1.0)

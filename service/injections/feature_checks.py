@@ -1,4 +1,4 @@
-"""Finds what makes labelled features unfit for an injection, each with a pointer."""
+"""Finds what makes features unfit for an injection, each with a pointer."""
 
 from collections.abc import Collection, Iterator
 
@@ -10,7 +10,7 @@ from headgraft.workers.jobs.spec import StoredFeatures
 NEED = "features"
 REGIONS = "regions"
 POINTER = "/features_id"
-CLASSES_MIN = 2
+CLASSES_MIN, UNLABELLED_MIN = 2, 2
 
 
 def feature_problems(
@@ -31,21 +31,59 @@ def feature_problems(
             f"method {request.method!r} needs labelled features: POST /v1/features, then {NEED}_id"
         )
         return [Problem(POINTER, missing)] if NEED in needs else []
-    is_used = NEED in {*needs, *takes} or request.calibration.enabled or request.method == "auto"
-    found = [] if is_used else [_unused(request.method)]
-    found += _shape_problems(request, features, needs, feature_size)
-    if features.label_max >= class_count:
+    calibrates = request.calibration.enabled or request.method == "auto"
+    found = [
+        *_use_problems(request.method, features, needs, takes, calibrates=calibrates),
+        *_shape_problems(request, features, needs, feature_size),
+        *_count_problems(features, calibrates=calibrates),
+    ]
+    if features.label_max is not None and features.label_max >= class_count:
         detail = (
             f"the largest label is {features.label_max}; with {class_count} classes in the head, "
             f"labels are 0 to {class_count - 1}"
         )
         found.append(Problem(POINTER, detail))
-    if features.classes < CLASSES_MIN:
-        detail = (
-            f"all features are of class {features.label_min}; {CLASSES_MIN} classes are the fewest"
-        )
-        found.append(Problem(POINTER, detail))
     return found
+
+
+def _use_problems(
+    name: str,
+    features: StoredFeatures,
+    needs: Collection[str],
+    takes: Collection[str],
+    *,
+    calibrates: bool,
+) -> Iterator[Problem]:
+    """Say why nothing could use the features: methods read labelled ones, calibration all."""
+    method, reads = f"method {name!r}", NEED in {*needs, *takes}
+    unused = f"nothing would use the features: calibration is off, and {method} takes"
+    if NEED in needs and features.unlabelled:
+        detail = f"{method} needs a label for every picture; {_unlabelled(features)}"
+        yield Problem(POINTER, detail)
+    elif not calibrates and not reads:
+        yield Problem(POINTER, f"{unused} none")
+    elif not calibrates and not features.labelled:
+        yield Problem(POINTER, f"{unused} labelled ones; {_unlabelled(features)}")
+
+
+def _count_problems(features: StoredFeatures, *, calibrates: bool) -> Iterator[Problem]:
+    """Say that the features are too few to tell anything."""
+    if features.unlabelled and calibrates:
+        if features.count < UNLABELLED_MIN:
+            detail = f"there is {features.count} picture; {UNLABELLED_MIN} are the fewest"
+            yield Problem(POINTER, detail)
+    elif features.labelled and features.classes < CLASSES_MIN:
+        detail = (
+            f"all labelled features are of class {features.label_min}; {CLASSES_MIN} classes are "
+            "the fewest"
+        )
+        yield Problem(POINTER, detail)
+
+
+def _unlabelled(features: StoredFeatures) -> str:
+    if not features.labelled:
+        return f"none of the {features.count} pictures has one"
+    return f"{features.unlabelled} of the {features.count} pictures have none (their label is -1)"
 
 
 def _shape_problems(
@@ -85,11 +123,6 @@ def attention_problems(request: InjectionRequest, needs: Collection[str]) -> lis
         return []
     detail = f"method {request.method!r} does not look at regions: leave attention_of out"
     return [Problem("/attention_of", detail)]
-
-
-def _unused(method: str) -> Problem:
-    detail = f"nothing would use the features: calibration is off, and method {method!r} takes none"
-    return Problem(POINTER, detail)
 
 
 def bias_problems(request: InjectionRequest, tensors: HeadTensors | None) -> list[Problem]:

@@ -117,6 +117,12 @@ class QueueView:
             self._renewal = asyncio.create_task(self._renew())
         return self._last
 
+    async def stop(self) -> None:
+        """Take no further snapshot: what the last one uses can be closed."""
+        if self._renewal:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
+
     async def _renew(self) -> None:
         async with self._lock:
             try:

@@ -130,9 +130,7 @@ def summarize(
     wanted = request.class_embeddings
     used = None
     if features and request.features_id:
-        used = FeaturesSummary(
-            id=request.features_id, count=features.count, classes=features.classes
-        )
+        used = FeaturesSummary(id=request.features_id, **dict(features.counts))
     return Summary(
         method=request.method,
         settings=request.settings,

@@ -38,7 +38,8 @@ class InjectionRequest(HeadRequest):
     features_id: str | None = Field(
         default=None,
         max_length=64,
-        description="Labelled features of the head's classes, to calibrate by: POST /v1/features.",
+        description="Features of pictures to calibrate by, of POST /v1/features: of the head's "
+        "classes with labels, or without.",
     )
     add: list[ClassEntry] = Field(min_length=1, max_length=100_000)
     class_embeddings: Annotated[NameEmbeddings | VectorEmbeddings, Field(discriminator="kind")] = (

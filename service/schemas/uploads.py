@@ -1,4 +1,4 @@
-"""Uploaded heads and labelled features as the API shows them."""
+"""Uploaded heads and features as the API shows them."""
 
 from typing import Literal
 
@@ -37,9 +37,11 @@ class HeadList(BaseModel):
 
 
 class FeaturesResource(BaseModel):
-    """Uploaded labelled features; `classes` counts the distinct labels.
+    """Uploaded features; `labelled` counts the pictures with a label, `classes` distinct labels.
 
-    `region_shape` is [R] or [height, width], null for one feature a picture.
+    `label_dtype` is null without labels, `label_min` and `label_max` where no picture has one.
+    `generic`: those without a label show anything at all. `region_shape` is [R] or [height, width],
+    null for one feature a picture.
     """
 
     object: Literal["features"] = "features"
@@ -49,10 +51,12 @@ class FeaturesResource(BaseModel):
     count: int
     feature_size: int
     dtype: str
-    label_dtype: str
-    label_min: int
-    label_max: int
+    label_dtype: str | None
+    label_min: int | None
+    label_max: int | None
+    labelled: int
     classes: int
+    generic: bool
     region_shape: list[int] | None
     created_at: str
 
@@ -83,5 +87,6 @@ def features_resource(record: FeaturesRecord) -> FeaturesResource:
     return FeaturesResource(
         id=record.id,
         created_at=timestamp(record.created_at),
-        **record.features.model_dump(exclude={"path"}),
+        labelled=record.features.labelled,
+        **record.features.model_dump(exclude={"path", "unlabelled"}),
     )

@@ -1,4 +1,4 @@
-"""The labelled features of /v1: pictures that calibration may look at, as a network sees them."""
+"""The features of /v1: pictures that calibration may look at, as a network sees them."""
 
 import time
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ router = APIRouter(prefix="/v1/features", tags=["features"])
     "",
     status_code=201,
     operation_id="createFeatures",
-    summary="Upload labelled features",
+    summary="Upload features",
     openapi_extra={"requestBody": FEATURES_BODY},
     responses=errors(403, 404, 409, 413, 415, 422),
 )
 async def create_features(
     request: Request, response: Response, context: InContext, owner: Owner, lock: InLock
 ) -> FeaturesResource:
-    """Keep features of pictures of a head's classes for any number of injections."""
+    """Keep features of pictures, with labels or without, for any number of injections."""
     upload = UploadReceiver(FEATURES, BaseModel, context, request, lock)
     with _invalid_features():
         if lock.earlier:

@@ -1,4 +1,4 @@
-"""Uploads that are kept to be used again, heads and labelled features, in Redis."""
+"""Uploads that are kept to be used again, heads and features, in Redis."""
 
 import json
 from collections.abc import Mapping

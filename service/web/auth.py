@@ -59,8 +59,11 @@ class Authenticator:
         return Identity(LOCAL_OWNER, NO_KEY, limits_of(self._settings, LOCAL_OWNER))
 
     async def _ask_whether_open(self) -> None:
-        if self._is_open is not None and time.monotonic() - self._asked_at < OPEN_SECONDS:
-            return
+        """Ask Redis once a second; who asks meanwhile is answered by what is known."""
+        if self._is_open is not None:
+            if time.monotonic() - self._asked_at < OPEN_SECONDS:
+                return
+            self._asked_at = time.monotonic()
         try:
             self._is_open = await created_keys.is_empty(self._scripts)
         except LedgerError:

@@ -160,11 +160,14 @@ FEATURES_BODY = {
                     "features": {
                         "type": "string",
                         "format": "binary",
-                        "description": "A safetensors file of exactly two tensors: `features` "
-                        "(N, D), floats, as the head's layer gets them, and `labels` (N,), "
-                        "integers, 0 for the head's first class. Best of pictures that the head "
-                        "was not trained on. For a method that looks at regions, `features` are "
-                        "(N, D, R) or (N, D, H, W), F16 or F32.",
+                        "description": "A safetensors file of the tensor `features` (N, D), "
+                        "floats, as the head's layer gets them, and of `labels` (N,), integers, "
+                        "where they are known: 0 for the head's first class, -1 for a picture "
+                        "whose class is not known. Without `labels` no class is known. Best of "
+                        "pictures that the head was not trained on. `generic` = `true` in the "
+                        "file's metadata says that the pictures without a label show anything at "
+                        "all, not what the head is used for. For a method that looks at regions, "
+                        "`features` are (N, D, R) or (N, D, H, W), F16 or F32, all with labels.",
                     }
                 },
             },

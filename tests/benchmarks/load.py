@@ -1,7 +1,7 @@
 """Polling and streaming while a worker works: what the API still has for a single request.
 
 `python -m tests.benchmarks.load`, about two minutes. This process is the load: 100 clients ask for
-a job's status once a second, and half a second later for the empty route; 100 stream the events of
+a job's status and for the empty route, each once a second in turn; 100 stream the events of
 jobs, two a job, and hold what they heard against the list of events. API, Redis and worker are
 processes of their own; 50 jobs go through the one worker meanwhile.
 """
@@ -43,8 +43,12 @@ class Load:
         await asyncio.sleep(number / POLLERS)
         connection = await Connection.open(self.port)
         due = time.monotonic()
+        routes = [("status", status), ("empty", EMPTY)]
+        # Half of the clients begin with either, so that both meet the first burst of requests.
+        if number % 2:
+            routes.reverse()
         while not self.ended.is_set():
-            for route, path in (("status", status), ("empty", EMPTY)):
+            for route, path in routes:
                 begun = time.perf_counter()
                 await connection.get(path)
                 self.seconds[route].append(time.perf_counter() - begun)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from headgraft.models.errors import InjectionError
 from headgraft.models.features.labelled import NamedFeatures
+from headgraft.workers.jobs.spec import UNLABELLED
 
 FEATURES, LABELS, CLASS_NAMES = "features", "labels", "class_names"
 # RuntimeError: an encrypted or unknown kind of zip entry; MemoryError: a shape that cannot be.
@@ -32,6 +33,12 @@ def read(path: Path, class_names: Names = None) -> NamedFeatures:
         legal = ", ".join([*READERS, ".mat"])
         raise InjectionError(f"{path} has the suffix {path.suffix!r}; legal are {legal}")
     features_ND, labels_N, stored = READERS[path.suffix](path)
+    unlabelled = int((labels_N.double() == UNLABELLED).sum())
+    if unlabelled:
+        raise InjectionError(
+            f"{path}: {unlabelled} of the {labels_N.numel()} pictures have no label "
+            f"({UNLABELLED}); a head is scored on labelled pictures alone: leave the others out"
+        )
     try:
         # One copy in float32 whatever it was stored in: the head's logits are no narrower.
         labelled = NamedFeatures(features_ND, labels_N, class_names or stored)
@@ -107,6 +114,10 @@ def _tensor(file: Any, name: str) -> Tensor:
 
 def _check_arrays(path: Path, held: Any) -> None:
     missing = [name for name in (FEATURES, LABELS) if name not in held]
+    if missing == [LABELS]:
+        raise InjectionError(
+            f"{path} holds features without {LABELS!r}: a head is scored on labelled pictures alone"
+        )
     if missing:
         raise InjectionError(
             f"{path} has no array {missing[0]!r}; it has: "

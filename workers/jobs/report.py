@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from headgraft.workers.jobs.summary import HeadShape
+from headgraft.workers.jobs.summary import FeatureCounts, HeadShape
 
 Kind = Literal["rows", "semantic", "attribute"]
 
@@ -194,8 +194,9 @@ class SolvedPart(ReportPart):
 class WrittenPart(ReportPart):
     """What was asked, of which head, and what the files hold that were written.
 
-    `nearest_seen_classes` are by new class; `class_sized_tensors` have one row a class, too, and
-    were not grown. `reasons` say why a head that is no rows has no estimate.
+    `features` counts what was sent of them, used or not. `nearest_seen_classes` are by new class;
+    `class_sized_tensors` have one row a class, too, and were not grown. `reasons` say why a head
+    that is no rows has no estimate.
     """
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -203,6 +204,7 @@ class WrittenPart(ReportPart):
     seen_count: int
     unseen_count: int
     head: HeadShape
+    features: FeatureCounts | None = None
     kind: Kind
     reasons: list[str] = []
     semantic: SemanticPart | None = None

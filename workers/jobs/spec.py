@@ -19,12 +19,11 @@ from pydantic import (
 from headgraft.models.errors import InjectionCode
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs.manifest import Manifest
-from headgraft.workers.jobs.summary import FileFormat, HeadShape, Summary
+from headgraft.workers.jobs.summary import FeatureCounts, FileFormat, HeadShape, Summary
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-# Why a job failed: what the user caused, and what stopped the run.
-FailureCode = Literal[
+FailureCode = Literal[  # Why a job failed: what the user caused, and what stopped the run.
     InjectionCode,
     "artifact_damaged",
     "deadline",
@@ -40,6 +39,7 @@ EncoderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 TensorName = Annotated[str, Field(min_length=1, max_length=500)]
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=300)]
 Row = list[float]
+UNLABELLED = -1  # the label of a picture whose class is not known
 AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -165,10 +165,11 @@ class StoredHead(Strict):
 
 
 class StoredFeatures(Strict):
-    """Uploaded labelled features: `features` (count, feature_size), `labels` (count,) from 0.
+    """Uploaded features: `features` (count, feature_size), and `labels` (count,) from 0, if any.
 
-    `classes` counts the distinct labels, which lie in label_min to label_max. `region_shape` is
-    [R] or [height, width], of features of regions.
+    `classes` counts the distinct labels, which lie in label_min to label_max. Of the `unlabelled`
+    the class is not known: their label is -1, or there are no labels. `generic` says that these
+    show anything at all. `region_shape` is [R] or [height, width], of features of regions.
     """
 
     path: str
@@ -177,11 +178,23 @@ class StoredFeatures(Strict):
     count: int
     feature_size: int
     dtype: str
-    label_dtype: str
-    label_min: int
-    label_max: int
+    label_dtype: str | None
+    label_min: int | None
+    label_max: int | None
     classes: int
+    unlabelled: int = 0
+    generic: bool = False
     region_shape: list[int] | None = None
+
+    @property
+    def labelled(self) -> int:
+        """The number of pictures whose class is known."""
+        return self.count - self.unlabelled
+
+    @property
+    def counts(self) -> FeatureCounts:
+        """What a record and a report say of the file."""
+        return FeatureCounts.model_validate(self, from_attributes=True)
 
 
 class JobSpec(Strict):
@@ -235,11 +248,6 @@ class Record(BaseModel):
     traceparent: str | None = None
     copied_from: str | None = None
     damaged: str = ""
-
-    @property
-    def damaged_files(self) -> list[str]:
-        """The result's files that were found to be damaged."""
-        return self.damaged.split(",") if self.damaged else []
 
     @property
     def is_terminal(self) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 FileFormat = Literal["safetensors", "torch"]
 
@@ -36,12 +36,23 @@ class EmbeddingsSummary(BaseModel):
     encoder: str | None
 
 
-class FeaturesSummary(BaseModel):
-    """The labelled features an injection is calibrated by."""
+class FeatureCounts(BaseModel):
+    """The pictures of a file of features: how many, how many with a label, of how many classes.
+
+    `generic` says that those without a label show anything at all.
+    """
+
+    count: int
+    # Records of before features could be without labels do not count them.
+    labelled: int = Field(default_factory=lambda known: known["count"])
+    classes: int
+    generic: bool = False
+
+
+class FeaturesSummary(FeatureCounts):
+    """The features that an injection may use."""
 
     id: str
-    count: int
-    classes: int
 
 
 class Summary(BaseModel):

@@ -12,7 +12,7 @@
   requests:KEY     string, requests of a key in this minute; expires with it
   jobs:OWNER       sorted set of the owner's job ids by creation time               lasting
   heads:OWNER      sorted set of the owner's uploaded heads by creation time        lasting
-  features:OWNER   sorted set of the owner's labelled features by creation time     lasting
+  features:OWNER   sorted set of the owner's features by creation time              lasting
   webhooks:OWNER   sorted set of the owner's webhooks by creation time              lasting
   webhook:ID       hash, where to tell of which events, and the signing secrets     lasting
   due              sorted set of deliveries to make, by the time they are due       lasting
@@ -20,7 +20,7 @@
   sent:WEBHOOK     sorted set of its last deliveries; expires long after the last of them
   deadlines        sorted set of the live jobs that have a deadline, by deadline    lasting
   head:ID          hash, an uploaded checkpoint                                     lasting
-  feature:ID       hash, uploaded labelled features                                 lasting
+  feature:ID       hash, uploaded features                                           lasting
   job:ID           hash, the record; expires `retention_seconds` after the job ended
   events:ID        stream, what happened to the job; expires with the record
   worker:NAME      string, what a worker announced; expires with its presence

@@ -170,9 +170,27 @@ class ServiceLedger(AsyncRedisScripts):
 
     async def events(self, job: str, *, after: str = "-", count: int = 500) -> list[Event]:
         """Return the job's events after stream id `after`, oldest first."""
+        return (await self.get_with_events(job, after=after, count=count))[1]
+
+    async def get_with_events(
+        self, job: str, *, after: str = "-", count: int = 500
+    ) -> tuple[Record | None, list[Event]]:
+        """Return the record, and the events after stream id `after`, in one round trip.
+
+        The record is read first: one that is over has no events to come.
+        """
         start = after if after == "-" else f"({after}"
-        entries = await self.command("xrange", self.key("events", job), start, "+", count)
-        return [Event(entry, EVENT_DATA.validate_json(fields["data"])) for entry, fields in entries]
+        fields, entries = await self.pipeline(
+            [
+                ("hgetall", self.key("job", job)),
+                ("xrange", self.key("events", job), start, "+", count),
+            ]
+        )
+        events = [
+            Event(entry, EVENT_DATA.validate_json(entry_fields["data"]))
+            for entry, entry_fields in entries
+        ]
+        return read_record(fields), events
 
     async def wakes(self) -> AsyncGenerator[str | None, None]:
         """Yield ids of jobs with news, None about once a second; LedgerError when cut off."""

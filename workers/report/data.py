@@ -43,7 +43,7 @@ def describe_rows(
 
 def describe(spec: jobs.JobSpec, kind: Kind, seen: Head, unseen: Head) -> WrittenPart:
     """Say what was asked for, of which head, and which classes are near, whatever its kind."""
-    return WrittenPart(
+    written = WrittenPart(
         schema_version=1,
         asked=Asked(method=spec.method, settings=spec.settings),
         seen_count=len(spec.head.class_names),
@@ -52,6 +52,9 @@ def describe(spec: jobs.JobSpec, kind: Kind, seen: Head, unseen: Head) -> Writte
         kind=kind,
         nearest_seen_classes=nearest(seen, unseen),
     )
+    if spec.features:
+        written.features = spec.features.counts
+    return written
 
 
 def as_json(report: Report) -> str:

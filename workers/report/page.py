@@ -37,6 +37,7 @@ def render(report: Report) -> str:
         style=Markup(_style()),  # noqa: S704  # our own file
         style_source=style_source(),
         headline=wording.headline(report),
+        features_sent=wording.features_sent(report.features) if report.features else "",
         measures=wording.measures(report.estimate),
         reasons=wording.reasons(report),
         candidates=lines,

@@ -7,6 +7,7 @@ from itertools import islice
 from pydantic import JsonValue
 
 from headgraft.workers.jobs.report import Estimate, Figure, Report
+from headgraft.workers.jobs.summary import FeatureCounts
 
 MEASURES = {
     "u": ("New classes", "A picture of a new class, among all classes old and new."),
@@ -62,6 +63,19 @@ def headline(report: Report) -> str:
         f"With {added} added, expect the head to recognise {_share(estimate.u)} of the pictures of "
         f"new classes and {_share(estimate.s)} of those of the {old}."
     )
+
+
+def features_sent(features: FeatureCounts) -> str:
+    """Say in a sentence what features came with the request, used or not."""
+    unlabelled = features.count - features.labelled
+    show = "which show anything at all" if features.generic else "of what the head is used for"
+    parts = [
+        f"{features.labelled:,} labelled ones of {_classes(features.classes, 'old')}",
+        f"{unlabelled:,} without a label, {show}",
+    ]
+    counts = (features.labelled, unlabelled)
+    said = " and ".join(part for part, count in zip(parts, counts, strict=True) if count)
+    return f"The request came with features of pictures: {said}."
 
 
 def reasons(report: Report) -> list[str]:

@@ -102,12 +102,15 @@ def run_job(
             spec, source, conversion = converted(spec, source, limits=limits, progress=progress)
     with timer.time("load"):
         head = _read_head(spec.head, source)
-        regions = RegionFile(features) if features and _needs_regions(parsed) else None
-        pooled = read_features(features, head) if features and not regions else None
+        regions = labelled = unlabelled = None
+        if features and _needs_regions(parsed):
+            regions = RegionFile(features)
+        elif features:
+            labelled, unlabelled = read_features(features, head)
     progress(0.0, "embed")
     with timer.time("embed"):
         task = _task(spec, head, registry)
-        task = dataclasses.replace(task, regions=regions, features=pooled)
+        task = dataclasses.replace(task, regions=regions, features=labelled, unlabelled=unlabelled)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
         solved, how = solve_job(spec, parsed, task, device=device, progress=progress)

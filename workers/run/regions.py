@@ -32,6 +32,8 @@ class RegionFile:
         """Map the file; InjectionError (`invalid_features`) where it holds something else."""
         try:
             self._open(path)
+        except InjectionError:
+            raise
         except (HeaderError, OSError, KeyError, ValueError) as error:
             problem = f"the features cannot be read: {error!r}"
             raise InjectionError(problem, code=INVALID, pointer=POINTER) from error
@@ -48,6 +50,9 @@ class RegionFile:
             header, start = read_header(file)
             self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._touched = 0
+        if "labels" not in header.tensors:
+            problem = "a method that looks at regions needs a label for every picture; none has one"
+            raise InjectionError(problem, code=INVALID, pointer=POINTER)
         features, labels = header.tensors["features"], header.tensors["labels"]
         self._features = self._array(features, FLOATS[features.dtype], start)
         stored_N = self._array(labels, INTEGERS[labels.dtype], start)

@@ -18,7 +18,7 @@ NATIVE_FILE = "head.native.safetensors"
 REASONS = (
     "the head compares class embeddings and has no rows: it does not take the old head's place in "
     "the checkpoint, load it as safetensors (native) or run it as an ONNX program",
-    "no accuracy is estimated for a head of this kind, and labelled features are not used",
+    "no accuracy is estimated for a head of this kind, and features of pictures are not used",
 )
 
 

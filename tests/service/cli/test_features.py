@@ -5,11 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from headgraft import Headgraft
 from tests import checkpoints, command, pictures, region_features
 from tests.fundamentals import client
 from tests.processes import Processes
+from tests.service.client.networks import timm_network
 
 CLASSES, EACH = 10, 2
 
@@ -66,6 +68,41 @@ def test_pooled_features_should_calibrate_rows(
     done = client.wait(product.url, client.post(product.url, source, request)["id"])
     assert done["status"] == "succeeded", done
     assert done["features"]["count"] == CLASSES * EACH
+
+
+def test_without_class_folders_it_should_say_that_there_are_no_labels(
+    folder: Path, tmp_path: Path
+) -> None:
+    weights, flat = tmp_path / "net.pth", folder / "class 0"
+    torch.save(timm_network("resnet18", CLASSES).state_dict(), weights)
+
+    said = look(flat, tmp_path / "f", "--weights", str(weights), "--generic")
+
+    assert said.returncode == 0, said.stderr
+    assert f"features 2 x 512 without labels, {flat} has no class folders" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("features", "network", "complaint"),
+    [
+        ("pictures", [], "folder of pictures: name the network whose weights net.pt holds"),
+        ("pictures", ["--network", "resnet18"], "'resnet18' is no network; write timm:NAME"),
+        ("pictures", ["--network", "timm:resnet18"], "list them with --names"),
+        ("net.pt", ["--network", "timm:resnet18"], "--network goes with a folder of pictures"),
+        ("nowhere", [], "no file of features nowhere, nor a folder of pictures"),
+    ],
+)
+def test_a_folder_to_calibrate_by_should_be_refused_unless_it_can_be_read(
+    tmp_path: Path, features: str, network: list[str], complaint: str
+) -> None:
+    (tmp_path / "net.pt").write_bytes(b"any")
+    pictures.write(tmp_path / "pictures", classes=1, each=1)
+
+    arguments = ["net.pt", "--add", "okapi", "--features", features, *network]
+    said = command.headgraft(tmp_path, "inject", *arguments)
+
+    assert said.returncode == 1
+    assert complaint in said.stderr
 
 
 def test_a_class_that_the_head_lacks_should_be_one_line(folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The Python client against the real API, a real worker and a real Redis."""
 
 import hashlib
+import io
 import os
 import re
 import signal
@@ -10,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from rich.console import Console
+from safetensors.torch import save_file
 
 from headgraft import Headgraft, HeadgraftError
 from headgraft.arguments import InjectionOptions
@@ -23,9 +27,10 @@ from headgraft.service.local.redis_server import RedisServer
 from headgraft.service.schemas.injections import InjectionResource
 from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.workers.jobs.events import StatusEvent
-from tests import checkpoints, features
+from tests import checkpoints, features, pictures
 from tests.documents import statuses
 from tests.processes import Processes, eventually, free_port
+from tests.service.client.networks import timm_network
 
 KEY = "a-key-of-ada-0123456789"
 LONG = {"epochs": 100_000, "early_stop": False}
@@ -131,6 +136,54 @@ def test_uploaded_features_should_change_what_the_estimate_rests_on(
         client.submit(checkpoint, features_id=uploaded.id, **request())
 
 
+def test_arrays_without_labels_should_be_counted_by_job_and_report(
+    client: Headgraft, checkpoint: Path
+) -> None:
+    given_ND = np.random.default_rng(5).normal(size=(30, 16)).astype(np.float32)
+    labels_N = np.array([3, 5, *[-1] * 28])
+
+    without = client.upload_features(given_ND)
+    generic = client.upload_features(torch.from_numpy(given_ND).T.contiguous().T, generic=True)
+    some = client.upload_features(given_ND.astype(">f8"), labels_N.astype(">i2"))
+
+    assert (without.labelled, without.dtype, without.generic) == (0, "F32", False)
+    assert (generic.labelled, generic.generic) == (0, True)
+    assert (some.labelled, some.label_max, some.dtype, some.label_dtype) == (2, 5, "F64", "I16")
+    jobs = [client.submit(checkpoint, features_id=one.id, **request()) for one in (without, some)]
+    counts = {"count": 30, "labelled": 2, "classes": 2, "generic": False}
+    assert jobs[1].features
+    assert jobs[1].features.model_dump() == {"id": some.id, **counts}
+    for job in jobs:
+        client.result(job.id, timeout_seconds=60)
+    report = client.report(jobs[1].id)
+    assert report.features
+    assert report.features.model_dump() == counts
+    told = "pictures: 30 without a label, of what the head is used for."
+    assert told in client.report_html(jobs[0].id)
+
+    # Equal features are one request, in whichever upload they came; what they show is part of it.
+    again = client.upload_features(given_ND)
+    assert client.submit(checkpoint, features_id=again.id, **request()).copied_from == jobs[0].id
+    assert client.submit(checkpoint, features_id=generic.id, **request()).copied_from is None
+
+
+@pytest.mark.parametrize(
+    ("given", "fields", "complaint"),
+    [
+        (Path("f"), {"generic": True}, "file f says itself .* leave both out, or give arrays"),
+        (Path("f"), {"labels": np.zeros(3)}, "leave both out, or give arrays"),
+        (np.array(["no", "number"]), {}, "must be arrays of numbers"),
+        (np.zeros(3), {}, r"features have the shape \[3\]; the file must hold"),
+    ],
+)
+def test_what_is_no_array_of_features_should_be_refused(
+    client: Headgraft, given: Any, fields: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(HeadgraftError, match=complaint) as caught:
+        client.upload_features(given, **fields)
+    assert caught.value.code == "invalid_features"
+
+
 def test_the_command_should_upload_features_first_and_name_them_in_the_end(
     processes: Processes, checkpoint: Path
 ) -> None:
@@ -142,11 +195,23 @@ def test_the_command_should_upload_features_first_and_name_them_in_the_end(
     said = carry_out(arguments, processes.url, KEY, Console(stderr=True))
     assert re.search(r"expected, by 100 labelled features: \d+ % of new and \d+ %", said)
 
+    folder = pictures.write(checkpoint.with_name("pictures"), classes=1, each=3) / "class 0"
+    network = checkpoint.with_name("whole.safetensors")
+    save_file(timm_network("resnet18", 20).state_dict(), network)
+    looked = replace(arguments, checkpoint=network, features=folder, network={"timm": "resnet18"})
+    shown = io.StringIO()
+    carry_out(looked, processes.url, KEY, Console(file=shown, width=300))
+    assert f"{folder}: features 3 x 512 without labels, {folder} has no" in shown.getvalue()
+    with Headgraft(processes.url, KEY) as service:
+        [newest] = service.injections(limit=1)
+    assert newest.features
+    assert (newest.features.count, newest.features.labelled) == (3, 0)
+
     missing = replace(arguments, features=Path("nowhere"), may_overwrite=True)
     with pytest.raises(TypedError, match="no file of features nowhere"):
         carry_out(missing, processes.url, KEY, Console(stderr=True))
     wrong = replace(arguments, features=checkpoint, may_overwrite=True)
-    with pytest.raises(HeadgraftError, match="exactly two tensors"):
+    with pytest.raises(HeadgraftError, match="must hold the tensor 'features'"):
         carry_out(wrong, processes.url, KEY, Console(stderr=True))
 
 

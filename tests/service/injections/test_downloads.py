@@ -233,7 +233,7 @@ def test_a_damaged_file_should_never_be_sent(
     ]
     record = ledger.get(job)
     assert record is not None
-    assert record.damaged_files == ["head.safetensors"]
+    assert record.damaged == "head.safetensors"
     assert api.get(head, params={"format": "labels"}).content == b"{}"
 
 

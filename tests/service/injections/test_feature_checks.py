@@ -46,6 +46,42 @@ def test_a_method_that_needs_them_should_have_them_without_calibration_too() -> 
     assert len(feature_problems(plain, features(), [], 16, 5)) == 1
 
 
+def test_a_method_that_needs_labels_should_be_refused_pictures_without() -> None:
+    needs = [*NEEDED, "regions"]
+    some = features(unlabelled=4, region_shape=[7, 7])
+    none = features(unlabelled=9, label_min=None, label_max=None, classes=0, region_shape=[7, 7])
+
+    (found,) = feature_problems(asked(), some, needs, 16, 5)
+    assert "'painter' needs a label for every picture; 4 of the 9 pictures have" in found.detail
+    (found,) = feature_problems(asked(), none, needs, 16, 5)
+    assert "needs a label for every picture; none of the 9 pictures has one" in found.detail
+
+
+def test_pictures_without_a_label_should_need_calibration_to_be_of_use() -> None:
+    none = features(unlabelled=9, label_min=None, label_max=None, classes=0)
+    plain = asked(calibration={"enabled": False})
+
+    assert feature_problems(asked(), none, [], 16, 5) == []
+    assert feature_problems(asked(), none, [], 16, 5, ["features"]) == []
+    (found,) = feature_problems(plain, none, [], 16, 5)
+    assert "calibration is off, and method 'painter' takes none" in found.detail
+    (found,) = feature_problems(plain, none, [], 16, 5, ["features"])
+    assert "'painter' takes labelled ones; none of the 9 pictures has one" in found.detail
+    assert feature_problems(plain, features(unlabelled=4), [], 16, 5, ["features"]) == []
+
+
+def test_too_few_to_tell_anything_should_be_refused_whatever_is_known_of_them() -> None:
+    one = features(count=1, unlabelled=1, label_min=None, label_max=None, classes=0)
+    of_a_class = features(label_max=0, classes=1)
+
+    (found,) = feature_problems(asked(), one, [], 16, 5)
+    assert "there is 1 picture; 2 are the fewest" in found.detail
+    (found,) = feature_problems(asked(), of_a_class, [], 16, 5)
+    assert "all labelled features are of class 0; 2 classes are the fewest" in found.detail
+    # Those without a label serve where the others do not.
+    assert feature_problems(asked(), features(classes=1, unlabelled=5), [], 16, 5) == []
+
+
 def test_what_is_not_known_of_a_torch_file_should_be_left_to_the_worker() -> None:
     assert feature_problems(asked(), features(), [], None, 5) == []
     assert len(feature_problems(asked(), features(), [], 15, 5)) == 1

@@ -51,7 +51,9 @@ def view(ledger: Ledger) -> Iterator[View]:
     ledger.open_queue()
     with start_blocking_portal() as portal:
         client = connect_async(ledger.url)
-        yield View(ServiceLedger(client), portal)
+        view = View(ServiceLedger(client), portal)
+        yield view
+        portal.call(view.view.stop)
         portal.call(client.aclose)
 
 

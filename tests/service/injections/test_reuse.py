@@ -212,6 +212,6 @@ def test_a_damaged_result_should_be_computed_again(
     assert (shown["status"], shown["copied_from"]) == ("queued", None)
     record = ledger.get(first)
     assert record is not None
-    assert record.damaged_files == ["head.safetensors"]
+    assert record.damaged == "head.safetensors"
     assert [path for path in stored(kept) if shown["id"] in str(path) and "head" in path.name] == []
     assert keyspace.leaks(ledger) == []

@@ -56,7 +56,9 @@ def test_uploaded_features_should_be_counted_and_kept(api: httpx.Client, kept: P
         "label_dtype": "I64",
         "label_min": 0,
         "label_max": SEEN - 1,
+        "labelled": COUNT,
         "classes": SEEN,
+        "generic": False,
         "region_shape": None,
         "created_at": resource["created_at"],
     }
@@ -78,8 +80,58 @@ def test_every_float_and_integer_type_should_be_taken(
     assert [resource[key] for key in ("label_min", "label_max", "classes")] == [3, 9, 3]
 
 
+UNLABELLED: dict[str, tuple[Tensors, dict[str, str], dict[str, Any]]] = {
+    "no labels": (
+        {"features": pictures(4)},
+        {"generic": "true"},
+        {"label_dtype": None, "label_min": None, "labelled": 0, "classes": 0, "generic": True},
+    ),
+    "no label known": (
+        {"labels": labels([-1] * 4, "I8"), "features": pictures(4)},
+        {"generic": "false"},
+        {"label_dtype": "I8", "label_max": None, "labelled": 0, "classes": 0, "generic": False},
+    ),
+    "some labels known": (
+        {"features": pictures(4), "labels": labels([7, -1, 3, -1], "I16")},
+        {"class_names": "[]"},
+        {"label_min": 3, "label_max": 7, "labelled": 2, "classes": 2, "generic": False},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata", "known"), UNLABELLED.values(), ids=UNLABELLED.keys()
+)
+def test_pictures_without_a_label_should_be_taken_and_counted(
+    api: httpx.Client, tensors: Tensors, metadata: dict[str, str], known: dict[str, Any]
+) -> None:
+    response = send(api, checkpoint(tensors, metadata))
+
+    assert response.status_code == 201, response.text
+    resource = response.json()
+    assert resource["count"] == 4
+    assert {name: resource[name] for name in known} == known
+    assert api.get("/v1/features").json()["data"] == [resource]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "generic", "complaint"),
+    [
+        ({"features": pictures(4)}, "yes", "generic 'yes'; legal are 'true' and 'false'"),
+        (feature_tensors(), "true", f"all {COUNT} have one: leave generic out"),
+    ],
+)
+def test_generic_should_be_true_or_false_and_said_of_pictures_without_a_label(
+    api: httpx.Client, kept: Path, tensors: Tensors, generic: str, complaint: str
+) -> None:
+    response = send(api, checkpoint(tensors, {"generic": generic}))
+
+    assert complaint in problem(response, 422, "invalid_features")["detail"]
+    assert stored(kept) == []
+
+
 REFUSED: dict[str, tuple[Tensors, str]] = {
-    "no labels": ({"features": pictures()}, "exactly two tensors.*it holds 'features'"),
+    "labels alone": ({"labels": labels([1])}, "must hold the tensor 'features'.*holds 'labels'"),
     "a third tensor": ({**feature_tensors(), "more": labels([1])}, "it holds 'features', 'labels'"),
     "whole numbers": ({"features": labels([1]), "labels": labels([1])}, "I64; legal are F16"),
     "labels that are floats": (
@@ -96,10 +148,11 @@ REFUSED: dict[str, tuple[Tensors, str]] = {
         "there are 3 features and 2 labels",
     ),
     "a NaN": ({**feature_tensors(), "features": pictures(bad=17)}, "NaN or infinity in row 1"),
-    "a negative label": (
-        {"features": pictures(3), "labels": labels([0, 1, -1])},
-        "label 2 is -1; labels count",
+    "a label below -1": (
+        {"features": pictures(3), "labels": labels([0, -1, -2])},
+        "label 2 is -2; labels count.*-1 is of a picture whose class is not known",
     ),
+    "a NaN without labels": ({"features": pictures(bad=17)}, "NaN or infinity in row 1"),
     "a label beyond all heads": (
         {"features": pictures(2), "labels": labels([0, 2**63], "U64")},
         f"label 1 is {2**63}; labels count",
@@ -195,7 +248,8 @@ def test_deleted_features_should_be_gone_with_their_file(api: httpx.Client, kept
 def test_features_should_stay_while_a_job_needs_them(api: httpx.Client, kept: Path) -> None:
     name = upload(api)
     job = submit(api, injection(features_id=name)).json()
-    assert job["features"] == {"id": name, "count": COUNT, "classes": SEEN}
+    counts = {"count": COUNT, "labelled": COUNT, "classes": SEEN, "generic": False}
+    assert job["features"] == {"id": name, **counts}
 
     document = problem(api.delete(f"/v1/features/{name}"), 409, "conflict")
 
@@ -214,7 +268,17 @@ UNFIT = {
     "of one class": (
         {"features": pictures(2), "labels": labels([4, 4])},
         {},
-        "all features are of class 4",
+        "all labelled features are of class 4",
+    ),
+    "of another size without labels": (
+        {"features": pictures(4, 5)},
+        {},
+        "have 5 numbers each; the head reads 16",
+    ),
+    "that only calibration would use": (
+        {"features": pictures()},
+        {"method": "zlap", "calibration": {"enabled": False}},
+        f"method 'zlap' takes labelled ones; none of the {COUNT} pictures has one",
     ),
     "that nothing would use": (
         feature_tensors(),

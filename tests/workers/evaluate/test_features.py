@@ -114,6 +114,21 @@ def test_a_defect_should_be_named_with_the_file(
         read(save(tmp_path / "x.npz", features, labels))
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_pictures_without_a_label_should_not_be_scored(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"some{suffix}", labels=np.array([1, -1, -1, 0]), names=NAMES)
+    with pytest.raises(InjectionError, match=r"2 of the 4 pictures have no label .* scored on"):
+        read(path)
+
+    path = tmp_path / f"none{suffix}"
+    if suffix == ".npz":
+        np.savez(path, features=FEATURES)
+    else:
+        save_file({"features": torch.from_numpy(FEATURES)}, path)
+    with pytest.raises(InjectionError, match="features without 'labels': a head is scored on"):
+        read(path)
+
+
 def test_a_single_array_should_be_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", FEATURES)
     (tmp_path / "x.npy").rename(tmp_path / "x.npz")

@@ -12,7 +12,7 @@ from headgraft.workers.jobs.events import EVENT_DATA
 from headgraft.workers.jobs.manifest import Manifest
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.report import Report
-from headgraft.workers.jobs.summary import Summary
+from headgraft.workers.jobs.summary import FeaturesSummary, Summary
 from tests.workers.report import reports
 
 HEAD = {"weight": "fc.weight", "bias": None, "feature_size": 16, "dtype": "F32"}
@@ -25,7 +25,7 @@ SUMMARY = {
     "seen_count": 20,
     "unseen_count": 3,
     "head": {"id": None, "sha256": "0", "bytes": 1, "format": "safetensors", **HEAD},
-    "features": {"id": "feat_1", "count": 100, "classes": 20},
+    "features": {"id": "feat_1", "count": 100, "labelled": 90, "classes": 20, "generic": True},
 }
 TORCH = {**SUMMARY, "head": {**SUMMARY["head"], **dict.fromkeys(HEAD)}, "features": None}  # type: ignore[dict-item]  # a dict
 MANIFEST = {
@@ -62,6 +62,12 @@ def test_a_document_should_be_read_and_written_with_the_same_content(
 ) -> None:
     read = model.model_validate_json(json.dumps(document))
     assert json.loads(read.model_dump_json()) == document
+
+
+def test_features_of_before_they_could_lack_labels_should_all_have_one() -> None:
+    read = FeaturesSummary.model_validate({"id": "feat_1", "count": 100, "classes": 20})
+
+    assert (read.labelled, read.generic) == (100, False)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from headgraft.models.errors import InjectionError
@@ -85,6 +86,21 @@ def test_labels_should_count_a_heads_classes(
         assert json.loads(file.metadata()["class_names"]) == names
 
 
+def test_without_class_folders_no_labels_should_be_written(
+    folder: Path, network: nn.Module, tmp_path: Path
+) -> None:
+    target = tmp_path / "f"
+
+    written = write_features(network, folder / "class 0", target, generic=True)
+
+    assert (written.shape, written.class_names) == ((3, 512), ())
+    with safe_open(target, framework="pt") as file:
+        assert (list(file.keys()), file.metadata()) == (["features"], {"generic": "true"})
+    with pytest.raises(InjectionError, match="a folder for each of 3 classes, so its pictures are"):
+        write_features(network, folder, target, generic=True)
+    assert write_features(network, folder, target, unlabelled=True).shape == (9, 512)
+
+
 def test_a_picture_that_cannot_be_read_should_leave_nothing_half_written(
     network: nn.Module, tmp_path: Path
 ) -> None:
@@ -125,14 +141,29 @@ def test_a_network_that_timm_does_not_have_should_be_answered_by_those_near() ->
 def test_weights_should_be_read_from_a_file_and_refused_from_another(
     folder: Path, network: nn.Module, tmp_path: Path
 ) -> None:
-    whole = timm_network("resnet18")
-    torch.save(whole.state_dict(), tmp_path / "weights.pth")
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "weights.pth")
     torch.save({"fc.weight": torch.zeros(2, 3)}, tmp_path / "wrong.pth")
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
 
     built, transform = features.timm_network("resnet18", tmp_path / "weights.pth")
-    write_features(built, folder, tmp_path / "f", transform=transform)
-    write_features(whole, folder, tmp_path / "g", transform=transform)
+    write_features(built, folder / "class 0", tmp_path / "f", transform=transform)
+    write_features(network, folder / "class 0", tmp_path / "g", transform=transform)
 
+    assert built.get_classifier().out_features == 7  # type: ignore[operator] # as in the file
     assert torch.equal(tensor_of(tmp_path / "f"), tensor_of(tmp_path / "g"))
-    with pytest.raises(InjectionError, match="holds no weights of 'resnet18'"):
-        features.timm_network("resnet18", tmp_path / "wrong.pth")
+    for name in ("wrong.pth", "broken.safetensors"):
+        with pytest.raises(InjectionError, match="holds no weights of 'resnet18'"):
+            features.timm_network("resnet18", tmp_path / name)
+    with pytest.raises(InjectionError, match="there is no file of weights nowhere"):
+        features.timm_network("resnet18", Path("nowhere"))
+
+
+def test_weights_without_a_classifier_should_be_read_too(
+    network: nn.Module, tmp_path: Path
+) -> None:
+    body = {k: v for k, v in network.state_dict().items() if not k.startswith("fc.")}
+    save_file(body, tmp_path / "body.safetensors")
+
+    built, _ = features.timm_network("resnet18", tmp_path / "body.safetensors")
+
+    assert set(built.state_dict()) == set(body)

@@ -21,6 +21,22 @@ def test_each_folder_should_be_a_class_in_the_order_of_names(tmp_path: Path) -> 
     assert [path.name for path in found.paths] == ["0.png", "1.png"] * 3
 
 
+def test_pictures_in_the_folder_itself_should_have_no_label(tmp_path: Path) -> None:
+    pictures.write(tmp_path / "in", classes=2, each=1)
+    (tmp_path / "in" / "class 0" / "0.png").rename(tmp_path / "flat.png")
+    (tmp_path / "empty").mkdir()
+
+    beside = find_pictures(tmp_path)  # one class folder, `in`, has a picture
+    everything = find_pictures(tmp_path, unlabelled=True)
+    (tmp_path / "in" / "class 1" / "0.png").unlink()
+    flat = find_pictures(tmp_path, ["a head's class"])
+
+    assert (beside.labels, beside.passed_over) == ((1,), 1)
+    assert [path.name for path in everything.paths] == ["flat.png", "0.png"]
+    assert (everything.labels, everything.class_names) == (None, ())
+    assert (flat.paths, flat.labels) == ((tmp_path / "flat.png",), None)
+
+
 def test_labels_should_count_the_heads_classes_where_they_are_given(tmp_path: Path) -> None:
     pictures.write(tmp_path, classes=2, each=1)
 

@@ -183,7 +183,7 @@ def test_the_check_of_stored_files_should_find_a_flipped_bit(
     (tmp_path / "store/ada/inj_1/t1/head.safetensors").write_bytes(b"a bead")
     assert janitor.scrub() == 2
     assert janitor.scrub() == 2
-    assert read(ledger).damaged_files == ["head.safetensors"]
+    assert read(ledger).damaged == "head.safetensors"
     assert [one.data.type for one in ledger.events("inj_1")].count("damage") == 1
     # Without time for all of them, each call goes on where the last one stopped.
     assert janitor.scrub(seconds=-1) == 0

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from headgraft.workers.jobs.report import Estimate, Figure
+from headgraft.workers.jobs.summary import FeatureCounts
 from headgraft.workers.report import wording
 from tests.workers.report import reports
 from tests.workers.report.reports import read
@@ -23,6 +24,22 @@ def test_an_estimate_over_everything_should_count_as_unknown() -> None:
 def test_one_class_should_be_one_class() -> None:
     assert "With 1 new class added" in wording.headline(read(reports.report(["a"])))
     assert "1,000 old classes" in wording.headline(read(reports.report(["a"], seen=1000)))
+
+
+@pytest.mark.parametrize(
+    ("labelled", "classes", "generic", "sentence"),
+    [
+        (9, 1, False, "9 labelled ones of 1 old class."),
+        (0, 0, False, "9 without a label, of what the head is used for."),
+        (7, 3, True, "7 labelled ones of 3 old classes and 2 without a label, which show anything"),
+    ],
+)
+def test_features_should_be_counted_by_what_is_known_of_them(
+    labelled: int, classes: int, generic: bool, sentence: str
+) -> None:
+    counts = FeatureCounts(count=9, labelled=labelled, classes=classes, generic=generic)
+
+    assert f"features of pictures: {sentence}" in wording.features_sent(counts)
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,10 @@ def test_a_file_that_was_read_through_should_not_stay_in_memory(
         most = max(most, mapped())
 
     assert 0 < most < 32 * 1024**2
+
+
+def test_regions_without_labels_should_be_refused_in_words(tmp_path: Path) -> None:
+    save_file({"features": torch.zeros(4, 3, 2)}, tmp_path / "f")
+
+    with pytest.raises(InjectionError, match="looks at regions needs a label for every picture"):
+        RegionFile(tmp_path / "f")
