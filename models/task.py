@@ -52,6 +52,7 @@ class Task:
     class embeddings are attributes, `attributes` says what each means. `features` are of pictures
     of seen classes as the head reads them, for calibration and for methods that take them;
     `regions` the same of the pictures' regions; `unlabelled` are for calibration alone.
+    `meaningless_embeddings_NA` are of random words, by the encoder that made the class embeddings.
     InjectionError where the parts do not fit.
     """
 
@@ -64,6 +65,7 @@ class Task:
     regions: RegionFeatures | None = None
     features: CalibrationFeatures | None = None
     unlabelled: UnlabelledFeatures | None = None
+    meaningless_embeddings_NA: Tensor | None = None
 
     def __post_init__(self) -> None:
         _check_names(self.unseen_class_names, self.head.class_names)

@@ -3,7 +3,10 @@
 Hidden seen classes tell which signs go with being recognised.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp, log
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -11,20 +14,23 @@ from torch.nn.functional import normalize
 
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import regression_rows
-from headgraft.models.learners.kernel_ridge import KernelRidge
+from headgraft.models.learners.logistic_curve import LogisticCurve
+from headgraft.models.metrics import harmonic_mean
 from headgraft.models.selection.calibrate import HeadContext
+from headgraft.models.selection.estimate import AccuracyInterval, HeadEstimate
+from headgraft.models.selection.known_classes import AT_CHANCE, Familiarity
 from headgraft.models.selection.leave_out import HeldOutPrediction
 from headgraft.models.task import Task
 
 NEAREST = 5
-# The kernel by which doubt is measured, whatever the method.
-GAMMA, RIDGE = 2.0, 0.1
-SMOOTHING = 20.0  # penalty on a sign's weight, in classes
-STEPS = 25
+PENALTY = 20.0  # on a sign's weight, in classes
 SAME = 0.995  # cosine of two class embeddings that cannot be told apart
 FAR_QUANTILE = 0.02  # of the seen classes' own nearest relatives
 LOW = 0.5  # warn below this share of the mean confidence of seen classes
 MIN_CLASSES = 20
+NORMAL_90 = 1.645
+CLEAR = 0.9  # a class that is less likely to be known widens the interval
+TINY = 1e-3  # no accuracy is taken to be nearer to 0 or 1
 
 DESCRIBE = "Add a one-line description that says what kind of thing it is and how it looks."
 TELL_APART = "Name the two apart, or describe in one line what distinguishes them."
@@ -32,35 +38,51 @@ TELL_APART = "Name the two apart, or describe in one line what distinguishes the
 
 @dataclass(frozen=True)
 class ClassConfidence:
-    """One new class: confidence in [0, 1] is the chance that a picture of it is recognised."""
+    """One new class: confidence in [0, 1] is the chance that a picture of it is recognised.
+
+    `at_chance` where its class information relates to nothing known. `if_known` is the confidence
+    it would have otherwise, and `chance_known` how likely that is.
+    """
 
     name: str
     confidence: float
     nearest: tuple[tuple[str, float], ...]
     warning: str | None
     advice: str | None
+    at_chance: bool = False
+    if_known: float = 1.0
+    chance_known: float = 1.0
 
 
 def class_confidences(
-    task: Task, context: HeadContext, held_out: HeldOutPrediction, hits_S: Tensor, unseen: Head
+    task: Task,
+    context: HeadContext,
+    held_out: HeldOutPrediction,
+    hits_S: Tensor,
+    unseen: Head,
+    familiar: Familiarity,
+    usual_u: float,
 ) -> tuple[ClassConfidence, ...]:
     """Return the confidence of every unseen class, in order.
 
     `hits_S` is the share of each hidden seen class's features that were recognised (NaN: of no
-    other); `unseen` holds the final rows.
+    other); `unseen` holds the final rows. `usual_u` is the accuracy to expect of new classes that
+    are like the hidden ones.
     """
     seen_SA, unseen_UA = task.normalised_embeddings("cpu", torch.float32, centre=True)
-    smoother = KernelRidge(seen_SA, GAMMA, RIDGE)
     hidden = (~hits_S.isnan()).nonzero()[:, 0]
     seen_SD = _directions(context, context.rows_SK)
     signs_UF = _signs(_directions(context, regression_rows(unseen, "cpu").float()), seen_SD)
-    signs_UF = torch.cat([signs_UF, smoother.doubt(unseen_UA)[:, None]], dim=1)
-    confidence_U = torch.full((len(unseen_UA),), float(hits_S[hidden].mean()))
+    signs_UF = torch.cat([signs_UF, familiar.doubt_U[:, None]], dim=1)
+    if_known_U = torch.full((len(unseen_UA),), usual_u)
     if len(hidden) >= MIN_CLASSES:
         signs_HF = _hidden_signs(context, held_out, len(unseen_UA), hidden)
-        signs_HF = torch.cat([signs_HF, smoother.doubt_left_out()[hidden, None]], dim=1)
-        confidence_U = _regress(signs_HF, hits_S[hidden], signs_UF)
-    return _describe(task, (seen_SA, unseen_UA), confidence_U, float(hits_S[hidden].mean()))
+        signs_HF = torch.cat([signs_HF, familiar.doubt_S[hidden, None]], dim=1)
+        curve = LogisticCurve.fit(signs_HF, hits_S[hidden], PENALTY)
+        by = _log_odds(usual_u) - _log_odds(float(hits_S[hidden].mean()))
+        if_known_U = curve.predict(signs_UF, by)
+    chances = (if_known_U, familiar.known_U)
+    return _describe(task, (seen_SA, unseen_UA), chances, usual_u)
 
 
 def _directions(context: HeadContext, rows_CK: Tensor) -> Tensor:
@@ -92,32 +114,11 @@ def _hidden_signs(
     return signs_SF[hidden]
 
 
-def _regress(signs_HF: Tensor, hits_H: Tensor, signs_UF: Tensor) -> Tensor:
-    """Fit a logistic curve over standardised signs by Newton's method; predict (U,)."""
-    mean_F, deviation_F = signs_HF.mean(dim=0), signs_HF.std(dim=0).clamp_min(1e-6)
-    inputs_HF = _with_one((signs_HF - mean_F) / deviation_F)
-    weight_F = torch.zeros(inputs_HF.shape[1])
-    penalty_FF = torch.diag(torch.tensor([*[SMOOTHING] * (len(weight_F) - 1), 1e-3]))
-    for _ in range(STEPS):
-        chance_H = torch.sigmoid(inputs_HF @ weight_F)
-        slope_F = inputs_HF.T @ (hits_H - chance_H) - penalty_FF @ weight_F
-        curve_H = (chance_H * (1 - chance_H)).clamp_min(1e-3)
-        weight_F = weight_F + torch.linalg.solve(
-            (inputs_HF * curve_H[:, None]).T @ inputs_HF + penalty_FF, slope_F
-        )
-    # A sign beyond its range in the hidden classes is taken at the end of that range.
-    standard_UF = ((signs_UF - mean_F) / deviation_F).clamp(-3, 3)
-    return torch.sigmoid(_with_one(standard_UF) @ weight_F)
-
-
-def _with_one(inputs_NF: Tensor) -> Tensor:
-    return torch.cat([inputs_NF, torch.ones(len(inputs_NF), 1)], dim=1)
-
-
 def _describe(
-    task: Task, points: tuple[Tensor, Tensor], confidence_U: Tensor, usual: float
+    task: Task, points: tuple[Tensor, Tensor], chances: tuple[Tensor, Tensor], usual: float
 ) -> tuple[ClassConfidence, ...]:
-    seen_SA, unseen_UA = points
+    (seen_SA, unseen_UA), (if_known_U, known_U) = points, chances
+    at_random = 1 / (len(seen_SA) + len(unseen_UA))
     cosine_US = unseen_UA @ seen_SA.T
     fellow_UU = (unseen_UA @ unseen_UA.T).fill_diagonal_(-1)
     far = _far(seen_SA)
@@ -130,20 +131,25 @@ def _describe(
                 best.indices[index].tolist(), best.values[index].tolist(), strict=True
             )
         )
-        confidence, twin = float(confidence_U[index]), int(fellow_UU[index].argmax())
+        if_known, known = float(if_known_U[index]), float(known_U[index])
+        confidence = known * if_known + (1 - known) * at_random
+        is_at_chance, twin = known < AT_CHANCE, int(fellow_UU[index].argmax())
+        warning: str | None = None
+        advice: str | None = None
         if nearest[0][1] > SAME:
             warning, advice = f"hard to tell from the old class {nearest[0][0]!r}", TELL_APART
         elif float(fellow_UU[index, twin]) > SAME:
             other = task.unseen_class_names[twin]
             warning, advice = f"hard to tell from the new class {other!r}", TELL_APART
-        elif nearest[0][1] < far:
+        elif is_at_chance or nearest[0][1] < far:
             warning, advice = "nothing related is known", DESCRIBE
         elif confidence < LOW * usual:
             warning, advice = "its name is ambiguous, or its relatives disagree", DESCRIBE
-        else:
-            outlooks.append(ClassConfidence(name, confidence, nearest, None, None))
-            continue
-        outlooks.append(ClassConfidence(name, confidence, nearest, warning, advice))
+        outlooks.append(
+            ClassConfidence(
+                name, confidence, nearest, warning, advice, is_at_chance, if_known, known
+            )
+        )
     return tuple(outlooks)
 
 
@@ -152,3 +158,58 @@ def _far(seen_SA: Tensor) -> float:
     few_NA = seen_SA[:2000]
     nearest_N = (few_NA @ few_NA.T).fill_diagonal_(-1).amax(dim=1)
     return float(nearest_N.quantile(FAR_QUANTILE))
+
+
+def estimate_of(classes: Sequence[ClassConfidence], usual: HeadEstimate) -> HeadEstimate:
+    """Return the estimate of these new classes, from the `usual` one of any as many.
+
+    Their u is the mean of their confidences. A class that is hardly known widens its interval: it
+    is recognised as often as others, or never.
+    """
+    if not classes:
+        return usual
+    u = fmean(one.confidence for one in classes)
+    if_known = fmean(one.if_known for one in classes)
+    known = min(1.0, u / max(if_known, TINY))
+    unclear = [one for one in classes if one.chance_known < CLEAR]
+    doubt = sum(
+        one.if_known * (one.chance_known * (1 - one.chance_known)) ** 0.5 for one in unclear
+    ) / len(classes)
+    translated = moved(usual.u, if_known)
+    interval_u = AccuracyInterval(
+        u,
+        max(0.0, min(u, known * translated.low - NORMAL_90 * doubt)),
+        min(1.0, max(u, known * translated.high + NORMAL_90 * doubt)),
+    )
+    T1 = usual.T1
+    if len(classes) > 1:
+        chance = 1 / len(classes)
+        by_chance = (1 - known) * NORMAL_90 * (chance * (1 - chance) / len(classes)) ** 0.5
+        value, low, high = (chance + known * (end - chance) for end in (T1.value, T1.low, T1.high))
+        T1 = AccuracyInterval(value, max(0.0, low - by_chance), min(1.0, high + by_chance))
+    s = usual.s
+    H = moved(usual.H, harmonic_mean(u, s.value))
+    H = AccuracyInterval(
+        H.value,
+        max(H.low, harmonic_mean(interval_u.low, s.low)),
+        min(H.high, harmonic_mean(interval_u.high, s.high)),
+    )
+    return replace(usual, T1=T1, u=interval_u, H=H)
+
+
+def moved(interval: AccuracyInterval, value: float) -> AccuracyInterval:
+    """Move an interval to another value, both ends as far in log odds."""
+    low, high = (shifted(end, interval.value, value) for end in (interval.low, interval.high))
+    return AccuracyInterval(value, low, high)
+
+
+def shifted(share: float, old: float, new: float) -> float:
+    """Move a share in [0, 1] as far in log odds as `new` is from `old`; 0 and 1 stay."""
+    if share in (0.0, 1.0):
+        return share
+    return 1 / (1 + exp(-_log_odds(share) - _log_odds(new) + _log_odds(old)))
+
+
+def _log_odds(share: float) -> float:
+    bounded = min(max(share, TINY), 1 - TINY)
+    return log(bounded / (1 - bounded))

@@ -32,6 +32,8 @@ TILT_AT_0, TILT_PER_T1 = 0.25, -0.36
 FLATNESS = 0.002
 DRAWS = 2000
 OUTSIDE = 0.05  # on each side of the interval
+# What old classes may lose where the new ones gain next to nothing, and how much that is.
+LOSS_MAX, GAIN_MIN = 0.02, 0.02
 ELEMENTS_MAX = 4_000_000  # of one matrix of drawn classes
 
 
@@ -100,7 +102,12 @@ class Simulation:
         return u, s, harmonic_mean(u, s)
 
     def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
-        """Choose the index of a scale: that of the best value, or of most u within a loss of s."""
+        """Choose the index of a scale: that of the best value, or of most u within a loss of s.
+
+        Where no scale `gains`, the default is a loss of LOSS_MAX.
+        """
+        if seen_loss is None and prefer == "balanced" and not self.gains:
+            seen_loss = LOSS_MAX
         if seen_loss is None:
             return self._tilted(int(self.value(prefer).argmax()))
         allowed = (self._loss_T <= seen_loss).nonzero()[:, 0]
@@ -111,6 +118,15 @@ class Simulation:
     def worth(self, at: int, prefer: Prefer, seen_loss: float | None) -> float:
         """Return the number by which choices are compared: the more, the better."""
         return float((self.value(prefer) if seen_loss is None else self.u_T)[at])
+
+    def loss(self, at: int) -> float:
+        """Return how much of s is lost at one of the scales."""
+        return float(self._loss_T[at])
+
+    @property
+    def gains(self) -> bool:
+        """Tell whether a scale gains at least half as much in new classes as it costs in old."""
+        return bool((2 * self.u_T - self._loss_T).max() >= GAIN_MIN)
 
     @property
     def _loss_T(self) -> Tensor:

@@ -79,7 +79,7 @@ def leave_out(
     replaced: ReplacedHead | None = None
     done, seconds = 0, 0.0
     while done < min(fits, folds) and seconds < SECONDS_MAX:
-        hidden_S, rest, expected = _affordable(task, parsed, fold_S == done, device)
+        hidden_S, rest, expected = _affordable(task, parsed, fold_S == done)
         done, seconds = done + 1, seconds + expected
         rows = parsed.synthesize(rest, device=device, progress=progress)
         seen, unseen = split(rest.head, rows)
@@ -89,12 +89,10 @@ def leave_out(
     return HeldOutPrediction(rows_SK, known_S, fold_S, done, replaced)
 
 
-def _affordable(
-    task: Task, parsed: ParsedRows, hidden_S: Tensor, device: str | torch.device
-) -> tuple[Tensor, Task, float]:
+def _affordable(task: Task, parsed: ParsedRows, hidden_S: Tensor) -> tuple[Tensor, Task, float]:
     """Return which classes a fit can hide, the first of those asked for, its task and seconds."""
     rest = hide(task, hidden_S)
-    seconds = 0.0 if parsed.method.iterative else parsed.expected_seconds(rest, device)
+    seconds = 0.0 if parsed.method.iterative else parsed.expected_seconds(rest, "cpu")
     if seconds <= FIT_SECONDS_MAX:
         return hidden_S, rest, seconds
     classes = hidden_S.nonzero()[:, 0]

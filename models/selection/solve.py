@@ -4,7 +4,6 @@ Every choice comes from injecting seen classes that are hidden; the only picture
 labelled features that the user gave.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,6 @@ from pydantic import JsonValue
 from headgraft.models import catalogue
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.extend import split
-from headgraft.models.heads.head import Head
 from headgraft.models.method import Need, ParsedRows
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import (
@@ -26,15 +24,16 @@ from headgraft.models.selection.calibrate import (
     present_scale,
 )
 from headgraft.models.selection.caveats import find_caveats
-from headgraft.models.selection.class_confidence import ClassConfidence, class_confidences
 from headgraft.models.selection.estimate import (
-    HeadEstimate,
     Prefer,
     Simulation,
     estimate,
     unknown_estimate,
 )
-from headgraft.models.selection.search import Search, Trial
+from headgraft.models.selection.known_classes import Familiarity, familiarity
+from headgraft.models.selection.outlook import Outlook, Placement, finish, only_known
+from headgraft.models.selection.search import Budget, Search, Trial
+from headgraft.models.selection.solution import CandidateResult, CurvePoint, Solution
 from headgraft.models.selection.trade_off import SCALES
 from headgraft.models.task import Task
 
@@ -50,6 +49,7 @@ class Preferences:
 
     `seen_loss_points` is the most that seen accuracy may fall, in points of a hundred; it takes
     the place of `prefer`. `seen_accuracy` is the head's own accuracy in [0, 1] where known.
+    `budget_seconds` are those of two usual CPU cores: see `Budget`.
     """
 
     enabled: bool = True
@@ -60,51 +60,14 @@ class Preferences:
     budget_seconds: float = 10.0
 
     @property
+    def are_default(self) -> bool:
+        """Whether the balance of old and new is left to us."""
+        return self.enabled and self.prefer == "balanced" and self.seen_loss_points is None
+
+    @property
     def seen_loss(self) -> float | None:
         """The most that seen accuracy may fall, in [0, 1]."""
         return None if self.seen_loss_points is None else self.seen_loss_points / 100
-
-
-@dataclass(frozen=True)
-class CandidateResult:
-    """One line of the table of candidates; `skipped` says why there is no estimate."""
-
-    method: str
-    settings: dict[str, JsonValue]
-    estimate: HeadEstimate | None
-    seconds: float
-    fits: int
-    skipped: str | None = None
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Expected seen and unseen accuracy at one scale."""
-
-    scale: float
-    u: float
-    s: float
-    H: float
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """Unseen rows, calibrated and as the method made them, with all that is known of them.
-
-    `seen` is the head they extend: the task's own, unless the method was asked to replace its rows.
-    `curve` and `confidences` are empty where nothing could be hidden.
-    """
-
-    seen: Head
-    unseen: Head
-    raw: Head
-    method: str
-    settings: dict[str, JsonValue]
-    calibration: Calibration | None
-    estimate: HeadEstimate
-    curve: tuple[CurvePoint, ...]
-    confidences: tuple[ClassConfidence, ...]
-    tried: tuple[CandidateResult, ...]
 
 
 def choose_candidates(task: Task, settings: Mapping[str, JsonValue]) -> list[ParsedRows]:
@@ -157,23 +120,25 @@ def solve(
         return _solve_uncalibrated(task, chosen, _too_few_classes(task), device, progress)
     progress(0.0, "calibrate")
     context = build_context(task.head, _own_accuracy(task, preferences), task.features)
-    search = Search(task, context, preferences.prefer, preferences.seen_loss, device, progress)
-    ends = time.perf_counter() + preferences.budget_seconds
+    familiar = familiarity(task)
+    known = only_known(task, familiar.known_U) if preferences.are_default else task
+    search = Search(known, context, preferences.prefer, preferences.seen_loss, device, progress)
+    budget = Budget(preferences.budget_seconds)
     best_trials: list[Trial] = []
     results: list[CandidateResult] = []
     for candidate in candidates:
-        skipped = _too_long(task, candidate, ends, device) if len(candidates) > 1 else None
+        skipped = _too_long(task, candidate, budget) if len(candidates) > 1 else None
         if skipped:
             results.append(
                 CandidateResult(candidate.name, candidate.explicit, None, 0.0, 0, skipped)
             )
             continue
-        trials = search.tune(candidate, ends, vary=preferences.enabled)
+        trials = search.tune(candidate, budget, vary=preferences.enabled)
         best_trials.append(trials[-1])
         results += [_result(task, trial) for trial in trials]
     if with_value := [trial for trial in best_trials if trial.has_value]:
         best = max(with_value, key=lambda trial: trial.value)
-        return _solve_calibrated(search, best, preferences, tuple(results))
+        return _solve_calibrated(task, familiar, search, best, preferences, tuple(results))
     solution = _solve_uncalibrated(task, best_trials[0].parsed, NO_NUMBER, device, progress)
     return replace(solution, tried=tuple(results))
 
@@ -186,22 +151,27 @@ def _own_accuracy(task: Task, preferences: Preferences) -> float | None:
     return preferences.seen_accuracy
 
 
-def _too_long(
-    task: Task, candidate: ParsedRows, ends: float, device: str | torch.device
-) -> str | None:
+def _too_long(task: Task, candidate: ParsedRows, budget: Budget) -> str | None:
     # One fit that hides a fold, and the final one.
-    needed = 2 * candidate.expected_seconds(task, device)
-    left = max(ends - time.perf_counter(), 0.0)
-    if needed == 0 or needed <= left:
+    needed = 2 * candidate.expected_seconds(task, "cpu")
+    if needed == 0 or needed <= budget.seconds:
         return None
-    return f"skipped: it would take about {needed:.0f} s, and {left:.0f} s are left"
+    return (
+        f"skipped: it would take about {needed:.0f} s on two CPU cores, and {budget.seconds:.0f} s "
+        "of the budget are left"
+    )
 
 
 def _solve_calibrated(
-    search: Search, best: Trial, preferences: Preferences, tried: tuple[CandidateResult, ...]
+    task: Task,
+    familiar: Familiarity,
+    search: Search,
+    best: Trial,
+    preferences: Preferences,
+    tried: tuple[CandidateResult, ...],
 ) -> Solution:
     """Fit the chosen method on all seen classes and place its rows."""
-    task, context = search.task, search.context
+    context = search.context
     rows = best.parsed.synthesize(task, device=search.device, progress=search.progress)
     seen, raw = split(task.head, rows)
     if seen is not task.head:
@@ -214,21 +184,43 @@ def _solve_calibrated(
         calibration = replace(calibration, equal_distance=centring.length is None)
         unseen = place(context, raw, centring, calibration)
     caveats = find_caveats(search, best, simulation, add_bias=preferences.add_bias)
-    hits_S = simulation.trade_off.hits_ST[:, at]
+    usual = estimate(simulation, at, caveats, unseen=len(search.task.unseen_class_names))
+    placement = Placement(
+        unseen,
+        calibration.scale if calibration else 0.0,
+        lambda scale: place(
+            context, raw, centring, replace(calibration or Calibration(0.0), scale=scale)
+        ),
+        may_shorten=preferences.are_default and "scale" not in best.parsed.explicit,
+    )
+    outlook = finish(task, context, best.held_out, (simulation, at, usual), placement, familiar)
+    if calibration and outlook.chance_scale is not None and outlook.all_at_chance:
+        calibration = replace(calibration, scale=outlook.chance_scale)
     return Solution(
         seen=seen,
-        unseen=unseen,
+        unseen=outlook.unseen,
         raw=raw,
         method=best.parsed.name,
         settings=best.parsed.dump,
         calibration=calibration,
-        estimate=estimate(simulation, at, caveats, unseen=len(task.unseen_class_names)),
+        estimate=outlook.estimate,
         curve=tuple(
-            CurvePoint(scale, *simulation.expected(index)) for index, scale in enumerate(SCALES)
+            CurvePoint(scale, *outlook.at_scale(*simulation.expected(index)[:2]))
+            for index, scale in enumerate(SCALES)
         ),
-        confidences=class_confidences(task, context, best.held_out, hits_S, unseen),
-        tried=tried,
+        tried=tuple(_of_these(result, best, outlook) for result in tried),
+        outlook=outlook,
+        bounded=placement.may_shorten and not simulation.gains,
     )
+
+
+def _of_these(result: CandidateResult, best: Trial, outlook: Outlook) -> CandidateResult:
+    """Say of a candidate what to expect of these new classes: of the chosen, what is delivered."""
+    if result.estimate is None:
+        return result
+    if (result.method, result.settings) == (best.parsed.name, best.parsed.explicit):
+        return replace(result, estimate=replace(outlook.estimate, reasons=()))
+    return replace(result, estimate=outlook.of_these(result.estimate))
 
 
 def _calibrate(
@@ -259,7 +251,7 @@ def _solve_uncalibrated(
     unused = ", labelled features were not used" if task.features else ""
     nothing = unknown_estimate(reason + unused)
     tried = (CandidateResult(parsed.name, parsed.dump, nothing, 0.0, 1, None),)
-    return Solution(seen, raw, raw, parsed.name, parsed.dump, None, nothing, (), (), tried)
+    return Solution(seen, raw, raw, parsed.name, parsed.dump, None, nothing, (), tried)
 
 
 def _too_few_classes(task: Task) -> str:

@@ -70,7 +70,10 @@ def features(
         dtype=dtype,
         progress=True,
     )
-    sys.stdout.write(f"{out}: {_described(written, folder, unlabelled=unlabelled)}\n")
+    said = f"{out}: {_described(written, folder, unlabelled=unlabelled)}"
+    if names and not written.class_names:
+        said += f"; {names} was not needed: labels alone count classes"
+    sys.stdout.write(f"{said}\n")
 
 
 @contextmanager

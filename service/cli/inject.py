@@ -21,7 +21,7 @@ from headgraft.service.local.state import locate
 from headgraft.service.local.temporary import temporary_service
 from headgraft.service.schemas.formats import FILES, Format
 from headgraft.service.schemas.injections import InjectionResource as Injection
-from headgraft.workers.jobs.report import Estimate
+from headgraft.workers.jobs.report import Estimate, Figure, OldClassLoss, VerdictPart
 
 # The service gives back safetensors, whatever it was sent.
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -79,12 +79,14 @@ def carry_out(
     ):
         ended = _run(client, replace(arguments, features=features), progress, is_ours=is_ours)
         client.download(ended.id, target, _format(ended, target))
+        report = client.report(ended.id)
     assert ended.result is not None
     seconds = sum((ended.seconds or {}).values())
     return (
+        f"{_judged(report.verdict)}"
         f"{target}: {ended.seen_count} classes and {ended.unseen_count} new ones, "
         f"by {ended.result.method} in {seconds:.1f} s ({ended.id})"
-        f"{_expected(ended.result.estimate)}"
+        f"{_expected(report.estimate)}{_at_risk(report.old_classes_at_risk)}"
     )
 
 
@@ -99,12 +101,36 @@ def _format(ended: Injection, target: Path) -> Format:
 
 def _expected(estimate: Estimate | None) -> str:
     """Say what to expect of the head, where that is known."""
-    if not estimate or estimate.u.high - estimate.u.low >= 1:
+    if not estimate or not estimate.u.is_known:
         return ""
-    new, old = (f"{100 * figure.value:.0f} %" for figure in (estimate.u, estimate.s))
     count = estimate.pictures
     basis = f"by {count} labelled features" if count else "without a picture seen"
-    return f"\nexpected, {basis}: {new} of new and {old} of old classes recognised"
+    new = f"\nexpected, {basis}: {_share(estimate.u)} of new"
+    if not estimate.s.is_known:
+        return f"{new} classes recognised; of old classes nothing is promised"
+    return f"{new} and {_share(estimate.s)} of old classes recognised"
+
+
+def _share(figure: Figure) -> str:
+    return f"{100 * figure.value:.0f} % ({100 * figure.low:.0f} to {100 * figure.high:.0f})"
+
+
+def _judged(verdict: VerdictPart | None) -> str:
+    """Say the verdict and what helps most, a line each."""
+    if verdict is None:
+        return ""
+    lines = [f"{verdict.word}: {verdict.reason}"]
+    if verdict.next_step:
+        lines.append(f"what helps most: {verdict.next_step.sentences}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _at_risk(losses: list[OldClassLoss]) -> str:
+    """Name the old classes that are expected to lose most, and to which new ones."""
+    if not losses:
+        return ""
+    named = (f"{one.name} {100 * one.loss:.0f} points to {one.to}" for one in losses)
+    return f"\nold classes that lose most: {', '.join(named)}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pydantic import BaseModel, JsonValue
 from pydantic.json_schema import JsonSchemaValue
 
 from headgraft.workers.jobs.events import Event, EventData
-from headgraft.workers.jobs.report import Estimate
+from headgraft.workers.jobs.report import Estimate, VerdictPart
 from headgraft.workers.jobs.spec import JobError, Record, Status
 from headgraft.workers.jobs.summary import EmbeddingsSummary, FeaturesSummary, HeadSummary
 
@@ -34,8 +34,12 @@ class Links(BaseModel):
 
 
 class Result(BaseModel):
-    """What was done in the end: the method that `auto` chose, its settings, what to expect."""
+    """What was done in the end: the method that `auto` chose, its settings, what to expect.
 
+    `verdict` is null where nothing was estimated.
+    """
+
+    verdict: VerdictPart | None = None
     method: str
     settings: dict[str, JsonValue]
     estimate: Estimate | None

@@ -27,7 +27,8 @@ from headgraft.models.heads.rows import equal_distance
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
 from headgraft.models.selection.estimate import AccuracyInterval
-from headgraft.models.selection.solve import Preferences, Solution, solve
+from headgraft.models.selection.solution import Solution
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
 from tests.benchmarks.clip_heads import clip_task, measured_on, own_accuracy, read_clip_folds
 from tests.benchmarks.data import bench_folder, read_embeddings, read_lite0

@@ -11,7 +11,8 @@ from headgraft.models.heads.extend import inject
 from headgraft.models.heads.head import Head
 from headgraft.models.methods.conse.offset import choose_offset
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Preferences, Solution, solve
+from headgraft.models.selection.solution import Solution
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
 from tests.models.builders import candidates_of
 

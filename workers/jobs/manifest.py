@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, JsonValue
 
-from headgraft.workers.jobs.report import Estimate
+from headgraft.workers.jobs.report import Estimate, VerdictPart
 from headgraft.workers.jobs.summary import HeadShape
 
 MANIFEST_FILE = "manifest.json"
@@ -38,6 +38,7 @@ class Manifest(BaseModel):
     method: str
     settings: dict[str, JsonValue]
     estimate: Estimate | None
+    verdict: VerdictPart | None = None
     seconds: dict[str, float]
     page: ReportPage | None
     encoder: EncoderUsed | None

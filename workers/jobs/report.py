@@ -10,6 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from headgraft.workers.jobs.summary import FeatureCounts, HeadShape
 
 Kind = Literal["rows", "semantic", "attribute"]
+Level = Literal["good", "usable", "poor", "at_chance"]
+Action = Literal[
+    "train_the_head",
+    "check_the_class_information",
+    "describe_the_classes",
+    "use_a_picture_text_encoder",
+    "send_pictures",
+    "prefer_old",
+]
 
 
 class ReportPart(BaseModel):
@@ -32,6 +41,11 @@ class Figure(ReportPart):
     low: float
     high: float
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the interval excludes anything."""
+        return self.low > 0 or self.high < 1
+
 
 class Estimate(ReportPart):
     """What to expect of the extended head; `reasons` limit the belief.
@@ -51,12 +65,14 @@ class AppliedCalibration(ReportPart):
     """How the new rows were placed: `scale` mean distances of old rows from their mean row.
 
     Each row at this distance, or (not `equal_distance`) all on average. `bias_shift` is added to
-    the bias of every new row, in logits.
+    the bias of every new row, in logits. Rows of classes at chance stand at `chance_scale`, if that
+    is not null.
     """
 
     scale: float
     equal_distance: bool
     bias_shift: float
+    chance_scale: float | None = None
 
 
 class TriedMethod(ReportPart):
@@ -83,7 +99,8 @@ class TradeOffPoint(ReportPart):
 class ExpectedClass(ReportPart):
     """One new class; `confidence` is the chance that a picture of it is recognised.
 
-    `nearest` are the old classes of the nearest meaning, each with its cosine.
+    `nearest` are the old classes of the nearest meaning, each with its cosine. `at_chance`: nothing
+    related to it is known.
     """
 
     name: str
@@ -91,6 +108,41 @@ class ExpectedClass(ReportPart):
     nearest: list[tuple[str, float]]
     warning: str | None
     advice: str | None
+    at_chance: bool = False
+
+
+class OldClassLoss(ReportPart):
+    """An old class expected to lose the share `loss` of its pictures, most of them to `to`."""
+
+    name: str
+    loss: float
+    to: str
+
+
+class NextStep(ReportPart):
+    """What helps most, and what it is expected to gain; null where that is not known."""
+
+    action: Action
+    text: str
+    gain: str | None
+
+    @property
+    def sentences(self) -> str:
+        """The text, with the gain where it is known."""
+        return f"{self.text} Expected gain: {self.gain}." if self.gain else self.text
+
+
+class VerdictPart(ReportPart):
+    """The head in one word, the one reason for it, and the one step that helps most, if any."""
+
+    level: Level
+    reason: str
+    next_step: NextStep | None
+
+    @property
+    def word(self) -> str:
+        """The level as it stands in a sentence."""
+        return self.level.replace("_", " ")
 
 
 class RowMap(ReportPart):
@@ -178,8 +230,10 @@ class SolvedPart(ReportPart):
     """How the head came about; what stands behind `settings` is known where rows were calibrated.
 
     `settings` are all settings of the method, `raw_norms` the norms of its rows as it made them.
+    `old_classes_at_risk` are the ten that are expected to lose most.
     """
 
+    verdict: VerdictPart | None = None
     method: str
     settings: dict[str, JsonValue]
     calibration: AppliedCalibration | None = None
@@ -187,6 +241,7 @@ class SolvedPart(ReportPart):
     tried: list[TriedMethod] = []
     curve: list[TradeOffPoint] = []
     outlook: dict[str, ExpectedClass] = {}
+    old_classes_at_risk: list[OldClassLoss] = []
     raw_norms: list[float] = []
     map: RowMap | None = None
 

@@ -32,7 +32,7 @@ def find_pictures(
 
     Labels count `class_names`, a head's classes in row order, some of which may have no folder;
     without them the folders' names, sorted. Pictures that all lie in the folder itself have no
-    label, nor have any if `unlabelled`.
+    label, nor have any if `unlabelled`; `class_names` are not looked at then.
     """
     if not folder.is_dir():
         raise picture_error(f"{folder} is no folder")

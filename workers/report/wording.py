@@ -15,6 +15,7 @@ MEASURES = {
     "H": ("Balance", "The harmonic mean of u and s: low as soon as one of them is."),
     "T1": ("New among new", "A picture of a new class when only the new ones are in question."),
 }
+NOT_KNOWN = "?"
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 SHOWN_MAX = 60
 RELATIVES = 3
@@ -49,8 +50,7 @@ def known_estimate(estimate: Estimate | None) -> Estimate | None:
     """Return an estimate that says anything: one over all of 0 to 1 does not."""
     if estimate is None:
         return None
-    figures = (estimate.u, estimate.s, estimate.H)
-    return estimate if any(one.low > 0 or one.high < 1 for one in figures) else None
+    return estimate if any(one.is_known for one in (estimate.u, estimate.s, estimate.H)) else None
 
 
 def headline(report: Report) -> str:
@@ -59,10 +59,13 @@ def headline(report: Report) -> str:
     estimate = known_estimate(report.estimate)
     if estimate is None:
         return f"The head now has {added} beside {old}; what accuracy to expect is not known."
-    return (
+    new = (
         f"With {added} added, expect the head to recognise {_share(estimate.u)} of the pictures of "
-        f"new classes and {_share(estimate.s)} of those of the {old}."
+        "new classes"
     )
+    if not estimate.s.is_known:
+        return f"{new}; what it recognises of the {old} is not known."
+    return f"{new} and {_share(estimate.s)} of those of the {old}."
 
 
 def features_sent(features: FeatureCounts) -> str:
@@ -145,12 +148,13 @@ def percent(share: float) -> str:
 
 
 def _percentages(figure: Figure) -> tuple[str, str, str]:
-    return percent(figure.value), percent(figure.low), percent(figure.high)
+    value = percent(figure.value) if figure.is_known else NOT_KNOWN
+    return value, percent(figure.low), percent(figure.high)
 
 
 def _share(figure: Figure) -> str:
-    value, low, high = _percentages(figure)
-    return f"{value}{NARROW}% ({low} to {high}{NARROW}%)"
+    _, low, high = _percentages(figure)
+    return f"{percent(figure.value)}{NARROW}% ({low} to {high}{NARROW}%)"
 
 
 def _classes(count: int, kind: str) -> str:

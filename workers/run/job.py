@@ -11,6 +11,7 @@ import torch
 
 from headgraft.models import catalogue
 from headgraft.models.embeddings import encoders
+from headgraft.models.embeddings.random_words import random_words
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads import checkpoint
 from headgraft.models.heads.attribute import AttributeHead
@@ -20,6 +21,7 @@ from headgraft.models.heads.semantic import SemanticHead
 from headgraft.models.method import AnyParsed
 from headgraft.models.progress import Progress
 from headgraft.models.selection.solve import AUTO
+from headgraft.models.selection.verdict import ClassInformation
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.jobs.manifest import ReportPage
@@ -113,7 +115,8 @@ def run_job(
         task = dataclasses.replace(task, regions=regions, features=labelled, unlabelled=unlabelled)
     progress(0.0, "synthesize")
     with timer.time("synthesize"):
-        solved, how = solve_job(spec, parsed, task, device=device, progress=progress)
+        information = _information(spec, registry)
+        solved, how = solve_job(spec, parsed, task, information, device=device, progress=progress)
     progress(1.0, "write")
     with timer.time("write"):
         written = _write(spec, task, solved, source, folder)
@@ -150,22 +153,43 @@ def _read_head(stored: jobs.StoredHead, source: Path) -> Head:
 
 def _task(spec: jobs.JobSpec, head: Head, registry: EncoderRegistry) -> Task:
     request, tower, attributes = spec.class_embeddings, None, None
+    meaningless_NA = None
     if isinstance(request, jobs.NameEmbeddings):
         encoder = registry.get(request.encoder)
         tower = encoder.text_tower
-        classes = [*spec.head.class_names, *spec.add]
+        classes, meaningless = [*spec.head.class_names, *spec.add], random_words()
         embeddings_CA = encoders.encode_classes(
             encoder,
-            jobs.names(classes),
-            [entry.description for entry in classes],
+            [*jobs.names(classes), *meaningless],
+            [*(entry.description for entry in classes), *(None for _ in meaningless)],
             request.templates,
             registry.cache,
         )
-        seen_SA, unseen_UA = embeddings_CA[: head.class_count], embeddings_CA[head.class_count :]
+        counts = [head.class_count, len(spec.add), len(meaningless)]
+        seen_SA, unseen_UA, meaningless_NA = torch.split(embeddings_CA, counts)
     else:
         seen_SA, unseen_UA = torch.tensor(request.seen), torch.tensor(request.unseen)
         attributes = attributes_of(request, registry.get, registry.cache)
-    return Task(head, seen_SA, unseen_UA, jobs.names(spec.add), tower, attributes)
+    return Task(
+        head,
+        seen_SA,
+        unseen_UA,
+        jobs.names(spec.add),
+        tower,
+        attributes,
+        meaningless_embeddings_NA=meaningless_NA,
+    )
+
+
+def _information(spec: jobs.JobSpec, registry: EncoderRegistry) -> ClassInformation:
+    request = spec.class_embeddings
+    if not isinstance(request, jobs.NameEmbeddings):
+        return ClassInformation(from_names=False)
+    return ClassInformation(
+        from_names=True,
+        reads_pictures=registry.get(request.encoder).info.kind == "open_clip",
+        described=all(entry.description for entry in spec.add),
+    )
 
 
 def _needs_regions(parsed: AnyParsed | None) -> bool:

@@ -43,6 +43,7 @@ def publish(
         method=report.method,
         settings=report.settings,
         estimate=report.estimate,
+        verdict=report.verdict,
         seconds=report.seconds,
         page=page,
         encoder=encoder,

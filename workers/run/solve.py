@@ -11,17 +11,21 @@ from headgraft.models.heads.head import Head
 from headgraft.models.heads.protocol import NativeHead
 from headgraft.models.method import AnyParsed, ParsedRows
 from headgraft.models.progress import Progress
-from headgraft.models.selection.solve import Preferences, Solution, choose_candidates, solve
+from headgraft.models.selection.solution import Solution
+from headgraft.models.selection.solve import Preferences, choose_candidates, solve
+from headgraft.models.selection.verdict import ClassInformation, judge
 from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.jobs.report import (
     AppliedCalibration,
     Estimate,
     ExpectedClass,
+    OldClassLoss,
     RowMap,
     SolvedPart,
     TradeOffPoint,
     TriedMethod,
+    VerdictPart,
 )
 
 MAP_CLASSES_MAX = 5000
@@ -42,6 +46,7 @@ def solve_job(
     spec: jobs.JobSpec,
     parsed: AnyParsed | None,
     task: Task,
+    information: ClassInformation,
     *,
     device: str,
     progress: Progress,
@@ -60,22 +65,30 @@ def solve_job(
     else:
         candidates = [cast(ParsedRows, parsed)]
     solution = solve(task, candidates, preferences, device=device, progress=progress)
-    return SolvedRows(solution.seen, solution.unseen), _report(solution)
+    return SolvedRows(solution.seen, solution.unseen), _report(solution, information)
 
 
-def _report(solution: Solution) -> SolvedPart:
-    calibration = solution.calibration
+def _report(solution: Solution, information: ClassInformation) -> SolvedPart:
+    calibration, outlook = solution.calibration, solution.outlook
     scale = calibration.scale if calibration else None
+    placed = AppliedCalibration.model_validate(calibration) if calibration else None
+    if placed and outlook:
+        placed.chance_scale = outlook.chance_scale
+    verdict = judge(solution, information)
     return SolvedPart(
+        verdict=VerdictPart.model_validate(verdict) if verdict else None,
         method=solution.method,
         settings=solution.settings,
-        calibration=AppliedCalibration.model_validate(calibration) if calibration else None,
+        calibration=placed,
         estimate=Estimate.model_validate(solution.estimate),
         tried=[TriedMethod.model_validate(result) for result in solution.tried],
         curve=[
             TradeOffPoint(**asdict(point), chosen=point.scale == scale) for point in solution.curve
         ],
         outlook={one.name: ExpectedClass.model_validate(one) for one in solution.confidences},
+        old_classes_at_risk=[
+            OldClassLoss.model_validate(one) for one in (outlook.losses if outlook else ())
+        ],
         raw_norms=solution.raw.weight.norm(dim=1).tolist(),
         map=_map(solution.seen, solution.unseen),
     )

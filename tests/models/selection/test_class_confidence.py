@@ -2,12 +2,19 @@
 
 import dataclasses
 
+import pytest
 import torch
 
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
 from headgraft.models.selection.calibrate import build_context
-from headgraft.models.selection.class_confidence import ClassConfidence, class_confidences
+from headgraft.models.selection.class_confidence import (
+    ClassConfidence,
+    class_confidences,
+    estimate_of,
+)
+from headgraft.models.selection.estimate import AccuracyInterval, HeadEstimate
+from headgraft.models.selection.known_classes import familiarity
 from headgraft.models.selection.leave_out import HeldOutPrediction
 from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
@@ -90,8 +97,52 @@ def test_the_row_of_a_hidden_class_should_not_count_as_an_old_one_that_is_near()
     def confidence(row_K: torch.Tensor) -> float:
         unseen = Head(row_K[None], None, task.unseen_class_names)
         context = build_context(task.head, None)
-        return class_confidences(task, context, held_out, own_S.float(), unseen)[0].confidence
+        hits_S, familiar = own_S.float(), familiarity(task)
+        [outlook] = class_confidences(task, context, held_out, hits_S, unseen, familiar, 0.5)
+        return outlook.confidence
 
     apart, on_an_old_row = confidence(-rows_SK[3]), confidence(rows_SK[3])
 
     assert apart > on_an_old_row + 0.15
+
+
+def outlooks(*confidences: float, known: float = 1.0) -> list[ClassConfidence]:
+    return [
+        ClassConfidence("new", known * one, (), None, None, known < 0.5, one, known)
+        for one in confidences
+    ]
+
+
+USUAL = HeadEstimate(
+    AccuracyInterval(0.6, 0.5, 0.7),
+    AccuracyInterval(0.5, 0.4, 0.6),
+    AccuracyInterval(0.8, 0.75, 0.85),
+    AccuracyInterval(0.615, 0.53, 0.69),
+)
+
+
+def test_the_expected_accuracy_should_be_the_mean_of_the_classes_confidences() -> None:
+    found = estimate_of(outlooks(0.2, 0.4), USUAL)
+
+    assert found.u.value == pytest.approx(0.3)
+    assert found.u.low < 0.3 < found.u.high < 0.5
+    assert found.H.value == pytest.approx(2 * 0.3 * 0.8 / 1.1)
+    assert (found.T1, found.s) == (USUAL.T1, USUAL.s)
+
+
+def test_classes_as_confident_as_usual_should_leave_the_estimate_as_it_is() -> None:
+    found = estimate_of(outlooks(0.5, 0.5), USUAL)
+
+    for name in ("u", "s", "H", "T1"):
+        expected, usual = getattr(found, name), getattr(USUAL, name)
+        assert expected.low == pytest.approx(usual.low, abs=0.01)
+        assert expected.high == pytest.approx(usual.high, abs=0.01)
+
+
+def test_a_class_that_is_hardly_known_should_be_at_chance_with_a_wide_interval() -> None:
+    found = estimate_of(outlooks(0.5, known=0.02), USUAL)
+
+    assert found.u.value == pytest.approx(0.01)
+    assert found.u.low == 0
+    assert 0.1 < found.u.high < 0.3
+    assert found.H.high < 0.5

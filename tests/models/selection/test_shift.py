@@ -17,7 +17,8 @@ from headgraft.models.selection.calibrate import (
     simulate,
 )
 from headgraft.models.selection.leave_out import leave_out
-from headgraft.models.selection.solve import Preferences, Solution, solve
+from headgraft.models.selection.solution import Solution
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
 from tests.models.builders import candidates_of
 from tests.models.selection.test_solve import secret_task

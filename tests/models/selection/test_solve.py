@@ -16,7 +16,8 @@ from headgraft.models.heads.head import Head, Metric
 from headgraft.models.methods import ridge
 from headgraft.models.methods.dfzsl.settings import CONSTANTS
 from headgraft.models.progress import Progress, Stopped
-from headgraft.models.selection.solve import Preferences, Solution, solve
+from headgraft.models.selection.solution import Solution
+from headgraft.models.selection.solve import Preferences, solve
 from headgraft.models.task import Task
 from tests.models.builders import candidates_of
 

@@ -21,8 +21,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pictures.write(tmp_path_factory.mktemp("pictures") / "in", CLASSES, EACH)
 
 
-def look(folder: Path, target: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    fixed = ["--model", "resnet18", "--out", str(target)]
+def look(
+    folder: Path, target: Path, *arguments: str, model: str = "resnet18"
+) -> subprocess.CompletedProcess[str]:
+    fixed = ["--model", model, "--out", str(target)]
     return command.headgraft(Path.cwd(), "features", str(folder), *fixed, *arguments)
 
 
@@ -74,12 +76,16 @@ def test_without_class_folders_it_should_say_that_there_are_no_labels(
     folder: Path, tmp_path: Path
 ) -> None:
     weights, flat = tmp_path / "net.pth", folder / "class 0"
-    torch.save(timm_network("resnet18", CLASSES).state_dict(), weights)
+    torch.save(timm_network("test_resnet", CLASSES).state_dict(), weights)
 
-    said = look(flat, tmp_path / "f", "--weights", str(weights), "--generic")
+    names = tmp_path / "names.txt"
+    names.write_text("red fox\nkit fox")
+    arguments = ["--weights", str(weights), "--generic", "--names", str(names)]
+    said = look(flat, tmp_path / "f", *arguments, model="test_resnet")
 
     assert said.returncode == 0, said.stderr
-    assert f"features 2 x 512 without labels, {flat} has no class folders" in said.stdout
+    assert f"features 2 x 96 without labels, {flat} has no class folders" in said.stdout
+    assert f"{names} was not needed: labels alone count classes" in said.stdout
 
 
 @pytest.mark.parametrize(

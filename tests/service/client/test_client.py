@@ -126,7 +126,10 @@ def test_uploaded_features_should_change_what_the_estimate_rests_on(
     assert estimate
     assert estimate.pictures == 100
     assert "estimated from 100 labelled features of 20 classes" in estimate.reasons[0]
-    assert client.report(jobs[0].id).estimate == estimate
+    report = client.report(jobs[0].id)
+    assert report.estimate == estimate
+    assert report.verdict
+    assert report.verdict == by_pictures.result.verdict
     assert other
     assert other.pictures == 0
     assert "without a picture" in other.reasons[0]
@@ -193,15 +196,18 @@ def test_the_command_should_upload_features_first_and_name_them_in_the_end(
     arguments = InjectArguments(checkpoint, add, names, method="ridge", features=file)
 
     said = carry_out(arguments, processes.url, KEY, Console(stderr=True))
-    assert re.search(r"expected, by 100 labelled features: \d+ % of new and \d+ %", said)
+    assert re.search(r"expected, by 100 labelled features: \d+ % .* of new and \d+ %", said)
+    assert said.startswith(("at chance: ", "poor: ", "usable: ", "good: "))
 
     folder = pictures.write(checkpoint.with_name("pictures"), classes=1, each=3) / "class 0"
     network = checkpoint.with_name("whole.safetensors")
-    save_file(timm_network("resnet18", 20).state_dict(), network)
-    looked = replace(arguments, checkpoint=network, features=folder, network={"timm": "resnet18"})
+    save_file(timm_network("test_resnet", 20).state_dict(), network)
+    looked = replace(
+        arguments, checkpoint=network, features=folder, network={"timm": "test_resnet"}
+    )
     shown = io.StringIO()
     carry_out(looked, processes.url, KEY, Console(file=shown, width=300))
-    assert f"{folder}: features 3 x 512 without labels, {folder} has no" in shown.getvalue()
+    assert f"{folder}: features 3 x 96 without labels, {folder} has no" in shown.getvalue()
     with Headgraft(processes.url, KEY) as service:
         [newest] = service.injections(limit=1)
     assert newest.features

@@ -28,6 +28,7 @@ SUMMARY = {
     "features": {"id": "feat_1", "count": 100, "labelled": 90, "classes": 20, "generic": True},
 }
 TORCH = {**SUMMARY, "head": {**SUMMARY["head"], **dict.fromkeys(HEAD)}, "features": None}  # type: ignore[dict-item]  # a dict
+STEP = {"action": "send_pictures", "text": "Send pictures.", "gain": None}
 MANIFEST = {
     "prefix": "ada/inj_1/t1/",
     "files": {"head.safetensors": {"bytes": 1, "sha256": "0"}},
@@ -36,11 +37,12 @@ MANIFEST = {
     "method": "ridge",
     "settings": {"gamma": 2.0, "centre": True, "steps": 3},
     "estimate": ESTIMATE,
+    "verdict": {"level": "good", "reason": "löwe", "next_step": STEP},
     "seconds": {"load": 0.25},
     "page": {"style_source": "sha256-x"},
     "encoder": {"name": "minilm", "digest": "d1"},
 }
-PLAIN = {**MANIFEST, "estimate": None, "page": None, "encoder": None}
+PLAIN = {**MANIFEST, "estimate": None, "verdict": None, "page": None, "encoder": None}
 STATUS = {"type": "status", "job": "inj_1", "at": 1764149647123, "status": "running", "attempt": 1}
 PROGRESS = {"type": "progress", "job": "inj_1", "at": 1764149647123, "progress": 1, "stage": "fit"}
 MINILM = {"dimension": 384, "digest": "d1", "kind": "sentence-transformers"}

@@ -50,6 +50,16 @@ def report(names: Sequence[str] = NAMES, seen: int = 20) -> dict[str, Any]:
     digests = {"fc.weight": "0123" * 16, "fc.bias": "abcd" * 16}
     return {
         **plain(names, seen),
+        "verdict": {
+            "level": "poor",
+            "reason": f"little is known of {names[0]!r}",
+            "next_step": {
+                "action": "describe_the_classes",
+                "text": "Describe the new classes.",
+                "gain": "typically 13 points of H",
+            },
+        },
+        "old_classes_at_risk": [{"name": HOSTILE, "loss": 0.123, "to": names[0]}],
         "calibration": {"scale": 1.4, "equal_distance": True, "bias_shift": 0.0},
         "estimate": estimate(),
         "tried": [

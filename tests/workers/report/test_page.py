@@ -40,7 +40,11 @@ def test_every_part_of_a_calibrated_report_should_be_shown() -> None:
     text = page.render(reports.read(reports.report()))
     assert text.count("<svg") == 4 + len(reports.NAMES)  # the plots, and a bar for each class
     words = shown(text)
+    assert words.index("Poor: little is known of") < words.index("With 10 new classes added")
     for part in (
+        "What helps most: Describe the new classes. Expected gain: typically 13 points of H.",
+        "Old classes at risk",
+        "12.3 points",
         "What to expect",
         "estimated without a picture",
         "skipped: it would take about 300 s",

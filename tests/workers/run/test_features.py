@@ -10,10 +10,12 @@ from safetensors.torch import load_file, save_file
 from headgraft.models.errors import InjectionError
 from headgraft.models.heads.head import Head
 from headgraft.models.progress import Progress
+from headgraft.models.task import Task
 from headgraft.workers.jobs import spec as jobs
-from headgraft.workers.run import features
+from headgraft.workers.run import features, job
 from headgraft.workers.run.features import choose, read_features
 from headgraft.workers.run.job import EncoderRegistry, run_job
+from headgraft.workers.run.solve import solve_job
 from tests import checkpoints
 from tests import features as pictures
 from tests.models.builders import make_head
@@ -134,9 +136,9 @@ def test_a_damaged_file_should_be_an_error_of_the_users(tmp_path: Path) -> None:
         read_features(path, make_head())
 
 
-def run(job: jobs.JobSpec, source: Path, file: Path) -> dict[str, Any]:
+def run(wanted: jobs.JobSpec, source: Path, file: Path) -> dict[str, Any]:
     report, _ = run_job(
-        job,
+        wanted,
         source,
         source.parent,
         registry=EncoderRegistry(None, source.parent / "cache", "cpu"),
@@ -157,7 +159,16 @@ def test_a_job_with_features_should_say_what_its_estimate_rests_on(tmp_path: Pat
     assert "100 labelled features of 20 classes" in report["estimate"]["reasons"][0]
 
 
-def test_pictures_without_a_label_should_not_pass_for_labelled_ones(tmp_path: Path) -> None:
+def test_pictures_without_a_label_should_not_pass_for_labelled_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[Task] = []
+
+    def noting(wanted: jobs.JobSpec, parsed: Any, task: Task, **rest: Any) -> Any:
+        tasks.append(task)
+        return solve_job(wanted, parsed, task, **rest)
+
+    monkeypatch.setattr(job, "solve_job", noting)
     source = checkpoints.write(tmp_path / "in.safetensors")
     labelled = load_file(pictures.write(tmp_path / "labelled.safetensors"))
     features_ND, labels_N = labelled["features"], labelled["labels"]
@@ -171,6 +182,13 @@ def test_pictures_without_a_label_should_not_pass_for_labelled_ones(tmp_path: Pa
     report = run(spec(), source, tmp_path / "mixed.safetensors")
     without = run(spec(), source, tmp_path / "unlabelled.safetensors")
 
+    both, alone = tasks
+    assert both.features
+    assert both.unlabelled
+    assert (len(both.features.labels_N), len(both.unlabelled.features_ND)) == (100, 30)
+    assert alone.features is None
+    assert alone.unlabelled
+    assert torch.equal(alone.unlabelled.features_ND, features_ND)
     assert report["estimate"]["pictures"] == 100
     assert not any("labelled features" in reason for reason in without["estimate"]["reasons"])
 
