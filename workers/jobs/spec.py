@@ -6,15 +6,7 @@ Both sides of the queue read it.
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    NonNegativeInt,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from headgraft.models.errors import InjectionCode
 from headgraft.workers.formats.find_head import HeadTensors
@@ -212,7 +204,7 @@ class JobSpec(Strict):
     method: str
     settings: dict[str, JsonValue]
     calibration: CalibrationWish = CalibrationWish()
-    attention_of: list[NonNegativeInt] | None = None
+    attention_of: list[Annotated[int, Field(ge=0)]] | None = None
     timeout_seconds: int
 
 
