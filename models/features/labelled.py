@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from headgraft.models.heads.head import Head
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INVALID: Final = "invalid_features"
 POINTER = "/features_id"
+Source = Literal["labelled", "unlabelled", "generic"]
 # Fewer tell less than simulated features do (tests/benchmarks/LOG.md).
 CLASSES_MIN, PICTURES_MIN = 20, 60
 
@@ -55,10 +56,20 @@ class LabelledFeatures:
 class CalibrationFeatures(LabelledFeatures):
     """Features as the head's metric sees them, float32, with labels int64, both on the CPU.
 
-    `head_accuracy` is the mean over classes of what the head itself recognises.
+    `head_accuracy` is the mean over classes of what the head itself recognises. Labels of another
+    `source` than "labelled" were guessed by the head.
     """
 
     head_accuracy: float
+    source: Source = "labelled"
+
+    def joined(self, other: "CalibrationFeatures") -> "CalibrationFeatures":
+        """Return these features and others of another source, which counts for both."""
+        return replace(
+            other,
+            features_NF=torch.cat([self.features_NF, other.features_NF]),
+            labels_N=torch.cat([self.labels_N, other.labels_N]),
+        )
 
 
 def calibration_features(head: Head, features_ND: Tensor, labels_N: Tensor) -> CalibrationFeatures:

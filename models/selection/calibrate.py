@@ -10,17 +10,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from headgraft.models.features.labelled import CalibrationFeatures
+from headgraft.models.features.guesses import crowded, guessed_features
+from headgraft.models.features.labelled import CalibrationFeatures, UnlabelledFeatures
 from headgraft.models.heads.head import Head
 from headgraft.models.heads.rows import centre, regression_rows, restore_norms
 from headgraft.models.selection.estimate import FLATNESS, Prefer, Simulation
 from headgraft.models.selection.leave_out import HeldOutPrediction
-from headgraft.models.selection.trade_off import ScaledRows, make_groups, simulate_injection
+from headgraft.models.selection.trade_off import ScaledRows, join, make_groups, simulate_injection
 from headgraft.models.synthesis.simulated_features import SimulatedFeatures, simulate_features
 
 # Predicted rows whose mean lies farther from the seen rows' mean than this share of the seen rows'
 # mean distance from it, such as text vectors, are centred on their own mean.
 FOREIGN_MEAN = 0.5
+# How much more features vary along predicted rows in the second feature model, in mean eigenvalues.
+EMPHASIS = 0.25
 # Of the objective: what a thousand pictures cannot tell apart.
 NO_DIFFERENCE = 0.01
 # In deviations of a picture's logits over the seen classes.
@@ -31,7 +34,8 @@ STEPS = (0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 class HeadContext:
     """A head as calibration sees it: rows theta (S, K), and features simulated from them.
 
-    `accuracy` is the head's own, where known; `features` are labelled ones that the user gave.
+    `accuracy` is the head's own, where known; `features` are labelled ones that the user gave, and
+    `guessed` the same with those whose labels the head guessed.
     """
 
     head: Head
@@ -39,6 +43,7 @@ class HeadContext:
     simulated: SimulatedFeatures
     accuracy: float | None = None
     features: CalibrationFeatures | None = None
+    guessed: CalibrationFeatures | None = None
 
     def replacing(self, head: Head) -> "HeadContext":
         """Return a copy with another head over the same classes."""
@@ -50,9 +55,14 @@ class HeadContext:
         return float(centre(self.rows_SK, self.head)[1])
 
     def enough_features(self, known_S: Tensor) -> CalibrationFeatures | None:
-        """Return the user's features where they suffice for the classes that can be hidden."""
-        enough = self.features is not None and self.features.suffice(known_S)
-        return self.features if enough else None
+        """Return real features where they suffice for the classes that can be hidden.
+
+        Labelled ones where they are enough, else those that the head labelled itself with them.
+        """
+        for given in (self.features, self.guessed):
+            if given is not None and given.suffice(known_S) and not crowded(given):
+                return given
+        return None
 
     def groups(self, held_out: HeldOutPrediction, unseen: int) -> list[Tensor]:
         """Choose the groups of hidden classes, numbers (G,), that stand for the `unseen` ones.
@@ -84,27 +94,61 @@ class Calibration:
 
 
 def build_context(
-    head: Head, accuracy: float | None, features: CalibrationFeatures | None = None
+    head: Head,
+    accuracy: float | None,
+    features: CalibrationFeatures | None = None,
+    unlabelled: UnlabelledFeatures | None = None,
 ) -> HeadContext:
-    """Simulate features of a head whose own accuracy is known, or assumed (None)."""
+    """Simulate features of a head whose own accuracy is known, or not (None)."""
     rows_SK = regression_rows(head, "cpu").float()
-    weight_SD = rows_SK[:, : head.feature_size]
-    return HeadContext(head, rows_SK, simulate_features(weight_SD, accuracy), accuracy, features)
+    simulated = simulate_features(rows_SK[:, : head.feature_size], accuracy)
+    guessed = None if unlabelled is None else guessed_features(head, unlabelled, accuracy)
+    if guessed is not None and features is not None:
+        guessed = features.joined(guessed)
+    return HeadContext(head, rows_SK, simulated, accuracy, features, guessed)
 
 
-def simulate(context: HeadContext, held_out: HeldOutPrediction, unseen: int) -> Simulation:
+def simulate(
+    context: HeadContext, held_out: HeldOutPrediction, unseen: int, *, careful: bool = False
+) -> Simulation:
     """Simulate the injection of `unseen` classes with hidden seen ones, at all scales.
 
-    On the user's features where they suffice, on simulated ones else.
+    On real features where they suffice, on simulated ones else; `careful`: on those of a second
+    feature model, too.
     """
     if context.enough_features(held_out.known_S):
         return simulate_shifted(context, held_out, unseen, (0.0,))[0]
     context = _with_delivered_head(context, held_out)
     scaled_rows, groups = _scaled_rows(context, held_out), context.groups(held_out, unseen)
     weight_SD = context.rows_SK[:, : context.head.feature_size]
-    features = _expected_features(context, held_out, scaled_rows)
-    (trade_off,) = simulate_injection(features, weight_SD, scaled_rows, groups)
-    return Simulation(trade_off)
+    regressed = centring_of(context, held_out).length is None
+    contexts = [context]
+    if careful and regressed:
+        contexts.append(_emphasising(context, held_out))
+    models = tuple(
+        simulate_injection(
+            _expected_features(model, held_out, scaled_rows), weight_SD, scaled_rows, groups
+        )[0]
+        for model in contexts
+    )
+    return Simulation(
+        join(models),
+        accuracy=context.simulated.wanted_accuracy,
+        known=context.accuracy is not None,
+        models=models,
+        longest=regressed,
+    )
+
+
+def _emphasising(context: HeadContext, held_out: HeldOutPrediction) -> HeadContext:
+    """Return the head with features that vary more along the rows that were predicted."""
+    D = context.head.feature_size
+    weight_SD = context.rows_SK[:, :D]
+    predicted_MD = held_out.rows_SK[held_out.known_S, :D] - weight_SD.mean(dim=0)
+    simulated = simulate_features(
+        weight_SD, context.accuracy, predicted_MD=predicted_MD, emphasis=EMPHASIS
+    )
+    return replace(context, simulated=simulated)
 
 
 def _with_delivered_head(context: HeadContext, held_out: HeldOutPrediction) -> HeadContext:
@@ -125,8 +169,8 @@ def _expected_features(
 def simulate_shifted(
     context: HeadContext, held_out: HeldOutPrediction, unseen: int, shifts: Sequence[float]
 ) -> list[Simulation]:
-    """Simulate it on the user's features, once for each shift of the injected logits."""
-    features, D = context.features, context.head.feature_size
+    """Simulate it on real features, once for each shift of the injected logits."""
+    features, D = context.enough_features(held_out.known_S), context.head.feature_size
     assert features is not None, "only real features tell how large a logit is"
     context = _with_delivered_head(context, held_out)
     biases_S = None if context.head.bias is None else context.rows_SK[:, D]
@@ -139,7 +183,16 @@ def simulate_shifted(
         shifts=shifts,
     )
     counts_S = features.counts(len(held_out.fold_S))
-    return [Simulation(trade_off, counts_S) for trade_off in trade_offs]
+    return [
+        Simulation(
+            trade_off,
+            counts_S,
+            features.source,
+            features.head_accuracy,
+            features.source == "labelled" or context.accuracy is not None,
+        )
+        for trade_off in trade_offs
+    ]
 
 
 def _scaled_rows(
@@ -222,9 +275,11 @@ def choose_shift(
 ) -> tuple[float, Simulation, int]:
     """Return the shift in logits, the simulation under it, and the index of the best scale there.
 
-    Needs the user's features. Shift 0 unless another is clearly better.
+    Needs real features. Shift 0 unless another is clearly better.
     """
-    unit = _logit_deviation(context)
+    features = context.enough_features(held_out.known_S)
+    assert features is not None, "simulated features have no logits"
+    unit = _logit_deviation(context, features)
     shifts = [step * unit for step in STEPS]
     simulations = simulate_shifted(context, held_out, unseen, shifts)
     scales = [simulation.choose(prefer, seen_loss) for simulation in simulations]
@@ -237,10 +292,9 @@ def choose_shift(
     return shifts[best], simulations[best], scales[best]
 
 
-def _logit_deviation(context: HeadContext) -> float:
-    assert context.features is not None, "simulated features have no logits"
+def _logit_deviation(context: HeadContext, features: CalibrationFeatures) -> float:
     D = context.head.feature_size
-    logits_NS = context.features.scores(context.rows_SK[:, :D])
+    logits_NS = features.scores(context.rows_SK[:, :D])
     if context.head.bias is not None:
         logits_NS += context.rows_SK[:, D]
     return float(logits_NS.std(dim=1).mean())

@@ -1,5 +1,6 @@
 """Says in words what an estimate rests on, and why it may be wrong."""
 
+from headgraft.models.features.guesses import crowded
 from headgraft.models.features.labelled import CLASSES_MIN, PICTURES_MIN, CalibrationFeatures
 from headgraft.models.selection.calibrate import HeadContext
 from headgraft.models.selection.estimate import Simulation
@@ -44,21 +45,49 @@ def _of_training(features: CalibrationFeatures, seen: int) -> str:
 
 
 def _of_features(context: HeadContext, simulation: Simulation) -> list[str]:
-    assert context.features is not None
     assert simulation.pictures_S is not None
-    return [
-        f"estimated from {simulation.pictures} labelled features of "
-        f"{int((simulation.pictures_S > 0).sum())} classes, of which the head itself recognises "
-        f"{100 * context.features.head_accuracy:.0f} %",
-        "the figures hold for pictures like these: if the head was trained on them, old classes "
-        "will be recognised less often",
+    pictures, classes = simulation.pictures, int((simulation.pictures_S > 0).sum())
+    share = f"{100 * simulation.accuracy:.0f} %"
+    if simulation.ground == "labelled":
+        return [
+            f"estimated from {pictures} labelled features of {classes} classes, of which the head "
+            f"itself recognises {share}",
+            "the figures hold for pictures like these: if the head was trained on them, old "
+            "classes will be recognised less often",
+        ]
+    kind = "generic pictures" if simulation.ground == "generic" else "features without labels"
+    caveats = [
+        f"estimated from {pictures} {kind}: the head's own best guesses, {classes} classes, stand "
+        "in for labels"
     ]
+    if simulation.ground == "generic":
+        caveats.append(
+            "generic pictures show how long new rows should be; how often they are right is "
+            "less certain: 50 pictures of the kind that the head is used for would tell it better"
+        )
+    if simulation.known:
+        caveats.append(f"the head is taken to recognise {share} of pictures of its classes")
+    elif simulation.ground == "generic":
+        caveats.append(
+            f"the head is assumed to recognise {share} of pictures of its classes: give its real "
+            "accuracy for a better estimate"
+        )
+    else:
+        caveats.append(
+            f"by how far its guesses lead, the head recognises about {share} of such pictures: "
+            "give its real accuracy for a better estimate"
+        )
+    if context.features is not None:
+        caveats.append(_too_few(context.features, "were too few alone"))
+    return caveats
 
 
 def _of_rows(context: HeadContext) -> list[str]:
     caveats = ["estimated from the head and the class embeddings alone, without a picture"]
     if context.features is not None:
-        caveats.append(_too_few(context.features))
+        caveats.append(_too_few(context.features, "were not used"))
+    if context.guessed is not None:
+        caveats.append(_unused_guesses(context.guessed))
     reached, wanted = context.simulated.head_accuracy, context.simulated.wanted_accuracy
     if context.accuracy is None:
         caveats.append(
@@ -73,9 +102,23 @@ def _of_rows(context: HeadContext) -> list[str]:
     return caveats
 
 
-def _too_few(features: CalibrationFeatures) -> str:
+def _too_few(features: CalibrationFeatures, verdict: str) -> str:
     classes = int((features.labels_N.bincount() > 0).sum())
     return (
-        f"the {len(features.labels_N)} labelled features of {classes} classes were not used: "
+        f"the {len(features.labels_N)} labelled features of {classes} classes {verdict}: "
         f"of the classes that were hidden, {CLASSES_MIN} are needed, with {PICTURES_MIN} features"
+    )
+
+
+def _unused_guesses(guessed: CalibrationFeatures) -> str:
+    classes = int((guessed.labels_N.bincount() > 0).sum())
+    kind = "generic pictures" if guessed.source == "generic" else "features without labels"
+    if crowded(guessed):
+        return (
+            f"the {kind} were not used: nearly all of them look to the head like a few of its "
+            "classes, so they are nothing like what it was trained on"
+        )
+    return (
+        f"the {kind} were not used: the head takes them for {classes} of its classes; "
+        f"{CLASSES_MIN} are needed, with {PICTURES_MIN} features"
     )

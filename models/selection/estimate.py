@@ -14,20 +14,21 @@ import torch
 from torch import Tensor
 
 from headgraft.models.metrics import harmonic_mean, weighted_mean
+from headgraft.models.selection.corrections import NONE, Correction, Ground, Part, correction
 from headgraft.models.selection.trade_off import SCALES, TradeOff
 
 Prefer = Literal["old", "balanced", "new"]
 Measure = Literal["T1", "u", "s", "H"]
-Interval = tuple[float, float, float]
+PARTS: tuple[Part, ...] = ("T1", "u", "s")
 UNSEEN_WEIGHT: dict[Prefer, float] = {"old": 0.33, "balanced": 1.0, "new": 3.0}
-NORMAL_90 = 1.645
 STEP = log(SCALES[1] / SCALES[0])
-# How far the feature model itself is off, as a standard deviation, in accuracy.
-MODEL_DEVIATION = 0.05
-# With poor embeddings the best scale of the simulation is smaller than that of real pictures. This,
-# less for a higher expected T1, is added to its logarithm: half of the difference measured on half
-# of the folds of one head, since other heads have less.
-TILT_AT_0, TILT_PER_T1 = 0.25, -0.36
+# Rows are best a little longer than generic pictures say, which look like no class at all.
+GENERIC_STEPS = 2
+# Without pictures, rows of a regression are not made longer than this: where features that are
+# simulated ask for more, rows on real features were mostly best at less.
+LONGEST = 1.4
+LONGEST_AT = round(log(LONGEST / SCALES[0]) / STEP)
+TRUST = 0.75  # in the first of two feature models, of a weight of 1
 # Taken off the objective for each unit of the scale's distance from 1, in logarithms.
 FLATNESS = 0.002
 DRAWS = 2000
@@ -50,7 +51,7 @@ class AccuracyInterval:
 class HeadEstimate:
     """Expected T1, u, s and H of a head; `reasons` say what they rest on and why they may be wrong.
 
-    `pictures` counts the labelled features they were read off; 0: virtual ones.
+    `pictures` counts the features they were read off, labelled or not (`ground`); 0: virtual ones.
     """
 
     T1: AccuracyInterval
@@ -59,14 +60,25 @@ class HeadEstimate:
     H: AccuracyInterval
     reasons: tuple[str, ...] = ()
     pictures: int = 0
+    ground: Ground = "rows"
 
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """One simulated injection: on simulated features, or on real ones, `pictures_S` a class."""
+    """One simulated injection: on simulated features, or on real ones, `pictures_S` a class.
+
+    `accuracy` is the head's own; `known`: not assumed or estimated. Where several feature models
+    were simulated, `models` are the results on each, the most trusted first, and `trade_off` all
+    their groups. `longest`: no scale beyond LONGEST is chosen for balance.
+    """
 
     trade_off: TradeOff
     pictures_S: Tensor | None = None
+    ground: Ground = "rows"
+    accuracy: float = 0.5
+    known: bool = False
+    models: tuple[TradeOff, ...] = ()
+    longest: bool = False
 
     @property
     def pictures(self) -> int:
@@ -92,14 +104,22 @@ class Simulation:
 
     def value(self, prefer: Prefer) -> Tensor:
         """Return the objective (T,): a harmonic mean of u and s, weighted by preference."""
-        u_T, s_T = self.u_T, self.trade_off.s_GT.mean(dim=0)
-        penalty_T = FLATNESS * torch.tensor(SCALES).log().abs()
-        return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - penalty_T
+        return _value(self.trade_off, prefer)
 
     def expected(self, at: int) -> tuple[float, float, float]:
-        """Return u, s and H at one of the scales."""
-        u, s = float(self.u_T[at]), float(self.trade_off.s_GT[:, at].mean())
-        return u, s, harmonic_mean(u, s)
+        """Return u, s and H at one of the scales, corrected."""
+        u = self.corrected("u", self.u(at).mean())
+        s = self.corrected("s", self.s(at).mean())
+        return float(u), float(s), harmonic_mean(float(u), float(s))
+
+    def corrected(self, part: Part, expected: Tensor) -> Tensor:
+        """Correct accuracies of one kind that this simulation says."""
+        rule = self.correction(part)
+        return expected if rule == NONE else rule.of(expected, self.accuracy)
+
+    def correction(self, part: Part) -> Correction:
+        """Return the correction of accuracies of one kind."""
+        return correction(self.ground, part, known=self.known)
 
     def choose(self, prefer: Prefer, seen_loss: float | None) -> int:
         """Choose the index of a scale: that of the best value, or of most u within a loss of s.
@@ -109,7 +129,7 @@ class Simulation:
         if seen_loss is None and prefer == "balanced" and not self.gains:
             seen_loss = LOSS_MAX
         if seen_loss is None:
-            return self._tilted(int(self.value(prefer).argmax()))
+            return self._best(prefer)
         allowed = (self._loss_T <= seen_loss).nonzero()[:, 0]
         if not len(allowed):
             return int(self._loss_T.argmin())
@@ -133,11 +153,26 @@ class Simulation:
         loss_T: Tensor = (self.trade_off.s_before_G[:, None] - self.trade_off.s_GT).mean(dim=0)
         return loss_T
 
-    def _tilted(self, at: int) -> int:
-        if self.pictures:
+    def _best(self, prefer: Prefer) -> int:
+        """Choose between the best scales of the feature models, moved by what is known of them."""
+        last = len(SCALES) - 1
+        best = [self._best_of(model, prefer) for model in self.models or (self.trade_off,)]
+        at = best[0] if len(best) == 1 else round(TRUST * best[0] + (1 - TRUST) * best[1])
+        return min(at + (GENERIC_STEPS if self.ground == "generic" else 0), last)
+
+    def _best_of(self, model: TradeOff, prefer: Prefer) -> int:
+        at = int(_value(model, prefer).argmax())
+        if not self.longest:
             return at
-        tilt = max(0.0, TILT_AT_0 + TILT_PER_T1 * float(self.T1(at).mean()))
-        return min(at + round(tilt / STEP), len(SCALES) - 1)
+        balanced = int(_value(model, "balanced").argmax())
+        # Who prefers new classes gets longer rows all the same.
+        return max(0, min(balanced, LONGEST_AT) + at - balanced)
+
+
+def _value(trade_off: TradeOff, prefer: Prefer) -> Tensor:
+    u_T, s_T = trade_off.u_GT.mean(dim=0), trade_off.s_GT.mean(dim=0)
+    penalty_T = FLATNESS * torch.tensor(SCALES).log().abs()
+    return weighted_mean(u_T, s_T, UNSEEN_WEIGHT[prefer]) - penalty_T
 
 
 def estimate(
@@ -146,24 +181,40 @@ def estimate(
     """Read the expected accuracies at one of the scales, with 90 % intervals.
 
     `unseen` classes are injected; one is always right among itself.
-
-    The estimates of the groups differ by which classes are injected. A delivered head has one such
-    group, so its interval has their whole spread, not that of their mean.
     """
-    if simulation.pictures_S is not None:
-        drawn = resampled(simulation.trade_off, simulation.pictures_S, at, unseen)
-        figures = {name: AccuracyInterval(*interval) for name, interval in drawn.items()}
-        return HeadEstimate(**figures, reasons=reasons, pictures=simulation.pictures)
-    u_G, s_G = simulation.u(at), simulation.s(at)
-    H = harmonic_mean(float(u_G.mean()), float(s_G.mean()))
-    spread_H = _spread(weighted_mean(u_G, s_G, 1.0))
+    generator = torch.Generator().manual_seed(0)
+    values: dict[Measure, float] = {}
+    drawn: dict[Measure, Tensor] = {}
+    for part in PARTS:
+        expected, draws = _draws(simulation, part, at, unseen, generator)
+        values[part] = float(simulation.corrected(part, torch.tensor(expected)))
+        corrected = simulation.corrected(part, draws.clamp(0, 1))
+        rule = simulation.correction(part)
+        drawn[part] = rule.drawn(corrected, generator) if rule.deviation else corrected
+    values["H"] = harmonic_mean(values["u"], values["s"])
+    drawn["H"] = weighted_mean(drawn["u"], drawn["s"], 1.0)
+    figures = {name: _interval(value, drawn[name]) for name, value in values.items()}
+    if unseen == 1:
+        figures["T1"] = AccuracyInterval(1.0, 1.0, 1.0)
     return HeadEstimate(
-        T1=AccuracyInterval(1.0, 1.0, 1.0) if unseen == 1 else _figure(simulation.T1(at)),
-        u=_figure(u_G),
-        s=_figure(s_G),
-        H=_interval(H, spread_H),
-        reasons=reasons,
+        **figures, reasons=reasons, pictures=simulation.pictures, ground=simulation.ground
     )
+
+
+def _draws(
+    simulation: Simulation, part: Part, at: int, unseen: int, generator: torch.Generator
+) -> tuple[float, Tensor]:
+    """Return an accuracy that the simulation says, and draws of it: of classes and pictures."""
+    of_groups_G = {"T1": simulation.T1, "u": simulation.u, "s": simulation.s}[part](at)
+    value = float(of_groups_G.mean())
+    if simulation.pictures_S is not None:
+        return value, resampled(
+            simulation.trade_off, simulation.pictures_S, at, unseen, part, generator
+        )
+    # The groups differ by which classes are injected. A delivered head has one such group, so its
+    # interval has their whole spread, not that of their mean.
+    spread = float(of_groups_G.std()) if len(of_groups_G) > 1 else 0.0
+    return value, value + spread * torch.randn(DRAWS, generator=generator)
 
 
 def unknown_estimate(reason: str) -> HeadEstimate:
@@ -172,51 +223,31 @@ def unknown_estimate(reason: str) -> HeadEstimate:
     return HeadEstimate(nothing, nothing, nothing, nothing, (reason,))
 
 
-def _figure(values_G: Tensor) -> AccuracyInterval:
-    return _interval(float(values_G.mean()), _spread(values_G))
-
-
-def _spread(values_G: Tensor) -> float:
-    return float(values_G.std()) if len(values_G) > 1 else 0.0
-
-
-def _interval(value: float, spread: float) -> AccuracyInterval:
-    half = float(NORMAL_90 * (MODEL_DEVIATION**2 + spread**2) ** 0.5)
-    return AccuracyInterval(value, max(0.0, value - half), min(1.0, value + half))
-
-
 def resampled(
-    trade_off: TradeOff, pictures_S: Tensor, at: int, unseen: int
-) -> dict[Measure, Interval]:
-    """Return T1, u, s and H at a scale, each as value and 90 % interval (low, high).
+    trade_off: TradeOff,
+    pictures_S: Tensor,
+    at: int,
+    unseen: int,
+    part: Part,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return DRAWS of T1, u or s at a scale, not yet held within [0, 1].
 
     A bootstrap over classes: the mean of the hidden classes is uncertain, as another draw of them
     would show, and the injected ones are `unseen` further classes of the same kind. The binomial
     noise of the pictures keeps an interval from closing where all were alike.
     """
-    generator = torch.Generator().manual_seed(0)
-    columns: dict[Measure, tuple[Tensor, Tensor]] = {
+    values_G, shares_S = {
         "T1": (trade_off.T1_GT[:, at], trade_off.own_ST[:, at]),
         "u": (trade_off.u_GT[:, at], trade_off.hits_ST[:, at]),
         "s": (trade_off.s_GT[:, at], trade_off.kept_ST[:, at]),
-    }
-    values: dict[Measure, float] = {}
-    drawn: dict[Measure, Tensor] = {}
-    for name, (values_G, shares_S) in columns.items():
-        shown_S = ~shares_S.isnan()
-        shares_M = shares_S[shown_S]
-        values[name] = float(values_G.mean())
-        # The old classes stay the same; the new ones are others than those that were hidden.
-        further = None if name == "s" else unseen
-        spread = _resampled_spread(shares_M, further, generator)
-        noise = _noise(values[name], int(pictures_S[shown_S].sum()), generator)
-        drawn[name] = (values[name] + spread + noise).clamp(0, 1)
-    drawn["H"] = weighted_mean(drawn["u"], drawn["s"], 1.0)
-    values["H"] = harmonic_mean(values["u"], values["s"])
-    intervals = {name: _quantiles(value, drawn[name]) for name, value in values.items()}
-    if unseen == 1:
-        intervals["T1"] = (1.0, 1.0, 1.0)
-    return intervals
+    }[part]
+    shown_S = ~shares_S.isnan()
+    value = float(values_G.mean())
+    # The old classes stay the same; the new ones are others than those that were hidden.
+    further = None if part == "s" else unseen
+    spread = _resampled_spread(shares_S[shown_S], further, generator)
+    return value + spread + _noise(value, int(pictures_S[shown_S].sum()), generator)
 
 
 def _resampled_spread(shares_M: Tensor, further: int | None, generator: torch.Generator) -> Tensor:
@@ -244,6 +275,6 @@ def _noise(share: float, pictures: int, generator: torch.Generator) -> Tensor:
     return torch.randn(DRAWS, generator=generator).mul_(deviation)
 
 
-def _quantiles(value: float, draws: Tensor) -> Interval:
+def _interval(value: float, draws: Tensor) -> AccuracyInterval:
     low, high = draws.quantile(torch.tensor([OUTSIDE, 1 - OUTSIDE])).tolist()
-    return value, min(low, value), max(high, value)
+    return AccuracyInterval(value, min(low, value), max(high, value))

@@ -104,7 +104,7 @@ class Search:
     def expected_seconds(self, parsed: ParsedRows) -> float:
         """Predict the seconds of a trial on two usual CPU cores, whatever it runs on."""
         head, size = self.task.head, self.task.class_embeddings_SA.shape[1]
-        features = self.context.features or self.context.simulated
+        features = self.context.guessed or self.context.features or self.context.simulated
         K, N = head.rows.shape[1], len(features.labels_N)
         hiding = head.class_count * min(head.class_count, LANDMARKS) * (size + K)
         playing = N * head.class_count * K

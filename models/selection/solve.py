@@ -1,7 +1,7 @@
 """Solves a task: tries methods, calibrates their rows, and picks by the expected accuracy.
 
 Every choice comes from injecting seen classes that are hidden; the only pictures it uses are the
-labelled features that the user gave.
+features that the user gave, with labels or without.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from headgraft.models.selection.calibrate import (
     choose_shift,
     place,
     present_scale,
+    simulate,
 )
 from headgraft.models.selection.caveats import find_caveats
 from headgraft.models.selection.estimate import (
@@ -119,7 +120,8 @@ def solve(
         chosen = by_name.get(FALLBACK, candidates[0])
         return _solve_uncalibrated(task, chosen, _too_few_classes(task), device, progress)
     progress(0.0, "calibrate")
-    context = build_context(task.head, _own_accuracy(task, preferences), task.features)
+    accuracy = _own_accuracy(task, preferences)
+    context = build_context(task.head, accuracy, task.features, task.unlabelled)
     familiar = familiarity(task)
     known = only_known(task, familiar.known_U) if preferences.are_default else task
     search = Search(known, context, preferences.prefer, preferences.seen_loss, device, progress)
@@ -177,14 +179,16 @@ def _solve_calibrated(
     if seen is not task.head:
         context = context.replacing(seen)
     centring = centring_of(context, best.held_out)
-    calibration, simulation, unseen = None, best.simulation, raw
+    unseen_count = len(search.task.unseen_class_names)
+    simulation = simulate(context, best.held_out, unseen_count, careful=True)
+    calibration, unseen = None, raw
     at = _nearest_scale(present_scale(context, raw, centring))
     if preferences.enabled:
-        calibration, simulation, at = _calibrate(search, best, preferences)
+        calibration, simulation, at = _calibrate(search, best, simulation, preferences)
         calibration = replace(calibration, equal_distance=centring.length is None)
         unseen = place(context, raw, centring, calibration)
     caveats = find_caveats(search, best, simulation, add_bias=preferences.add_bias)
-    usual = estimate(simulation, at, caveats, unseen=len(search.task.unseen_class_names))
+    usual = estimate(simulation, at, caveats, unseen=unseen_count)
     placement = Placement(
         unseen,
         calibration.scale if calibration else 0.0,
@@ -224,7 +228,7 @@ def _of_these(result: CandidateResult, best: Trial, outlook: Outlook) -> Candida
 
 
 def _calibrate(
-    search: Search, best: Trial, preferences: Preferences
+    search: Search, best: Trial, simulation: Simulation, preferences: Preferences
 ) -> tuple[Calibration, Simulation, int]:
     """Choose scale and, on the user's features, shift; with the simulation and the scale's index.
 
@@ -232,13 +236,14 @@ def _calibrate(
     """
     scale = best.parsed.explicit.get("scale")
     if scale is not None:
-        return Calibration(scale), best.simulation, _nearest_scale(scale)
-    if not best.simulation.pictures or search.task.head.bias is None:
-        return Calibration(SCALES[best.at]), best.simulation, best.at
+        return Calibration(scale), simulation, _nearest_scale(scale)
+    prefer, seen_loss = preferences.prefer, preferences.seen_loss
+    # Generic pictures do not tell how large a logit of the new classes' own pictures would be.
+    if simulation.ground in ("rows", "generic") or search.task.head.bias is None:
+        at = simulation.choose(prefer, seen_loss)
+        return Calibration(SCALES[at]), simulation, at
     unseen = len(search.task.unseen_class_names)
-    shift, simulation, at = choose_shift(
-        search.context, best.held_out, unseen, preferences.prefer, preferences.seen_loss
-    )
+    shift, simulation, at = choose_shift(search.context, best.held_out, unseen, prefer, seen_loss)
     return Calibration(SCALES[at], bias_shift=shift), simulation, at
 
 

@@ -34,6 +34,19 @@ class TradeOff:
     kept_ST: Tensor
 
 
+def join(parts: Sequence[TradeOff]) -> TradeOff:
+    """Put the groups of several trade-offs of the same classes together; classes get the mean."""
+    return TradeOff(
+        T1_GT=torch.cat([part.T1_GT for part in parts]),
+        u_GT=torch.cat([part.u_GT for part in parts]),
+        s_GT=torch.cat([part.s_GT for part in parts]),
+        s_before_G=torch.cat([part.s_before_G for part in parts]),
+        hits_ST=torch.stack([part.hits_ST for part in parts]).mean(dim=0),
+        own_ST=torch.stack([part.own_ST for part in parts]).mean(dim=0),
+        kept_ST=torch.stack([part.kept_ST for part in parts]).mean(dim=0),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class ScaledRows:
     """Rows (C, D) at any scale: centre + scale * direction, made unit where `unit` (cosine heads).

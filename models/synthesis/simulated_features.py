@@ -14,7 +14,7 @@ Of what a head lacks of GOOD, most is put down to errors of its rows instead (ro
 Constants were read off the pictures of two heads (tests/benchmarks/LOG.md says which).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -30,6 +30,7 @@ PROBES = 500
 GOOD, OF_MEANS = 0.85, 0.6
 ROWS_FAULT = 0.62  # share of what a head lacks of GOOD that is due to errors of its rows
 MEAN_EIGENVALUES = 2.0  # r, in mean eigenvalues of the rows' covariance
+PARTS = (1.0, 0.5, 0.25)  # of the emphasis, tried in turn
 CLEAN_SHARE = 0.99  # of its accuracy, without distractor, on features with one common covariance
 NOISE_POWER = 0.6  # of the class means' variance along their axes, for a list of class means
 NOISE_SHARE = 0.75  # how much of R the spread within a class has, against the means
@@ -70,18 +71,30 @@ class SimulatedFeatures(LabelledFeatures):
 
 
 def simulate_features(
-    weight_SD: Tensor, accuracy: float | None, *, seed: int = 0
+    weight_SD: Tensor,
+    accuracy: float | None,
+    *,
+    predicted_MD: Tensor | None = None,
+    emphasis: float = 0.0,
+    seed: int = 0,
 ) -> SimulatedFeatures:
     """Draw about IMAGES features of the classes whose rows are given, in float32.
 
-    `accuracy` is the share of features the head itself gets right, None where it is not known. At
-    least 2 rows that differ.
+    `accuracy` is the share of features the head itself gets right, None where it is not known.
+    Along the axes of rows that were predicted from class embeddings, `predicted_MD` less their
+    mean, features vary more than rows do, by an `emphasis` in the covariance's mean eigenvalue; by
+    less where the head would not be a good one then. At least 2 rows that differ.
     """
     generator = torch.Generator().manual_seed(seed)
     weight_SD = weight_SD.detach().to("cpu", torch.float32)
-    rows_SR, basis_DR = _coordinates(weight_SD - weight_SD.mean(dim=0))
+    axes = _axes(weight_SD - weight_SD.mean(dim=0))
     labels_N = _labels(len(weight_SD), generator)
-    means_SR, noise_R, assumed = _agreeing(rows_SR, labels_N, generator)
+    variants = [axes]
+    if predicted_MD is not None and emphasis:
+        spread_RR = _spread(predicted_MD.to(weight_SD) @ axes.basis_DR)
+        variants = [axes.stretched(spread_RR, emphasis * part) for part in PARTS] + variants
+    axes, (means_SR, noise_R), assumed = _agreeing(variants, labels_N, generator)
+    rows_SR, basis_DR = axes.rows_SR, axes.basis_DR
     wanted = assumed if accuracy is None else accuracy
     gain_N1, parts = _parts(means_SR, noise_R, labels_N, generator)
     lacking = max(0.0, GOOD - wanted)
@@ -103,7 +116,22 @@ def simulate_features(
     )
 
 
-def _coordinates(centred_SD: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True, eq=False)
+class _Axes:
+    """Rows (S, R) in an orthonormal basis (D, R), and the features' variance along it (R,)."""
+
+    rows_SR: Tensor
+    basis_DR: Tensor
+    variance_R: Tensor
+
+    def stretched(self, spread_RR: Tensor, emphasis: float) -> "_Axes":
+        """Return the axes of a covariance that has so much of another added to it."""
+        covariance_RR = self.variance_R.diag() + emphasis * spread_RR
+        values_R, turn_RR = torch.linalg.eigh(covariance_RR)
+        return _Axes(self.rows_SR @ turn_RR, self.basis_DR @ turn_RR, values_R)
+
+
+def _axes(centred_SD: Tensor) -> _Axes:
     """Turn centred rows into their principal axes, by the smaller of the two Gram matrices."""
     S, D = centred_SD.shape
     gram = centred_SD @ centred_SD.T if S < D else centred_SD.T @ centred_SD
@@ -111,31 +139,44 @@ def _coordinates(centred_SD: Tensor) -> tuple[Tensor, Tensor]:
     kept = values > values.max() * 1e-5
     vectors = vectors[:, kept]
     basis_DR = centred_SD.T @ vectors / values[kept].sqrt() if S < D else vectors
-    return centred_SD @ basis_DR, basis_DR
+    rows_SR = centred_SD @ basis_DR
+    variance_R = rows_SR.square().mean(dim=0)
+    return _Axes(rows_SR, basis_DR, 1 + variance_R / (MEAN_EIGENVALUES * variance_R.mean()))
+
+
+def _spread(centred_MR: Tensor) -> Tensor:
+    """Return the covariance of points, made to have eigenvalues of 1 on average."""
+    covariance_RR = centred_MR.T @ centred_MR
+    tiny = torch.finfo(covariance_RR.dtype).tiny
+    return covariance_RR * (len(covariance_RR) / covariance_RR.trace().clamp_min(tiny))
 
 
 def _agreeing(
-    rows_SR: Tensor, labels_N: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, float]:
-    """Find class means and noise under which the head would be a good one, and how good it is."""
+    variants: Sequence[_Axes], labels_N: Tensor, generator: torch.Generator
+) -> tuple[_Axes, tuple[Tensor, Tensor], float]:
+    """Find axes, class means and noise under which the head would be a good one, and how good.
+
+    The first of the variants that do; the last one, with rows for means, where none does.
+    """
+    rows_SR = variants[-1].rows_SR
     own_N, draws_NR = labels_N[:PROBES], torch.randn(PROBES, rows_SR.shape[1], generator=generator)
 
-    def clean_accuracy(means_SR: Tensor, noise_R: Tensor) -> float:
+    def clean_accuracy(axes: _Axes, means_SR: Tensor, noise_R: Tensor) -> float:
         clean_NR = GAIN_MEAN * means_SR[own_N] + draws_NR[: len(own_N)] * noise_R
-        return float(((clean_NR @ rows_SR.T).argmax(dim=1) == own_N).float().mean())
+        return float(((clean_NR @ axes.rows_SR.T).argmax(dim=1) == own_N).float().mean())
 
-    wanted = CLEAN_SHARE * clean_accuracy(*_means(rows_SR, 0.0))
-    discriminant = _discriminant(rows_SR)
-    if clean_accuracy(*discriminant) >= wanted:
-        return *discriminant, GOOD
-    return *_means(rows_SR, NOISE_POWER), OF_MEANS
+    wanted = CLEAN_SHARE * clean_accuracy(variants[-1], *_means(rows_SR, 0.0))
+    for axes in variants:
+        discriminant = _discriminant(axes)
+        if clean_accuracy(axes, *discriminant) >= wanted:
+            return axes, discriminant, GOOD
+    return variants[-1], _means(rows_SR, NOISE_POWER), OF_MEANS
 
 
-def _discriminant(rows_SR: Tensor) -> tuple[Tensor, Tensor]:
+def _discriminant(axes: _Axes) -> tuple[Tensor, Tensor]:
     """Return class means (S, R) and the noise's deviations (R,) of which rows are the best."""
-    variance_R = rows_SR.square().mean(dim=0)
-    shape_R = 1 + variance_R / (MEAN_EIGENVALUES * variance_R.mean())
-    return _at_distance(rows_SR * shape_R, (1 + NOISE_SHARE * (shape_R - 1)).sqrt())
+    noise_R = (1 + NOISE_SHARE * (axes.variance_R - 1)).sqrt()
+    return _at_distance(axes.rows_SR * axes.variance_R, noise_R)
 
 
 def _means(rows_SR: Tensor, power: float) -> tuple[Tensor, Tensor]:

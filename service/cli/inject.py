@@ -134,8 +134,13 @@ def _expected(estimate: Estimate | None) -> str:
     """Say what to expect of the head, where that is known."""
     if not estimate or not estimate.u.is_known:
         return ""
-    count = estimate.pictures
-    basis = f"by {count} labelled features" if count else "without a picture seen"
+    kinds = {
+        "labelled": "labelled features",
+        "unlabelled": "features without labels",
+        "generic": "generic pictures",
+    }
+    kind = kinds.get(estimate.ground)
+    basis = f"by {estimate.pictures} {kind}" if kind else "without a picture seen"
     new = f"\nexpected, {basis}: {_share(estimate.u)} of new"
     if not estimate.s.is_known:
         return f"{new} classes recognised; of old classes nothing is promised"

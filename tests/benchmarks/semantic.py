@@ -20,8 +20,8 @@ from headgraft.models.methods.conse import method
 from headgraft.models.metrics import Gzsl, evaluate
 from headgraft.models.progress import Progress
 from tests.benchmarks.data import bench_folder
-from tests.benchmarks.expected import Case, embeddings_of, lite0_cases
 from tests.benchmarks.lite0 import report_line
+from tests.benchmarks.population import Case, cases
 
 OFFSETS = tuple(0.04 * step for step in range(25))
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _measure(folder: Path, embedding: str, folds: int, settings: method.ConseSettings) -> None:
     chosen, plain, best, seconds = [], [], [], []
-    for case in lite0_cases(folder, embeddings_of(folder, embedding), range(folds)):
+    for case in cases(folder, "lite0", embedding, range(folds)):
         began = time.perf_counter()
         head = method.synthesize(case.task, settings, device="cpu", progress=Progress())
         seconds.append(time.perf_counter() - began)

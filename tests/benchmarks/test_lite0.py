@@ -8,7 +8,6 @@ from torch import Tensor
 
 from headgraft.models.methods import ridge
 from tests.benchmarks.data import bench_folder, read_embeddings
-from tests.benchmarks.expected import lite0_cases, run_case, some_pictures
 from tests.benchmarks.lite0 import main, move_starts, run_folds
 from tests.benchmarks.texts import encode_texts
 
@@ -64,32 +63,6 @@ def test_auto_should_hardly_depend_on_where_its_search_starts(
 
     moved = run_folds(folder, embeddings_CA, "auto", {}, 4, 1)
     assert abs(mean(one.raw.H for one in moved) - mean(one.raw.H for one in usual)) <= 0.01
-
-
-def test_the_expected_accuracy_should_be_near_the_real_one(folder: Path) -> None:
-    embeddings_CA = read_embeddings(folder, "conceptnet+wiki2vec")
-
-    outcomes = [
-        run_case(case, "auto", tell_accuracy=False)
-        for case in lite0_cases(folder, embeddings_CA, range(5, 8))
-    ]
-
-    assert mean(abs(one.solution.estimate.T1.value - one.real.T1) for one in outcomes) <= 0.08
-    assert mean(abs(one.solution.estimate.H.value - one.real.H) for one in outcomes) <= 0.08
-
-
-def test_a_hundred_pictures_of_old_classes_should_be_worth_two_points_of_h(folder: Path) -> None:
-    embeddings_CA = read_embeddings(folder, "conceptnet+wiki2vec")
-    cases = list(lite0_cases(folder, embeddings_CA, range(2)))
-
-    by_pictures, without = (
-        [run_case(case, "ridge", tell_accuracy=False, pictures=given(case)) for case in cases]
-        for given in (lambda case: some_pictures(case, 100), lambda _: None)
-    )
-
-    gain = mean(one.real.H for one in by_pictures) - mean(one.real.H for one in without)
-    assert gain >= 0.02
-    assert all(one.solution.estimate.pictures == 100 for one in by_pictures)
 
 
 def test_without_data_the_command_should_say_that_it_skips(

@@ -50,7 +50,8 @@ class Figure(ReportPart):
 class Estimate(ReportPart):
     """What to expect of the extended head; `reasons` limit the belief.
 
-    `pictures` counts the labelled features it was read off; 0: found without a picture.
+    `pictures` counts the features it was read off, and `ground` says of what kind they are: with
+    labels, without, generic ones, or none ("rows": from the head and the class embeddings alone).
     """
 
     T1: Figure
@@ -59,6 +60,7 @@ class Estimate(ReportPart):
     H: Figure
     reasons: list[str]
     pictures: int = 0
+    ground: Literal["rows", "generic", "unlabelled", "labelled"] = "rows"
 
 
 class AppliedCalibration(ReportPart):

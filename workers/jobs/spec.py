@@ -52,11 +52,7 @@ class CalibrationWish(Strict):
         description="Ask for a bias; refused where the head has none, as the file gains no tensor.",
     )
     budget_seconds: float = Field(
-        default=10.0,
-        gt=0,
-        le=3600,
-        description="What `auto` may spend on candidates, in predicted seconds of two CPU cores: "
-        "no clock is read, so that the same request has the same result everywhere.",
+        10.0, gt=0, le=3600, description="For `auto`: predicted seconds of two cores; no clock."
     )
 
 
