@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -26,8 +27,9 @@ from headgraft.service.web.middleware import (
 from headgraft.service.webhooks import routes as webhooks
 from headgraft.service.webhooks.deliverer import Deliverer
 from headgraft.service.webhooks.policy import policy_of
+from headgraft.workers.background import Loop
+from headgraft.workers.ledger.connections import connect, connect_async
 from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import connect, connect_async
 from headgraft.workers.ledger.service_ledger import ServiceLedger
 from headgraft.workers.store import Store
 
@@ -41,14 +43,18 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     client = connect_async(redis_url, retries=2, timeout_seconds=ANSWER_SECONDS)
     scrape_client = connect(redis_url, retries=2, timeout_seconds=ANSWER_SECONDS)
     ledger = ServiceLedger(client, retention_seconds=settings.retention_seconds)
+    hub = EventHub(ledger, wakes=ServiceLedger(connect_async(redis_url, retries=0)))
+    deliverer, deadlines = Deliverer(ledger, policy_of(settings)), Loop("deadlines")
+    metrics = Metrics(Ledger(scrape_client), (hub.loop, deadlines, deliverer.loop))
     context = InjectionContext(
         settings=settings,
         ledger=ledger,
         store=Store(settings.store_url),
         methods=read_methods(),
-        hub=EventHub(ledger, wakes=ServiceLedger(connect_async(redis_url, retries=0))),
+        hub=hub,
         queue=QueueView(ledger),
-        metrics=Metrics(Ledger(scrape_client)),
+        deadlines=deadlines,
+        metrics=metrics,
     )
     app = FastAPI(
         title="Headgraft",
@@ -58,7 +64,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.context = context
-    app.state.deliverer = Deliverer(ledger, policy_of(settings))
+    app.state.deliverer = deliverer
     for part in (routes, event_routes, downloads, heads, features):
         app.include_router(part.router)
     for part in (webhooks, catalogue, health):
@@ -76,9 +82,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: InjectionContext = app.state.context
     deliverer: Deliverer = app.state.deliverer
+    keep = partial(keep_deadlines, context.ledger, context.deadlines)
     tasks = [
-        asyncio.create_task(context.hub.read_wakes(), name="wakes"),
-        asyncio.create_task(keep_deadlines(context.ledger), name="deadlines"),
+        asyncio.create_task(context.hub.loop.run_task(context.hub.read_wakes), name="wakes"),
+        asyncio.create_task(context.deadlines.run_task(keep), name="deadlines"),
     ]
     deliverer.start()
     try:

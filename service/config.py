@@ -24,7 +24,7 @@ class ServiceSettings(BaseSettings):
     model_config = SETTINGS
 
     redis_url: RedisUrl = Field(
-        description="redis://, rediss:// or unix:// URL of the ledger's Redis"
+        description="redis://, rediss://, unix:// or redis+sentinel:// URL of the ledger's Redis"
     )
     store_url: StoreUrl = Field(description="file:// or s3:// URL of the artifact store")
     api_keys: SecretStr = Field(

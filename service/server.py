@@ -11,7 +11,8 @@ from headgraft.service.injections.context import InjectionContext
 from headgraft.service.web.auth import refuse_unguarded
 from headgraft.workers import logs
 from headgraft.workers.environment import ConfigError, read_or_exit
-from headgraft.workers.ledger.scripts import RedisScripts, connect
+from headgraft.workers.ledger.connections import connect
+from headgraft.workers.ledger.scripts import RedisScripts
 from headgraft.workers.store import StoreError
 
 SHUTDOWN_SECONDS = 5

@@ -7,9 +7,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from headgraft.workers.jobs.events import Event
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.jobs.summary import Summary
+from headgraft.workers.ledger.connections import connect, connect_async
 from headgraft.workers.ledger.ledger import Ledger as WorkersLedger
 from headgraft.workers.ledger.quota import UNRESERVED, Reservation
-from headgraft.workers.ledger.scripts import connect, connect_async
 from headgraft.workers.ledger.service_ledger import ServiceLedger
 from tests import documents
 

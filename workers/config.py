@@ -14,7 +14,7 @@ class WorkerSettings(BaseSettings):
     model_config = SETTINGS
 
     redis_url: RedisUrl = Field(
-        description="redis://, rediss:// or unix:// URL of the ledger's Redis"
+        description="redis://, rediss://, unix:// or redis+sentinel:// URL of the ledger's Redis"
     )
     store_url: StoreUrl = Field(description="file:// or s3:// URL of the artifact store")
     encoders: Path | None = Field(default=None, description="folder of open_clip local-dir models")

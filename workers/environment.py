@@ -9,8 +9,11 @@ import redis
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from headgraft.workers import sentinel
+
 PREFIX = "HEADGRAFT_"
-REDIS_SCHEMES = ("redis", "rediss", "unix")
+REDIS_SCHEMES = ("redis", "rediss", "unix", *sentinel.SCHEMES)
+SENTINEL_FORM = "redis+sentinel://USER:PASSWORD@HOST:26379,HOST:26379/MASTER?db=0"
 SETTINGS = SettingsConfigDict(
     env_prefix=PREFIX,
     extra="ignore",
@@ -64,8 +67,10 @@ def check_redis_url(url: str) -> None:
     """
     scheme, _, rest = url.partition("://")
     if scheme not in REDIS_SCHEMES:
-        raise ConfigError("must begin with redis://, rediss:// or unix://")
-    is_odd = "is no URL of a Redis server; it looks like redis://USER:PASSWORD@HOST:6379/0"
+        legal = ", ".join(f"{name}://" for name in REDIS_SCHEMES)
+        raise ConfigError(f"must begin with one of {legal}")
+    form = SENTINEL_FORM if sentinel.is_sentinel(url) else "redis://USER:PASSWORD@HOST:6379/0"
+    is_odd = f"is no URL of a Redis server; it looks like {form}"
     try:
         place = urlsplit(url).netloc
     except ValueError:
@@ -77,7 +82,8 @@ def check_redis_url(url: str) -> None:
     if scheme == "unix" and place and not place.endswith("@"):
         raise ConfigError("after unix:// comes the absolute path of a socket")
     try:
-        redis.Redis.from_url(url).connection_pool.make_connection()
+        found = sentinel.client(url) if sentinel.is_sentinel(url) else redis.Redis.from_url(url)
+        found.connection_pool.make_connection()
     except (ValueError, TypeError):
         raise ConfigError(is_odd) from None
 

@@ -4,6 +4,7 @@ What a path means is up to its writer.
 """
 
 import errno
+import hashlib
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import suppress
@@ -28,6 +29,10 @@ class StoreError(Exception):
 
 class Missing(StoreError):
     """Nothing lies at that path."""
+
+
+class Damaged(StoreError):
+    """What lies at that path is not what was written: its SHA-256 is another."""
 
 
 class Full(StoreError):
@@ -90,20 +95,42 @@ class Store:
         except BaseError as error:
             raise _failure(error) from None
 
-    def fetch(self, path: str, folder: Path) -> Path:
-        """Return a local file with an object's bytes: the object itself, or a copy in `folder`."""
-        if self._folder and (self._folder / path).is_file():
-            return self._folder / path
+    def fetch(self, path: str, folder: Path, sha256: str | None = None) -> Path:
+        """Return a file in `folder` to read an object by; Damaged where its hash is another.
+
+        It is a copy, or in a local store a link: the caller may delete it, but never writes to it.
+        """
         target = folder / Path(path).name
+        if self._folder and (self._folder / path).is_file():
+            target.symlink_to((self._folder / path).absolute())
+            if sha256 is not None:
+                self.verify(path, sha256)
+            return target
+        found = hashlib.sha256()
+        with target.open("wb") as file:
+            for chunk in self._blocks(path):
+                file.write(chunk)
+                found.update(chunk)
+        if sha256 not in (None, found.hexdigest()):
+            raise Damaged(path)
+        return target
+
+    def verify(self, path: str, sha256: str) -> None:
+        """Read an object whole; Damaged where its hash is another, Missing where there is none."""
+        found = hashlib.sha256()
+        for chunk in self._blocks(path):
+            found.update(chunk)
+        if found.hexdigest() != sha256:
+            raise Damaged(path)
+
+    def _blocks(self, path: str) -> Iterator[bytes]:
         try:
-            with target.open("wb") as file:
-                for chunk in obstore.get(self._objects, path).stream(min_chunk_size=CHUNK_BYTES):
-                    file.write(chunk)
+            for chunk in obstore.get(self._objects, path).stream(min_chunk_size=CHUNK_BYTES):
+                yield bytes(chunk)
         except (NotFoundError, FileNotFoundError) as error:
             raise Missing(path) from error
         except BaseError as error:
             raise _failure(error) from None
-        return target
 
     async def stream(self, path: str, span: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
         """Open an object and return an iterator over its bytes; Missing where there is none.
@@ -128,6 +155,15 @@ class Store:
         except BaseError as error:
             raise _failure(error) from None
 
+    def written_at(self, path: str) -> float:
+        """Return when an object was last written, in seconds since 1970 by the store's clock."""
+        try:
+            return obstore.head(self._objects, path)["last_modified"].timestamp()
+        except (NotFoundError, FileNotFoundError) as error:
+            raise Missing(path) from error
+        except BaseError as error:
+            raise _failure(error) from None
+
     def older(self, before: float) -> Iterator[str]:
         """List the paths last written before a time in seconds since 1970."""
         try:
@@ -138,21 +174,18 @@ class Store:
         except BaseError as error:
             raise _failure(error) from None
 
-    def delete_partial(self, before: float) -> int:
-        """Delete a local store's half-written files last touched before a time; count them.
+    def partial(self, before: float) -> list[Path]:
+        """List a local store's half-written files last touched before a time.
 
         obstore writes to NAME#1 and renames; a process killed in between leaves that file. S3
         has a lifecycle rule for the same.
         """
         folder = self._folder
-        found = [
+        return [
             path
             for path in (folder.rglob("*#*") if folder else ())
             if path.is_file() and path.stat().st_mtime < before
         ]
-        for path in found:
-            path.unlink(missing_ok=True)
-        return len(found)
 
     def delete(self, path: str) -> None:
         """Delete an object, or all under a path that ends in `/`; nothing there is no error."""

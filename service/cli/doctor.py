@@ -17,8 +17,9 @@ import redis
 
 from headgraft.service.local import redis_server
 from headgraft.service.local.state import StateFolder
+from headgraft.workers.ledger.connections import connect
 from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.ledger.scripts import LedgerError
 from headgraft.workers.store import Store
 from headgraft.workers.urls import hide_passwords, without_password
 

@@ -11,8 +11,8 @@ from rich.table import Table
 from headgraft.service.local import state
 from headgraft.service.web import created_keys
 from headgraft.service.web.key_limits import KeyLimits
+from headgraft.workers.ledger.connections import connect
 from headgraft.workers.ledger.ledger import Ledger
-from headgraft.workers.ledger.scripts import connect
 
 app = typer.Typer(help="Keys of the API: create, list, revoke.", no_args_is_help=True)
 Count = Annotated[int | None, typer.Option(min=1)]

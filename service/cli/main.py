@@ -13,7 +13,7 @@ from rich.table import Table
 
 from headgraft import HeadgraftError, client
 from headgraft.models.errors import InjectionError
-from headgraft.service.cli import doctor, inject_options, keys, parsing
+from headgraft.service.cli import doctor, inject_options, keys, parsing, programs
 from headgraft.service.cli import evaluate as cli_evaluate
 from headgraft.service.cli import features as cli_features
 from headgraft.service.local import state, up
@@ -70,26 +70,8 @@ def run_up(
         _fail("killed at the second signal")
 
 
-@app.command("worker")
-def run_worker() -> None:
-    """Run a worker for HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or for the `up` here."""
-    up.require_torch()
-    home = _state(None)
-    redis_url = os.environ.get("HEADGRAFT_REDIS_URL") or home.running("redis-url")
-    store_url = os.environ.get("HEADGRAFT_STORE_URL") or home.running("store-url")
-    if not redis_url or not store_url:
-        _fail(
-            "a worker needs HEADGRAFT_REDIS_URL and HEADGRAFT_STORE_URL, or a `headgraft up` that "
-            f"runs on {home.path}"
-        )
-    environment = {
-        **os.environ,
-        "HEADGRAFT_REDIS_URL": redis_url,
-        "HEADGRAFT_STORE_URL": store_url,
-        "PYTHONSAFEPATH": "1",
-    }
-    command = [sys.executable, "-m", "headgraft.workers.process.parent"]
-    os.execve(sys.executable, command, environment)  # noqa: S606  # no shell is wanted
+app.command("worker")(programs.worker)
+app.command("gc")(programs.gc)
 
 
 app.command("inject")(inject_options.inject)

@@ -80,9 +80,9 @@ class Calls:
     ) -> HeadResource:
         """Upload a checkpoint once, to inject into by `head_id`."""
         named = class_entries(class_names)
-        request = _without_none(class_names=named, head=head, key=key, allow_ungrown=allow_ungrown)
-        document = json.dumps(request).encode()
-        return await self._send(HeadResource, "/v1/heads", checkpoint, document, on_upload)
+        asked = _without_none(class_names=named, head=head, key=key, allow_ungrown=allow_ungrown)
+        sent = json.dumps(asked).encode()
+        return await self._send(HeadResource, "/v1/heads", checkpoint, sent, on_upload)
 
     async def upload_features(
         self,
@@ -201,8 +201,7 @@ class Calls:
 
     async def report(self, id: str) -> Report:  # the contract's name
         """Return the report of a succeeded injection."""
-        path = f"/v1/injections/{id}/report"
-        return await self._one(Report, "GET", path, params={"format": "json"})
+        return await self._one(Report, "GET", f"/v1/injections/{id}/report?format=json")
 
     async def report_html(self, id: str) -> str:  # the contract's name
         """Return the report of a succeeded injection as a page that needs nothing else."""

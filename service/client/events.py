@@ -11,7 +11,7 @@ from headgraft.errors import HeadgraftError
 from headgraft.retries import log
 from headgraft.service.schemas.injections import InjectionResource
 from headgraft.transport import Transport
-from headgraft.workers.jobs.events import EVENT_DATA, ProgressEvent, StatusEvent
+from headgraft.workers.jobs.events import EVENT_DATA, DamageEvent, ProgressEvent, StatusEvent
 from headgraft.workers.jobs.spec import TERMINAL
 
 SILENCE_SECONDS = 40.0  # the service speaks at least every 15 s
@@ -26,7 +26,7 @@ class ServerEvent:
     """One event of a stream; without `id` a sign of life, without `data` of a type not known."""
 
     id: str | None = None
-    data: StatusEvent | ProgressEvent | None = None
+    data: StatusEvent | ProgressEvent | DamageEvent | None = None
 
 
 @dataclass
@@ -133,7 +133,9 @@ class EventReader:
             return ServerEvent(found["id"])
 
 
-def _changed(shown: InjectionResource, event: StatusEvent | ProgressEvent) -> InjectionResource:
+def _changed(
+    shown: InjectionResource, event: StatusEvent | ProgressEvent | DamageEvent
+) -> InjectionResource:
     """Return the injection as it is after an event."""
     changed = event.model_dump(include=CHANGED)
     if isinstance(event, StatusEvent) and event.status != "queued":

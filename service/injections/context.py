@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from headgraft.service.injections.events import EventHub
 from headgraft.service.injections.queue_view import QueueView
 from headgraft.service.web.context import Context
+from headgraft.workers.background import Loop
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class InjectionContext(Context):
 
     hub: EventHub
     queue: QueueView
+    deadlines: Loop
 
 
 # It waits for nothing; the framework would send a plain function to a thread.

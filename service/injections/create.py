@@ -1,9 +1,11 @@
 """Creates an injection: from the request on the wire to a queued job, or a copied result."""
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from anyio import to_thread
 from fastapi import Request
 
@@ -36,8 +38,10 @@ from headgraft.workers.jobs.spec import (
 )
 from headgraft.workers.ledger.quota import QuotaError
 from headgraft.workers.ledger.scripts import Key, LedgerFullError
+from headgraft.workers.store import Damaged
 
 REQUEST_FILE = "request.json"
+log = structlog.get_logger("headgraft.create")
 Upload = UploadReceiver[InjectionRequest, Checkpoint]
 
 
@@ -148,6 +152,7 @@ def _build(
         attempt=0,
         timeout_seconds=document.timeout_seconds,
         spec=f"{owner}/{name}/{REQUEST_FILE}",
+        spec_sha256=hashlib.sha256(spec_json).hexdigest(),
         summary=summarize(document, head, checked.features),
         created_at=int(time.time() * 1000),
         metadata=document.metadata,
@@ -208,4 +213,10 @@ async def _copy_result(
     source = await reuse.find(context.ledger, owner, result, job.spec, workers)
     if source is None:
         return None
-    return await to_thread.run_sync(reuse.copy, context.store, source, job.record)
+    try:
+        return await to_thread.run_sync(reuse.copy, context.store, source, job.record)
+    except Damaged as error:
+        name = str(error).rpartition("/")[2]
+        log.error("artifact_damaged", job=source.id, file=name)
+        await context.ledger.note_damage(source.id, name)
+        return None

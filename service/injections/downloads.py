@@ -1,10 +1,13 @@
 """Downloads of a finished injection: the head and the report."""
 
+import hashlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
@@ -17,9 +20,12 @@ from headgraft.service.web.preconditions import Conditions, Preconditions, Span
 from headgraft.service.web.problems import ProblemError
 from headgraft.workers.jobs.manifest import Manifest, StoredFile
 from headgraft.workers.jobs.spec import Record
+from headgraft.workers.store import Damaged
 
 router = APIRouter(prefix="/v1/injections", tags=["injections"])
 REPORT_FILE = "report.json"
+CHECKED_FIRST_BYTES = 64 * 1024 * 1024
+log = structlog.get_logger("headgraft.downloads")
 
 
 @router.get(
@@ -97,7 +103,12 @@ async def read_report(
 
 @dataclass(frozen=True)
 class Download:
-    """One file of a finished injection, on its way to a client."""
+    """One file of a finished injection, on its way to a client.
+
+    A small file is compared with its SHA-256 before a byte of it is sent, a large one as it goes
+    out: its last bytes are held back until then. A part of a large one is not compared; the
+    workers' janitor reads all files from time to time.
+    """
 
     context: Context
     record: Record
@@ -119,18 +130,54 @@ class Download:
         if span:
             headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{size}"
             size = span[1] - span[0]
-        return await self._content(headers | {"Content-Length": str(size)}, span)
+        return await self._content(headers | {"Content-Length": str(size)}, span, about)
 
     def _headers_alone(self, headers: Mapping[str, str], size: int) -> Response:
         length = {"Content-Length": str(size)}
         return Response(media_type=self.media_type, headers={**headers, **length})
 
-    async def _content(self, headers: Mapping[str, str], span: Span | None) -> Response:
+    async def _content(
+        self, headers: Mapping[str, str], span: Span | None, about: StoredFile
+    ) -> Response:
         assert self.record.manifest is not None
         path = self.record.manifest.prefix + self.name
+        is_large = about.bytes > CHECKED_FIRST_BYTES and self.name not in self.record.damaged.split(
+            ","
+        )
+        if not is_large:
+            await self._check(path, about.sha256)
         chunks = await self.context.store.stream(path, span)
+        if is_large and span is None:
+            chunks = self._checked(chunks, about.sha256)
         status = 206 if span else 200
         return StreamingResponse(chunks, status, headers, media_type=self.media_type)
+
+    async def _check(self, path: str, sha256: str) -> None:
+        try:
+            await to_thread.run_sync(self.context.store.verify, path, sha256)
+        except Damaged as error:
+            await self._note_damage()
+            detail = (
+                f"the artifact store no longer has the bytes of {self.name} that injection "
+                f"{self.record.id} left: send its request again, and it is computed anew"
+            )
+            raise ProblemError(409, "artifact_damaged", detail) from error
+
+    async def _checked(self, chunks: AsyncIterator[bytes], sha256: str) -> AsyncIterator[bytes]:
+        """Pass a file's bytes on, the last of them only if its hash is right; else Damaged."""
+        found, held = hashlib.sha256(), b""
+        async for chunk in chunks:
+            yield held
+            await to_thread.run_sync(found.update, chunk)
+            held = chunk
+        if found.hexdigest() != sha256:
+            await self._note_damage()
+            raise Damaged(self.name)
+        yield held
+
+    async def _note_damage(self) -> None:
+        log.error("artifact_damaged", job=self.record.id, file=self.name)
+        await self.context.ledger.note_damage(self.record.id, self.name)
 
 
 def _told(about: StoredFile, tag: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from contextlib import aclosing, contextmanager, suppress
 
 import structlog
 
+from headgraft.workers.background import Loop
 from headgraft.workers.jobs.events import Event, StatusEvent
 from headgraft.workers.jobs.spec import TERMINAL
 from headgraft.workers.ledger.scripts import LedgerError
@@ -34,6 +35,7 @@ class EventHub:
     def __init__(self, ledger: ServiceLedger, wakes: ServiceLedger) -> None:
         self._ledger = ledger
         self.wakes = wakes
+        self.loop = Loop("wakes")
         self._reading = asyncio.Semaphore(READING_MAX)
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self.is_closed = False
@@ -59,6 +61,7 @@ class EventHub:
         """Read the channel until cancelled, whatever becomes of the connection."""
         pause_seconds = PAUSE_MIN_SECONDS
         while True:
+            self.loop.note_round()
             try:
                 async with aclosing(self.wakes.wakes()) as wakes:
                     # Notifications before the subscription are lost: every stream reads once first.
@@ -66,6 +69,7 @@ class EventHub:
                     self._wake_all()
                     pause_seconds = PAUSE_MIN_SECONDS
                     async for job in wakes:
+                        self.loop.note_round()
                         if job:
                             self._wake(job)
             except LedgerError as error:

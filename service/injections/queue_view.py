@@ -129,6 +129,9 @@ class QueueView:
                 self._last = await self._take()
             except LedgerError as error:
                 log.warning("look_not_renewed", error=str(error))
+            except Exception:
+                # Whoever asks next takes the snapshot, and is told what is wrong.
+                log.exception("look_not_renewed")
 
     async def _take(self) -> QueueSnapshot:
         scripts, at = self._scripts, self._clock()

@@ -16,7 +16,7 @@ from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import JobSpec, Record
 from headgraft.workers.ledger.scripts import Key
 from headgraft.workers.ledger.service_ledger import ServiceLedger
-from headgraft.workers.store import Missing, Store, StoreError
+from headgraft.workers.store import Damaged, Missing, Store, StoreError
 
 # Where the bytes lie, and how long a run may last.
 ASIDE: dict[str, set[str] | bool] = {
@@ -70,18 +70,25 @@ def _is_of_encoder(manifest: Manifest, spec: JobSpec, workers: Sequence[Presence
 
 
 def copy(store: Store, source: Record, job: Record) -> Copy | None:
-    """Copy a result's files to a job's own folder; None where they are being deleted."""
+    """Copy a result's files to a job's own folder; None where they are being deleted.
+
+    Damaged where the store no longer has the bytes that were written.
+    """
     assert source.manifest is not None
     prefix = f"{job.owner}/{job.id}/{secrets.token_hex(16)}/"
     manifest = source.manifest.model_copy(update={"prefix": prefix})
     try:
-        for name in manifest.files:
+        for name, file in manifest.files.items():
+            store.verify(source.manifest.prefix + name, file.sha256)
             store.copy(source.manifest.prefix + name, prefix + name)
         store.write(prefix + MANIFEST_FILE, manifest.model_dump_json().encode())
     except Missing:
         log.info("result_gone", job=job.id, source=source.id)
         _discard(store, prefix)
         return None
+    except Damaged:
+        _discard(store, prefix)
+        raise
     return Copy(source.copied_from or source.id, manifest)
 
 

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from headgraft.service.web.idempotency import in_flight
 from headgraft.service.web.problems import ProblemError, not_found
-from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord, Record
+from headgraft.workers.jobs.spec import FeaturesRecord, HeadRecord
 from headgraft.workers.ledger.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 from headgraft.workers.ledger.scripts import AsyncRedisScripts, Key, Keyspace, Script
 from headgraft.workers.ledger.service_ledger import ServiceLedger
 
+USERS_LISTED_MAX = 100
 Upload = TypeVar("Upload", HeadRecord, FeaturesRecord)
 UploadKind = type[HeadRecord] | type[FeaturesRecord]
 
@@ -39,9 +40,10 @@ class CreateUpload(Script[str], name="create_upload"):
 
 
 class DeleteUpload(Script[str], name="delete_upload"):
-    """Delete an upload's record and its entries elsewhere."""
+    """Delete an upload's record and its entries elsewhere, unless a live job needs it."""
 
     keys: UploadKeys
+    used: Key
     id: str
 
 
@@ -100,23 +102,19 @@ async def page(
 async def delete(ledger: ServiceLedger, kind: type[Upload], name: str, owner: str) -> None:
     """Delete an owner's upload; 404 where there is none, 409 while a live job needs it.
 
-    A job that is created at this very moment may miss its file and fail.
+    The 409 lists a hundred of them at most. A job that is created at this very moment may miss its
+    file and fail.
     """
     await get(ledger, kind, name, owner)
-    users = [job.id for job in await ledger.live_jobs() if _uses(job, kind.BODY, name)]
-    if users:
+    used = ledger.key("used", name)
+    if await ledger.run(DeleteUpload(_keys(ledger, kind, name, owner), used, name)) == "used":
+        users = sorted(await ledger.command("srandmember", used, USERS_LISTED_MAX))
         detail = f"{kind.BODY} {name} is needed by {', '.join(users[:5])}, queued or running"
         raise ProblemError(409, "conflict", detail, extra={"injections": users})
-    await ledger.run(DeleteUpload(_keys(ledger, kind, name, owner), name))
 
 
 def _record(kind: type[Upload], fields: dict[str, str]) -> Upload:
     return kind.model_validate({**fields, kind.BODY: json.loads(fields[kind.BODY])})
-
-
-def _uses(job: Record, body: str, name: str) -> bool:
-    used = job.summary.head if body == HeadRecord.BODY else job.summary.features
-    return used is not None and used.id == name
 
 
 def _keys(keyspace: Keyspace, kind: UploadKind, name: str, owner: str) -> UploadKeys:

@@ -8,7 +8,7 @@ from pydantic.json_schema import JsonSchemaValue
 from headgraft.service.schemas.formats import HeadLabels
 from headgraft.service.schemas.problems import ProblemDocument
 from headgraft.service.web.problems import MEDIA_TYPE
-from headgraft.workers.jobs.events import ProgressEvent, StatusEvent
+from headgraft.workers.jobs.events import DamageEvent, ProgressEvent, StatusEvent
 from headgraft.workers.jobs.report import Report
 
 SCHEMAS = "#/components/schemas/"
@@ -23,8 +23,8 @@ DESCRIPTIONS = {
     422: "Refused; `errors` points at what is wrong",
     429: "Over a limit of the key that time lifts; `violated-policies` names it, `Retry-After` the "
     "seconds",
-    503: "Redis or the artifact store does not answer",
-    507: "Redis or the artifact store is full: nothing was kept, and waiting does not help",
+    503: "Redis or the artifact store does not answer, or Redis takes no writes for now",
+    507: "The artifact store is full: nothing was kept, and waiting does not help",
 }
 ALWAYS = (401, 429, 503, 507)
 
@@ -59,7 +59,8 @@ def _file(description: str, content: JsonSchemaValue) -> Responses:
         304: {"description": "The file is the one of If-None-Match", "headers": FILE_HEADERS},
         409: _error(
             "Not succeeded: `not_ready`, or the failure's own code; a format that this head has "
-            "not: `head_not_linear`, `head_is_linear`, `format_not_written`"
+            "not: `head_not_linear`, `head_is_linear`, `format_not_written`; `artifact_damaged`: "
+            "the store no longer has the bytes that were written"
         ),
         412: _error("The file is none of those in If-Match"),
         416: _error("The file has no byte of the range"),
@@ -96,7 +97,11 @@ EVENTS: Responses = {
                         "data": {
                             "contentMediaType": "application/json",
                             "contentSchema": {
-                                "oneOf": [reference(StatusEvent), reference(ProgressEvent)]
+                                "oneOf": [
+                                    reference(StatusEvent),
+                                    reference(ProgressEvent),
+                                    reference(DamageEvent),
+                                ]
                             },
                         }
                     },

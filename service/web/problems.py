@@ -20,7 +20,12 @@ from headgraft.service.schemas.problems import (
 from headgraft.service.web.pointers import Problem, locate
 from headgraft.workers.formats.header import HeaderError
 from headgraft.workers.ledger.quota import QuotaError
-from headgraft.workers.ledger.scripts import LedgerError, LedgerFullError, UnknownCursorError
+from headgraft.workers.ledger.scripts import (
+    LedgerError,
+    LedgerFullError,
+    LedgerRefusedError,
+    UnknownCursorError,
+)
 from headgraft.workers.store import Full, Missing, StoreError
 
 MEDIA_TYPE = "application/problem+json"
@@ -185,9 +190,11 @@ def _of_quota(error: QuotaError) -> ProblemError:
 def _of_storage(error: Exception) -> ProblemError | None:
     if isinstance(error, LedgerFullError):
         detail = "Redis is full: nothing was kept; the operator has to give it more memory"
-        return ProblemError(507, "redis_full", detail)
+        return ProblemError(503, "redis_full", detail, headers=RETRY_AFTER)
     if isinstance(error, LedgerError):
         detail = "Redis does not answer; try again"
+        if isinstance(error, LedgerRefusedError):
+            detail = f"Redis refuses calls for now ({error.code}); try again"
         return ProblemError(503, "redis_unavailable", detail, headers=RETRY_AFTER)
     if isinstance(error, Missing):
         return ProblemError(404, "not_found", "the file is not there any more")

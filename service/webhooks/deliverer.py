@@ -17,6 +17,7 @@ from headgraft.service.webhooks.addresses import AddressError, find_target
 from headgraft.service.webhooks.call import DeliveryResult, call, client
 from headgraft.service.webhooks.policy import WebhookPolicy
 from headgraft.service.webhooks.records import Claimed
+from headgraft.workers.background import Loop
 from headgraft.workers.ledger.scripts import AsyncRedisScripts, LedgerError
 
 AT_ONCE = 32
@@ -34,16 +35,17 @@ class Deliverer:
         self._scripts = scripts
         self._policy = policy
         self._running: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.loop = Loop("deliverer")
 
     def start(self) -> None:
         """Begin to deliver."""
         self._limiter = CapacityLimiter(THREADS)
-        self._loop = asyncio.create_task(self._run(), name="deliverer")
+        self._task = asyncio.create_task(self.loop.run_task(self._run), name="deliverer")
 
     async def close(self) -> None:
         """Stop at once; another process makes again what was under way."""
-        tasks = [task for task in (self._loop, *self._running) if task]
+        tasks = [task for task in (self._task, *self._running) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -51,6 +53,7 @@ class Deliverer:
     async def _run(self) -> None:
         async with client() as http:
             while True:
+                self.loop.note_round()
                 claimed = await self._claim() if len(self._running) < AT_ONCE else None
                 if claimed is None:
                     await asyncio.sleep(PAUSE_SECONDS)

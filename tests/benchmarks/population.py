@@ -240,7 +240,7 @@ def read_crops(folder: Path, network: str) -> Tensor:
     if path.exists():
         features_ND: Tensor = load_file(path)["features"].float()
         return features_ND
-    return cached(f"{network}-crops", lambda: {"features": _lite0_crops()})["features"]
+    return cached(f"{network}-generic", lambda: {"features": _lite0_crops()})["features"]
 
 
 def _lite0_crops() -> Tensor:

@@ -1,5 +1,6 @@
 """A Redis server, a store and processes of their own for every test that breaks them."""
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ class Bench:
         self.store.write(f"{OWNER}/uploads/{job}/checkpoint.safetensors", checkpoint)
         head = {
             "path": f"{OWNER}/uploads/{job}/checkpoint.safetensors",
-            "sha256": "0",
+            "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
             "bytes": checkpoint.stat().st_size,
             "tensors": {**SHAPE, "class_count": 20},
             "metric": "linear",

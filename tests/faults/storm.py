@@ -1,4 +1,4 @@
-"""A storm: clients submit jobs while processes are killed and paused at random; then it counts.
+"""A storm: clients submit jobs while processes are killed and paused, and Redis refuses; it counts.
 
 `make storm` runs ten minutes of it; the suite a short one.
 """
@@ -17,8 +17,10 @@ from typing import Any
 
 import httpx
 import psutil
+import redis
 
 from headgraft.service.local import redis_server
+from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
 from headgraft.workers.ledger.scripts import GROUP
 from headgraft.workers.process.janitor import Janitor
@@ -26,6 +28,8 @@ from headgraft.workers.store import Store
 from tests import checkpoints, keyspace
 from tests.documents import statuses
 from tests.faults.follower import Follower
+from tests.faults.redis_servers import NO_RETRY
+from tests.faults.refusals import REFUSALS
 from tests.fundamentals import client
 from tests.ledger import Ledger
 from tests.processes import Processes, eventually
@@ -44,6 +48,7 @@ class Count:
 
     kills: int = 0
     pauses: int = 0
+    refusals: int = 0
     jobs: int = 0
     unconfirmed: int = 0
     reruns: int = 0
@@ -55,8 +60,10 @@ class Count:
 class Storm:
     """One storm over an API, three workers and a Redis server, all restarted when they end."""
 
-    def __init__(self, folder: Path, *, seconds: float, jobs: int, seed: int) -> None:
-        self.seconds, self.jobs = seconds, jobs
+    def __init__(
+        self, folder: Path, *, seconds: float, jobs: int, seed: int, refuses: bool = False
+    ) -> None:
+        self.seconds, self.jobs, self.refuses = seconds, jobs, refuses
         self.random = random.Random(seed)
         self.server = redis_server.start(folder / "redis")
         self.processes = Processes(folder, self.server.url, {"HEADGRAFT_LEASE_SECONDS": "2"})
@@ -90,6 +97,9 @@ class Storm:
         end = time.monotonic() + self.seconds
         while time.monotonic() < end:
             self._tend_for(self.random.uniform(*BETWEEN_SECONDS))
+            if self.refuses and self.random.random() < 0.3:
+                self._refuse()
+                continue
             victim = self._victim()
             if victim and self.random.random() < 0.5:
                 victim.kill()
@@ -98,6 +108,20 @@ class Storm:
                 self._pause(victim)
         self.over.set()
         self._tend_for(1)
+
+    def _refuse(self) -> None:
+        """Let Redis refuse writes, or all calls, for a while."""
+        refusal = self.random.choice(list(REFUSALS.values()))
+        mend = refusal(self._connect)
+        self.count.refusals += 1
+        self._tend_for(self.random.uniform(*PAUSE_SECONDS))
+        mend()
+
+    def _connect(self) -> "redis.Redis":
+        path = str(self.server.socket)
+        return redis.Redis(
+            unix_socket_path=path, retry=NO_RETRY, decode_responses=True, socket_timeout=20
+        )
 
     def _victim(self) -> psutil.Process | None:
         pids = [self.api.pid, self.server.pid]
@@ -181,7 +205,7 @@ class Storm:
                 self.count.wrong.append(f"{record.id}: its follower missed or doubled an event")
         lost = set(followed) - {record.id for record in records}
         self.count.wrong += [f"{job}: accepted, and gone" for job in lost]
-        self.count.wrong += self._lasting()
+        self.count.wrong += [*self._lasting(), *self._ended_loops(), *self._flipped(records)]
         log = self.processes.log("headgraft.workers.process.parent").read_text()
         self.count.refused = log.count('"answer": "lost"') + log.count('"answer": "cancelled"')
 
@@ -204,6 +228,30 @@ class Storm:
         }
         return [text for text, holds in checks.items() if not holds]
 
+    def _ended_loops(self) -> list[str]:
+        """Say which background threads and tasks died of an error, or no longer go round."""
+        ready = httpx.get(f"{self.processes.url}/readyz", timeout=60).json()
+        states = [Presence(name="API", device="", loops=ready["loops"]), *self.ledger.workers()]
+        return [
+            f"{one.name}: {name} died {loop.deaths} times, or is stuck"
+            for one in states
+            for name, loop in one.loops.items()
+            if loop.deaths or loop.is_stuck
+        ]
+
+    def _flipped(self, records: list[Record]) -> list[str]:
+        """Flip a bit of each result's head; say which of them is sent all the same."""
+        wrong = []
+        for record in records:
+            for file in self.processes.store_folder.glob(f"{OWNER}/{record.id}/*/head.safetensors"):
+                content = bytearray(file.read_bytes())
+                content[len(content) // 2] ^= 1
+                file.write_bytes(content)
+            address = f"{self.processes.url}/v1/injections/{record.id}/head"
+            if httpx.get(address, timeout=60).status_code != httpx.codes.CONFLICT:
+                wrong.append(f"{record.id}: its damaged head is sent")
+        return wrong
+
     def _lasting(self) -> list[str]:
         """Hold the keyspace against the ledger's list: what lasts, and that all else expires."""
         key, redis = self.ledger.key, self.ledger.client
@@ -222,10 +270,11 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="storm-") as folder:
-        storm = Storm(Path(folder), seconds=options.seconds, jobs=options.jobs, seed=options.seed)
+        about = {"seconds": options.seconds, "jobs": options.jobs, "seed": options.seed}
+        storm = Storm(Path(folder), **about, refuses=True)
         count = storm.run()
     print(
-        f"kills {count.kills}, pauses {count.pauses}, jobs {count.jobs} "
+        f"kills {count.kills}, pauses {count.pauses}, refusals {count.refusals}, jobs {count.jobs} "
         f"({count.unconfirmed} never confirmed to a client), ended {count.statuses}, "
         f"re-runs {count.reruns}, refused commits {count.refused}"
     )

@@ -1,5 +1,6 @@
 """Torch files from the upload to the end, the ones made to harm the worker included."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,34 @@ def test_a_torch_file_should_come_back_extended_with_its_rows_untouched(
     report = httpx.get(f"{url}/v1/injections/{job['id']}/report").json()
     assert report["seen_rows"]["bit_identical"] is True
     assert report["converted"]["dropped"] == ["epoch"]
+
+
+@pytest.mark.soak
+def test_a_kept_torch_head_should_outlive_a_worker_that_dies_with_it(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """It is converted twice, each time from the bytes that were uploaded."""
+    fault, flag = bench.fault("before_publish", "kill")
+    bench.processes.start_api()
+    bench.processes.start_worker(HEADGRAFT_LEASE_SECONDS="1", **fault)
+    file = files.write(tmp_path / "in.pt", checkpoints.tensors())
+    asked = checkpoints.request()
+    url = bench.processes.url
+    with file.open("rb") as sent:
+        parts = {"request": (None, json.dumps({"class_names": asked.pop("class_names")}))}
+        kept = httpx.post(f"{url}/v1/heads", files={**parts, "checkpoint": ("in.pt", sent)}).json()
+    [stored] = bench.processes.store_folder.rglob("checkpoint.pt")
+    before = stored.stat()
+
+    made = httpx.post(f"{url}/v1/injections", json={**asked, "head_id": kept["id"]}).json()
+
+    record = bench.ended(made["id"])
+    assert flag.exists()
+    assert (record.status, record.attempt) == ("succeeded", 2)
+    after = stored.stat()
+    assert stored.read_bytes() == file.read_bytes()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert list(stored.parent.iterdir()) == [stored]
 
 
 def test_files_that_harm_their_reader_should_fail_and_leave_the_warm_worker_alive(

@@ -32,11 +32,11 @@ LEVELS = {
         "methods_json",
     ),
     "workers": (
-        "formats names processes urls",
+        "formats names processes urls sentinel",
         "logs jobs environment",
-        "config faults",
+        "config faults background",
         "store ledger",
-        "torch_files report evaluate pictures",
+        "torch_files report evaluate pictures ownership",
         "run",
         "process",
     ),
@@ -59,7 +59,10 @@ OTHERS = {
     # All that runs without torch.
     "service": {
         f"workers/{name}"
-        for name in "environment formats jobs ledger logs names processes store urls".split()  # noqa: SIM905
+        for name in (
+            *"background environment formats jobs ledger logs names".split(),  # noqa: SIM905
+            *"ownership processes store urls".split(),  # noqa: SIM905
+        )
     },
     "service/cli": {"models/errors"},
     # Nothing that needs Redis: a user installs the client alone.

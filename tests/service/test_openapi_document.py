@@ -66,6 +66,7 @@ def test_reports_and_events_should_have_a_schema() -> None:
     assert event["contentSchema"]["oneOf"] == [
         {"$ref": SCHEMAS + "StatusEvent"},
         {"$ref": SCHEMAS + "ProgressEvent"},
+        {"$ref": SCHEMAS + "DamageEvent"},
     ]
 
 

@@ -40,6 +40,8 @@ WRONG: dict[str, Environment] = {
     "HEADGRAFT_REDIS_URL: must begin": {"HEADGRAFT_REDIS_URL": f"http://:{PASSWORD}@redis"},
     "%2F": {"HEADGRAFT_REDIS_URL": f"redis://:{PASSWORD}/x@redis"},
     "HEADGRAFT_REDIS_URL: is no URL": {"HEADGRAFT_REDIS_URL": f"redis://:{PASSWORD}@redis:port"},
+    "HOST:26379/MASTER?db=0": {"HEADGRAFT_REDIS_URL": f"redis+sentinel://:{PASSWORD}@redis"},
+    "redis+sentinel://, rediss+sentinel://": {"HEADGRAFT_REDIS_URL": "sentinel://redis/main"},
     "HEADGRAFT_LOG_LEVEL": {"HEADGRAFT_LOG_LEVEL": PASSWORD},
     "HEADGRAFT_RETENTION_SECONDS": {"HEADGRAFT_RETENTION_SECONDS": PASSWORD},
 }
@@ -161,6 +163,7 @@ def test_no_log_should_hold_a_password_while_redis_and_store_are_away(tmp_path: 
         ("redis://pw@h", "redis://:***@h"),
         ("redis://h?password=p@w", "redis://***"),
         ("redis://h:1", "redis://h:1"),
+        ("redis+sentinel://u:pw@h:1,g:2/main?db=1", "redis+sentinel://u:***@h:1,g:2/main"),
         ("unix:///run/r.sock?password=x", "unix:///run/r.sock"),
         ("file:///srv/a@b", "file:///srv/a@b"),
         ("u:pw@h", "***"),
@@ -187,6 +190,9 @@ def test_the_passwords_in_a_text_should_be_hidden() -> None:
         "unix:///run/r.sock?db=1",
         "unix://u:pw@/run/r.sock",
         "redis://[::1]:6379",
+        "redis+sentinel://h/main",
+        "redis+sentinel://u:p%2Fw@h:26379,[::1]:26380/main?db=1&sentinel_password=q",
+        "rediss+sentinel://h,g/main?ssl_ca_certs=/ca.pem",
     ],
 )
 def test_a_sound_url_of_redis_should_be_taken(url: str) -> None:
@@ -205,6 +211,12 @@ def test_a_sound_url_of_redis_should_be_taken(url: str) -> None:
         "redis://u:pw@h?colour=red",
         "redis://u:pw@h?db=pw",
         "unix://run/pw.sock",
+        "redis+sentinel://u:pw@h:26379",
+        "redis+sentinel://u:pw@h:26379/a/b",
+        "redis+sentinel://u:pw@/main",
+        "redis+sentinel://u:pw@h,,g/main",
+        "redis+sentinel://u:pw@h:99999/main",
+        "redis+sentinel://u:pw@h/main?colour=red",
     ],
 )
 def test_a_url_that_redis_cannot_have_should_be_refused_without_a_part_of_it(url: str) -> None:

@@ -1,12 +1,13 @@
 """The artifact store on a real folder: whole objects or none."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from headgraft.workers.store import CHUNK_BYTES, Missing, Store, StoreError
+from headgraft.workers.store import CHUNK_BYTES, Damaged, Missing, Store, StoreError
 
 
 async def collect(store: Store, path: str) -> bytes:
@@ -63,10 +64,28 @@ def test_a_prefix_should_be_deleted_with_all_below_it_only(store: Store) -> None
     assert list(store.paths("j")) == ["j/10/z"]
 
 
-def test_a_local_object_should_be_fetched_without_a_copy(store: Store, tmp_path: Path) -> None:
+def test_a_fetched_object_should_be_the_readers_to_delete(store: Store, tmp_path: Path) -> None:
     store.write("a/b", b"bytes")
-    fetched = store.fetch("a/b", tmp_path / "nowhere")
-    assert fetched.read_bytes() == b"bytes"
+    fetched = store.fetch("a/b", tmp_path, sha256_of(b"bytes"))
+    assert (fetched.parent, fetched.read_bytes()) == (tmp_path, b"bytes")
+    fetched.unlink()
+    fetched.with_suffix(".other").write_bytes(b"beside it")
+    assert store.read("a/b") == b"bytes"
+    assert list(store.paths("")) == ["a/b"]
+
+
+def test_a_bit_that_flipped_should_be_seen(store: Store, tmp_path: Path) -> None:
+    store.write("a/b", b"bytes")
+    (tmp_path / "store/a/b").write_bytes(b"bytez")
+    with pytest.raises(Damaged, match="a/b"):
+        store.fetch("a/b", tmp_path, sha256_of(b"bytes"))
+    with pytest.raises(Damaged, match="a/b"):
+        store.verify("a/b", sha256_of(b"bytes"))
+    store.verify("a/b", sha256_of(b"bytez"))
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("url", ["file://{}/file", "ftp://host/path", "no url"])

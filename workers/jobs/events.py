@@ -35,8 +35,17 @@ class ProgressEvent(BaseModel):
     loss: float | None = Field(default=None, exclude_if=is_none)
 
 
-EventData = Annotated[StatusEvent | ProgressEvent, Field(discriminator="type")]
-EVENT_DATA: TypeAdapter[StatusEvent | ProgressEvent] = TypeAdapter(EventData)
+class DamageEvent(BaseModel):
+    """A file of the result was found to be damaged, `at` milliseconds since 1970."""
+
+    type: Literal["damage"]
+    job: str
+    at: int
+    file: str
+
+
+EventData = Annotated[StatusEvent | ProgressEvent | DamageEvent, Field(discriminator="type")]
+EVENT_DATA: TypeAdapter[StatusEvent | ProgressEvent | DamageEvent] = TypeAdapter(EventData)
 
 
 class StepProgress(NamedTuple):
@@ -52,4 +61,4 @@ class Event:
     """One entry of a job's event stream; `id` orders and resumes it."""
 
     id: str
-    data: StatusEvent | ProgressEvent
+    data: StatusEvent | ProgressEvent | DamageEvent

@@ -20,9 +20,9 @@ from headgraft.workers.jobs.texts import TensorName
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-# Why a job failed: what the user caused, and what stopped the run.
-FailureCode = Literal[
+FailureCode = Literal[  # Why a job failed: what the user caused, and what stopped the run.
     InjectionCode,
+    "artifact_damaged",
     "deadline",
     "internal_error",
     "out_of_memory",
@@ -156,6 +156,7 @@ class Record(BaseModel):
     attempt: int
     timeout_seconds: int
     spec: str
+    spec_sha256: str | None = None
     summary: Summary
     created_at: int
     started_at: int | None = None
@@ -174,6 +175,7 @@ class Record(BaseModel):
     request_id: str | None = None
     traceparent: str | None = None
     copied_from: str | None = None
+    damaged: str = ""
 
     @property
     def is_terminal(self) -> bool:

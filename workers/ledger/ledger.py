@@ -5,6 +5,7 @@
   queue            stream, one message per queued or running job; group `workers`   lasting
   workers          sorted set of worker names by the time they last announced       lasting
   live:OWNER       set of the owner's queued and running jobs                        lasting
+  used:UPLOAD      set of the queued and running jobs that need an upload            lasting
   stored:OWNER     hash, the bytes in the store of each of the owner's objects      lasting
   apikeys          sorted set of the created keys' ids by creation time             lasting
   apikey:ID        string, a created key: owner, limits, SHA-256 of its secret      lasting
@@ -28,6 +29,8 @@
   result:DIGEST    string, the job whose result answers an identical request; expires with the job
   seconds:METHOD   list, what the last jobs of a method took; expires `retention_seconds` after
   janitor          string, set while a janitor has cleaned within the hour; expires
+  store            hash, the id that the store carries, too, and the janitors' turns  lasting
+  scrubbed         string, the path that the check of stored files has come to      lasting
   wake             channel, the id of each job that has a new event (holds no data)
 """
 
@@ -50,7 +53,6 @@ from headgraft.workers.ledger.scripts import (
     Keyspace,
     RedisScripts,
     Script,
-    ledger_errors,
 )
 
 ATTEMPTS_MAX = 3
@@ -123,6 +125,13 @@ class Release(Script[Answer], name="release"):
     counts: int
 
 
+class NoteDamage(Script[Literal["noted", "known", "missing"]], name="note_damage"):
+    """Note that a file of a job's result is damaged."""
+
+    keys: JobKeys
+    file: str
+
+
 class DeleteJob(Script[Literal["removed", "missing"]], name="delete_job"):
     """Delete all that Redis holds of an ended job."""
 
@@ -147,7 +156,8 @@ class Ledger(RedisScripts):
     def open_queue(self) -> None:
         """Create the queue and its consumer group where they do not exist yet."""
         try:
-            self.client.xgroup_create(self.key("queue"), GROUP, id="0", mkstream=True)
+            with self.errors():
+                self.client.xgroup_create(self.key("queue"), GROUP, id="0", mkstream=True)
         except redis.ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -161,7 +171,7 @@ class Ledger(RedisScripts):
         """
         queue, lease_ms = self.key("queue"), int(lease_seconds * 1000)
         try:
-            with ledger_errors():
+            with self.errors():
                 reply: Any = self.client.xautoclaim(queue, GROUP, consumer, lease_ms, count=1)
                 taken = reply[1]
                 if not taken:
@@ -202,6 +212,10 @@ class Ledger(RedisScripts):
     def release(self, job: str, token: str, *, counts: bool = False) -> Answer:
         """Put a run back into the queue, its attempt given back unless `counts`."""
         return self.run(Release(self.of_job(job), token, int(counts)))
+
+    def note_damage(self, job: str, file: str) -> None:
+        """Mark a file of a result as damaged; an event tells of it, once."""
+        self.run(NoteDamage(self.of_job(job), file))
 
     def remove(self, job: str, owner: str) -> bool:
         """Delete an ended job and its events at once; False when its record had expired."""

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import functools
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha1
@@ -12,12 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform
 
 import redis
 from redis import asyncio as redis_async
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import NoScriptError
-from redis.retry import Retry
-
-from headgraft.workers.environment import ConfigError, check_redis_url
 
 PREFIX = "headgraft:"
 RETENTION_SECONDS = 7 * 86_400.0
@@ -29,6 +25,15 @@ CONNECTIONS_MAX = 8
 CALL_SECONDS_MAX = 6.5
 FOLDER = Path(__file__).with_name("lua")
 SHARED = (FOLDER / "_shared.lua").read_text()
+# Replies that pass: out of memory, a replica, a disk that cannot be written, files being loaded,
+# too few replicas, a script or a transaction in the way, a failover. Where a script or a pipeline
+# got the reply, it stands behind their own words.
+REFUSAL = re.compile(
+    r"(?:^|: -?)(BUSY|CLUSTERDOWN|EXECABORT|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY"
+    r"|TRYAGAIN|UNBLOCKED|UNKILLABLE)\b"
+)
+# A server that is a replica now: a new connection may lead to the master.
+DEMOTED = ("READONLY", "UNBLOCKED")
 Command = tuple[Any, ...]
 Answer = TypeVar("Answer")
 
@@ -37,8 +42,16 @@ class LedgerError(Exception):
     """Redis did not answer in time; nothing is known about the call's effect."""
 
 
-class LedgerFullError(LedgerError):
-    """Redis has reached its memory limit and takes nothing more; it is alive."""
+class LedgerRefusedError(LedgerError):
+    """Redis answers, but refuses the call for now; `code` is the first word of its reply."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"Redis refuses the call: {text}")
+        self.code = code
+
+
+class LedgerFullError(LedgerRefusedError):
+    """Redis has reached its memory limit and takes nothing more."""
 
 
 class UnknownCursorError(Exception):
@@ -152,7 +165,7 @@ class RedisScripts(Keyspace):
     def run(self, script: Script[Answer]) -> Answer:
         """Run a script; LedgerError where the server does not answer."""
         (text, sha), (keys, arguments) = script.source(), script.packed()
-        with ledger_errors():
+        with self.errors():
             try:
                 answer: Any = self.client.evalsha(sha, len(keys), *keys, *arguments)
             except NoScriptError:
@@ -161,8 +174,19 @@ class RedisScripts(Keyspace):
 
     def command(self, name: str, *arguments: object) -> Any:
         """Call a command of the server; LedgerError where it does not answer."""
-        with ledger_errors():
+        with self.errors():
             return getattr(self.client, name)(*arguments)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise LedgerError where Redis does not answer, or refuses for now."""
+        try:
+            with ledger_errors():
+                yield
+        except LedgerRefusedError as error:
+            if error.code in DEMOTED:
+                self.client.connection_pool.disconnect(inuse_connections=False)
+            raise
 
 
 class AsyncRedisScripts(Keyspace):
@@ -178,9 +202,14 @@ class AsyncRedisScripts(Keyspace):
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:
         """Bound a call as a whole: the wait for a connection, the tries, a new connection's."""
-        with ledger_errors():
-            async with asyncio.timeout(CALL_SECONDS_MAX), self._free:
-                yield
+        try:
+            with ledger_errors():
+                async with asyncio.timeout(CALL_SECONDS_MAX), self._free:
+                    yield
+        except LedgerRefusedError as error:
+            if error.code in DEMOTED:
+                await self.client.connection_pool.disconnect(inuse_connections=False)
+            raise
 
     async def run(self, script: Script[Answer]) -> Answer:
         """Run a script; LedgerError where the server does not answer."""
@@ -230,47 +259,18 @@ class AsyncRedisScripts(Keyspace):
 
 @contextmanager
 def ledger_errors() -> Iterator[None]:
-    """Raise LedgerError where Redis does not answer, LedgerFullError where it is full."""
+    """Raise LedgerError where Redis does not answer, LedgerRefusedError where it refuses."""
     try:
         yield
+    except redis.BusyLoadingError as error:
+        raise LedgerRefusedError("LOADING", f"LOADING {error}") from error
     except (redis.ConnectionError, redis.TimeoutError, TimeoutError) as error:
         raise LedgerError(f"Redis does not answer: {error}") from error
-    except redis.OutOfMemoryError as error:
-        raise LedgerFullError(f"Redis is full: {error}") from error
-
-
-def connect(url: str, *, retries: int = 3, timeout_seconds: float = 5.0) -> "redis.Redis":
-    """Return a client that repeats a call which fails or is not answered within the time.
-
-    ConfigError for a URL that no client can be made of; it shows no part of it.
-    """
-    return redis.Redis.from_url(url, **_options(url, Retry(_backoff(), retries), timeout_seconds))
-
-
-def connect_async(
-    url: str, *, retries: int = 3, timeout_seconds: float = 5.0
-) -> "redis_async.Redis":
-    """Return an asyncio client over one pool of connections, which it opens when it first needs.
-
-    Its errors are those of `connect`.
-    """
-    options = _options(url, AsyncRetry(_backoff(), retries), timeout_seconds)
-    return redis_async.Redis.from_url(url, **options)
-
-
-def _backoff() -> ExponentialWithJitterBackoff:
-    return ExponentialWithJitterBackoff(cap=1.0, base=0.05)
-
-
-def _options(url: str, retry: Retry | AsyncRetry, timeout_seconds: float) -> dict[str, Any]:
-    try:
-        check_redis_url(url)
-    except ConfigError as error:
-        raise ConfigError(f"HEADGRAFT_REDIS_URL: {error}") from None
-    return {
-        "decode_responses": True,
-        "retry": retry,
-        "health_check_interval": 0,
-        "socket_timeout": timeout_seconds,
-        "socket_connect_timeout": timeout_seconds,
-    }
+    except redis.ResponseError as error:
+        # Of the codes that redis-py has classes for, it takes the code out of the text.
+        text = f"{error.status_code} {error}" if error.status_code else str(error)
+        refusal = REFUSAL.search(text)
+        if refusal is None:
+            raise
+        kind = LedgerFullError if refusal[1] == "OOM" else LedgerRefusedError
+        raise kind(refusal[1], text) from error

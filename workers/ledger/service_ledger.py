@@ -8,7 +8,7 @@ from headgraft.workers import faults
 from headgraft.workers.jobs.events import EVENT_DATA, Event
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
-from headgraft.workers.ledger.ledger import delete_job, read_presences, read_record
+from headgraft.workers.ledger.ledger import NoteDamage, delete_job, read_presences, read_record
 from headgraft.workers.ledger.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 from headgraft.workers.ledger.scripts import (
     AsyncRedisScripts,
@@ -82,7 +82,7 @@ class ServiceLedger(AsyncRedisScripts):
         document = job.model_dump(mode="json", exclude={"created_at", "manifest"})
         fields = {
             name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in {**document, "result": result}.items()
+            for name, value in {**document, "result": result, "uses": _uses(job)}.items()
             if value is not None
         }
         script = Create(
@@ -108,6 +108,10 @@ class ServiceLedger(AsyncRedisScripts):
     async def cancel(self, job: str, reservation: Reservation = UNRESERVED) -> str:
         """End a job at once: `ok`, `missing`, `taken`, or the terminal status it already has."""
         return await self.run(Cancel(self.of_job(job), reservation))
+
+    async def note_damage(self, job: str, file: str) -> None:
+        """Mark a file of a result as damaged; an event tells of it, once."""
+        await self.run(NoteDamage(self.of_job(job), file))
 
     async def remove(self, job: str, owner: str) -> bool:
         """Delete an ended job and its events at once; False when its record had expired."""
@@ -164,11 +168,6 @@ class ServiceLedger(AsyncRedisScripts):
             start += len(ids)
         return records[:limit]
 
-    async def live_jobs(self) -> list[Record]:
-        """Return every queued or running job: the queue holds one message for each."""
-        messages = await self.command("xrange", self.key("queue"))
-        return await self.records([fields["job"] for _, fields in messages])
-
     async def events(self, job: str, *, after: str = "-", count: int = 500) -> list[Event]:
         """Return the job's events after stream id `after`, oldest first."""
         return (await self.get_with_events(job, after=after, count=count))[1]
@@ -221,6 +220,12 @@ class ServiceLedger(AsyncRedisScripts):
     async def ping(self) -> None:
         """Return when Redis answers; LedgerError when it does not."""
         await self.command("ping")
+
+
+def _uses(job: Record) -> str:
+    """Return the uploads that a job needs, by their ids."""
+    parts = (job.summary.head, job.summary.features)
+    return ",".join(part.id for part in parts if part and part.id)
 
 
 def _matches(

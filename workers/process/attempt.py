@@ -1,6 +1,7 @@
 """One attempt at one job: run it in a thread, watch it, commit its result behind the token."""
 
 import errno
+import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import torch
 from headgraft.models.errors import InjectionError
 from headgraft.models.progress import Progress, Stopped
 from headgraft.workers import faults
+from headgraft.workers.background import Loop
 from headgraft.workers.jobs.manifest import EncoderUsed, Manifest
 from headgraft.workers.jobs.spec import JobError, JobSpec, Record
 from headgraft.workers.ledger.ledger import Answer, Ledger
@@ -23,7 +25,7 @@ from headgraft.workers.ledger.scripts import LedgerError
 from headgraft.workers.process.lease import LeaseRenewer
 from headgraft.workers.run.job import EncoderRegistry, run_job
 from headgraft.workers.run.publish import publish
-from headgraft.workers.store import Store, StoreError
+from headgraft.workers.store import Damaged, Store, StoreError
 from headgraft.workers.torch_files.convert import ConversionLimits
 
 STOP_SECONDS = 10.0
@@ -41,7 +43,10 @@ class MustExitError(Exception):
 
 @dataclass
 class WorkerContext:
-    """What a child process runs its attempts with; `no_retry_ledger` renews leases."""
+    """What a child process runs its attempts with; `no_retry_ledger` renews leases.
+
+    `claims` is the loop of the main thread, `lease` that of the thread that renews leases.
+    """
 
     ledger: Ledger
     no_retry_ledger: Ledger
@@ -51,12 +56,15 @@ class WorkerContext:
     consumer: str
     lease_seconds: float
     limits: ConversionLimits
+    claims: Loop
+    lease: Loop
     grace_until: float = float("inf")
 
     def retry_until_redis_answers(self, call: Callable[[], T]) -> T:
         """Repeat a ledger call until Redis answers; MustExitError past a drain's grace time."""
         pause_seconds = 0.1
         while True:
+            self.claims.note_round()
             try:
                 return call()
             except LedgerError as error:
@@ -100,6 +108,7 @@ class Attempt:
             token=self.token,
             lease_seconds=self.context.lease_seconds,
             stop=self.stop,
+            loop=self.context.lease,
         )
         self.renewer.start()
         # A thread begins without the context that log lines take job and trace from.
@@ -119,6 +128,7 @@ class Attempt:
         deadline = time.monotonic() + self.record.seconds_allowed
         while thread.is_alive():
             thread.join(WATCH_SECONDS)
+            self.context.claims.note_round()
             reason = self._why_stop(time.monotonic(), deadline)
             if reason:
                 self.stop.set()
@@ -168,7 +178,7 @@ class Attempt:
             self.outcome.manifest = self._produce()
         except Stopped:
             return
-        except Exception as error:
+        except BaseException as error:  # a method that raises SystemExit must not end in silence
             self.outcome.device_dead = isinstance(error, torch.AcceleratorError) and not isinstance(
                 error, torch.OutOfMemoryError
             )
@@ -176,12 +186,13 @@ class Attempt:
 
     def _produce(self) -> Manifest:
         progress = Progress(self.renewer.note, self.stop)
-        spec = JobSpec.model_validate_json(self.context.store.read(self.record.spec))
+        spec = self._read_spec()
         with TemporaryDirectory(prefix="headgraft-") as scratch:
             folder = Path(scratch)
-            fetched = self.context.store.fetch(spec.head.path, folder)
+            fetch = self.context.store.fetch
+            fetched = fetch(spec.head.path, folder, spec.head.sha256)
             given = spec.features
-            features = self.context.store.fetch(given.path, folder) if given else None
+            features = fetch(given.path, folder, given.sha256) if given else None
             output = folder / "out"
             output.mkdir()
             report, page = run_job(
@@ -198,6 +209,12 @@ class Attempt:
             encoder = self._encoder(spec)
             return publish(self.context.store, output, self.prefix, report, page, encoder)
 
+    def _read_spec(self) -> JobSpec:
+        text, wanted = self.context.store.read(self.record.spec), self.record.spec_sha256
+        if wanted not in (None, hashlib.sha256(text).hexdigest()):
+            raise Damaged(self.record.spec)
+        return JobSpec.model_validate_json(text)
+
     def _encoder(self, spec: JobSpec) -> EncoderUsed | None:
         name = spec.class_embeddings.encoder
         if name is None:
@@ -213,7 +230,7 @@ def _late(record: Record) -> JobError:
     return JobError(code="timeout", message=text)
 
 
-def _job_error(error: Exception, job: str) -> JobError:
+def _job_error(error: BaseException, job: str) -> JobError:
     """Map an exception to the job's error; a user error keeps its text, others show the job id."""
     if isinstance(error, InjectionError):
         return JobError(code=error.code, message=str(error))
@@ -222,6 +239,13 @@ def _job_error(error: Exception, job: str) -> JobError:
             code="out_of_memory", message=f"the device's memory did not suffice: {error}"
         )
     log.exception("job_error")
+    if isinstance(error, Damaged):
+        name = str(error).rpartition("/")[2]
+        return JobError(
+            code="artifact_damaged",
+            message=f"the artifact store no longer has the bytes of {name} that were uploaded: "
+            "upload them again",
+        )
     if isinstance(error, StoreError):
         return JobError(code="store_error", message=f"the artifact store failed: {error}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -229,6 +253,6 @@ def _job_error(error: Exception, job: str) -> JobError:
     return JobError(code="internal_error", message=f"internal error in job {job}")
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)

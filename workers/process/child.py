@@ -7,15 +7,18 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
 from headgraft.workers import faults, logs
+from headgraft.workers.background import Loop
 from headgraft.workers.config import WorkerSettings
 from headgraft.workers.environment import read_or_exit
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
+from headgraft.workers.ledger.connections import connect
 from headgraft.workers.ledger.ledger import ClaimedJob, Ledger
-from headgraft.workers.ledger.scripts import LedgerError, connect
+from headgraft.workers.ledger.scripts import LedgerError
 from headgraft.workers.process.attempt import Attempt, MustExitError, WorkerContext
 from headgraft.workers.run.job import EncoderRegistry
 from headgraft.workers.run.publish import versions
@@ -34,8 +37,12 @@ log = structlog.get_logger()
 class Child:
     """Claims and runs jobs until told to drain."""
 
-    def __init__(self, settings: WorkerSettings, device: str) -> None:
+    def __init__(self, settings: WorkerSettings, device: str, *, replaced: int = 0) -> None:
         self.settings = settings
+        self.replaced = replaced
+        self.announcer = Loop("announcer")
+        # An encoder may take as long as its disk does.
+        self.warm = Loop("warm", round_seconds_max=float("inf"))
         self.draining = threading.Event()
         self.gone = threading.Event()
         redis_url = settings.redis_url.get_secret_value()
@@ -50,6 +57,8 @@ class Child:
             consumer=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             lease_seconds=settings.lease_seconds,
             limits=ConversionLimits(settings.convert_memory_bytes, settings.convert_seconds),
+            claims=Loop("claims"),
+            lease=Loop("lease"),
         )
 
     def drain(self, *_signal: object) -> None:
@@ -59,17 +68,24 @@ class Child:
 
     def serve(self) -> None:
         """Run jobs until drained; MustExitError when this process must be replaced."""
-        announcer = threading.Thread(target=self._announce, name="announcer", daemon=True)
-        announcer.start()
-        threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        announcer = self._start(self.announcer, self._announce)
+        self._start(self.warm, self._warm)
         try:
             while not self.draining.is_set():
+                self.context.claims.note_round()
                 claim = self._claim()
                 if claim:
                     self._attempt(claim)
         finally:
             self.gone.set()
             announcer.join()
+
+    def _start(self, loop: Loop, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(
+            target=loop.run, args=(work, self.gone), name=loop.name, daemon=True
+        )
+        thread.start()
+        return thread
 
     def _claim(self) -> ClaimedJob | None:
         try:
@@ -114,8 +130,12 @@ class Child:
                 name: EncoderPresence(dimension=info.dimension, digest=info.digest, kind=info.kind)
                 for name, info in self.context.registry.installed().items()
             },
+            replaced=self.replaced,
         )
+        loops = (self.context.claims, self.context.lease, self.announcer, self.warm)
         while True:
+            self.announcer.note_round()
+            presence.loops = {loop.name: loop.state for loop in loops}
             try:
                 self.context.no_retry_ledger.announce(presence)
             except LedgerError as error:
@@ -130,6 +150,7 @@ class Child:
     def _warm(self) -> None:
         """Load the encoders before a job asks; a broken one fails the jobs that name it."""
         for name in self.context.registry.installed():
+            self.warm.note_round()
             try:
                 self.context.registry.get(name)
             except Exception:
@@ -137,14 +158,18 @@ class Child:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one child on the device named first; 0 when drained, 70 when it must be replaced."""
+    """Run one child on the device named first; 0 when drained, 70 when it must be replaced.
+
+    Behind the device may stand how many children it replaces.
+    """
     device = arguments[0] if arguments else "cpu"
+    replaced = int(arguments[1]) if len(arguments) > 1 else 0
     settings = read_or_exit(WorkerSettings)
     logs.configure(settings.log_level)
     if device == "cpu":
         os.nice(CPU_NICENESS)
     try:
-        child = Child(settings, device)
+        child = Child(settings, device, replaced=replaced)
     except StoreError as error:
         log.error("store_unusable", error=str(error))
         return EXIT_NO_STORE

@@ -5,9 +5,10 @@ import time
 
 import structlog
 
+from headgraft.workers.background import Loop
 from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.ledger.ledger import Answer, Ledger
-from headgraft.workers.ledger.scripts import LedgerError
+from headgraft.workers.ledger.scripts import LedgerError, LedgerFullError
 
 TICK_SECONDS = 0.25
 RENEWALS_A_LEASE = 4
@@ -20,7 +21,7 @@ class LeaseRenewer:
 
     Either may answer that the job is cancelled or another worker's: then `stop` is set.
     Where Redis does not answer for longer than the lease, the verdict is `lost`: another worker may
-    have the job by then.
+    have the job by then. `loop` is the thread's, the same for every job of a worker.
     """
 
     def __init__(
@@ -32,20 +33,22 @@ class LeaseRenewer:
         token: str,
         lease_seconds: float,
         stop: threading.Event,
+        loop: Loop,
     ) -> None:
         self.verdict: Answer = "ok"
         self._ledger, self._job = ledger, job
         self._consumer, self._token = consumer, token
         self._lease_seconds = lease_seconds
         self._stop = stop
+        self._loop = loop
         self._closed = threading.Event()
         self._step: StepProgress | None = None
-        self._thread = threading.Thread(
-            target=self._renew_until_closed, name=f"renewer-{job}", daemon=True
-        )
+        self._answered = self._renewed = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=f"renewer-{job}", daemon=True)
 
     def start(self) -> None:
         """Begin to renew the lease."""
+        self._answered = self._renewed = time.monotonic()
         self._thread.start()
 
     def note(self, fraction: float, stage: str, loss: float | None) -> None:
@@ -57,25 +60,41 @@ class LeaseRenewer:
         self._closed.set()
         self._thread.join()
 
+    def _run(self) -> None:
+        self._loop.run(self._renew_until_closed, self._closed)
+
     def _renew_until_closed(self) -> None:
-        answered = renewed = time.monotonic()
         while not self._closed.wait(TICK_SECONDS):
-            now = time.monotonic()
-            due = now - renewed >= self._lease_seconds / RENEWALS_A_LEASE
-            try:
-                answer = self._ask(due)
-                answered, renewed = now, now if due else renewed
-            except LedgerError as error:
-                log.warning("redis_away", error=str(error))
-                answer = "lost" if now - answered > self._lease_seconds else "ok"
+            self._loop.note_round()
+            answer = self._renew(time.monotonic())
             if answer != "ok":
                 self.verdict = answer
                 self._stop.set()
                 return
 
+    def _renew(self, now: float) -> Answer:
+        due = now - self._renewed >= self._lease_seconds / RENEWALS_A_LEASE
+        try:
+            answer = self._ask(due)
+        except Exception as error:
+            # Whatever keeps it from asking: after the lease the job may be another's.
+            if now - self._answered > self._lease_seconds:
+                log.warning("lease_lost", error=str(error))
+                return "lost"
+            if not isinstance(error, LedgerError):
+                raise
+            log.warning("redis_away", error=str(error))
+            return "ok"
+        self._answered, self._renewed = now, now if due else self._renewed
+        return answer
+
     def _ask(self, due: bool) -> Answer:
         step, self._step = self._step, None
-        answer = self._ledger.progress(self._job, self._token, step)
+        try:
+            answer = self._ledger.progress(self._job, self._token, step)
+        except LedgerFullError:
+            # A full Redis takes no progress, but it does renew leases.
+            answer = self._ledger.progress(self._job, self._token, None)
         if answer == "ok" and due:
             answer = self._ledger.renew(self._job, self._consumer, self._token)
         return answer

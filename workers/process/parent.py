@@ -20,6 +20,8 @@ from headgraft.workers.processes import Supervisor, start_module
 POLL_SECONDS = 0.1
 KILL_AFTER_SECONDS = 20.0
 PERIOD_SECONDS = 3600.0
+JANITOR = "headgraft.workers.process.janitor"
+JANITOR_PAUSE_SECONDS = 60.0
 SCRATCH = "headgraft-child-"
 # OpenMP's threads spin while they wait: beside any other busy process that cost a factor of 18.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive"}
@@ -34,6 +36,7 @@ class DeviceChild:
     device: str
     process: subprocess.Popen[bytes] | None = None
     scratch: str = ""
+    starts: int = 0
 
     def restart(self) -> None:
         """Start the child with a new scratch folder."""
@@ -41,8 +44,9 @@ class DeviceChild:
         variables = {**QUIET_THREADS, **os.environ, "TMPDIR": self.scratch}
         device, environment = _visible(self.device, variables)
         self.process = start_module(
-            "headgraft.workers.process.child", device, environment=environment
+            "headgraft.workers.process.child", device, str(self.starts), environment=environment
         )
+        self.starts += 1
         log.info("child_started", device=self.device, pid=self.process.pid)
 
     def poll(self) -> int | None:
@@ -86,11 +90,23 @@ class Parent:
         self._finish(signal.SIGKILL, KILL_AFTER_SECONDS)
 
     def _tend_janitor(self) -> None:
-        if self.janitor is None and time.monotonic() >= self.janitor_at:
-            self.janitor = start_module("headgraft.workers.process.janitor", environment=os.environ)
-            self.janitor_at = time.monotonic() + PERIOD_SECONDS
-        elif self.janitor and self.janitor.poll() is not None:
+        """Start a janitor each hour; one that ends by an error or lasts for an hour is replaced."""
+        now = time.monotonic()
+        if self.janitor and (code := self.janitor.poll()) is not None:
             self.janitor = None
+            if code:
+                log.error("janitor_died", code=code, pause_seconds=JANITOR_PAUSE_SECONDS)
+                self.janitor_at = now + JANITOR_PAUSE_SECONDS
+        elif self.janitor and now >= self.janitor_at:
+            log.error("janitor_stuck", seconds=PERIOD_SECONDS)
+            self.janitor.kill()
+        elif self.janitor is None and now >= self.janitor_at:
+            self.janitor_at = now + PERIOD_SECONDS
+            try:
+                self.janitor = start_module(JANITOR, environment=os.environ)
+            except OSError as error:
+                log.error("janitor_not_started", error=str(error))
+                self.janitor_at = now + JANITOR_PAUSE_SECONDS
 
     def _finish(self, order: signal.Signals, patience_seconds: float) -> None:
         started = [child for child in self.children if child.process]

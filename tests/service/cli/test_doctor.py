@@ -8,7 +8,7 @@ from headgraft.service.cli.doctor import Finding, examine, examine_redis, examin
 from headgraft.service.local import redis_server
 from headgraft.service.local.state import StateFolder
 from headgraft.workers.jobs.presence import EncoderPresence, Presence
-from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.ledger.connections import connect
 from tests import command
 from tests.ledger import Ledger
 from tests.processes import free_port

@@ -243,7 +243,7 @@ def test_classes_to_add_should_come_from_a_file_too(folder: Path, product: Proce
         (["inject", "net.safetensors", "--add", "a", "--names", "no"], "no: No such file"),
         (["inject", "net.safetensors", "--add", "a", "--setting", "x"], "'x' is no setting"),
         (["jobs", "--url", "localhost"], "'localhost' is no URL of a service"),
-        (["worker"], "a worker needs HEADGRAFT_REDIS_URL"),
+        (["worker"], "set HEADGRAFT_REDIS_URL"),
     ],
 )
 def test_what_is_typed_wrong_should_be_said_in_one_line(

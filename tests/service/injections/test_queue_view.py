@@ -17,7 +17,7 @@ from headgraft.service.injections.queue_view import (
 from headgraft.workers.jobs.events import StepProgress
 from headgraft.workers.jobs.presence import Presence
 from headgraft.workers.jobs.spec import Record
-from headgraft.workers.ledger.scripts import connect_async
+from headgraft.workers.ledger.connections import connect_async
 from headgraft.workers.ledger.service_ledger import ServiceLedger
 from tests.documents import manifest, summary
 from tests.ledger import Ledger

@@ -199,3 +199,20 @@ def test_a_wait_should_be_answered_finished(api: httpx.Client, first: str) -> No
     response = submit(api)
 
     assert (response.status_code, response.json()["copied_from"]) == (200, first)
+
+
+def test_a_damaged_result_should_be_computed_again(
+    api: httpx.Client, ledger: Ledger, first: str, kept: Path
+) -> None:
+    [file] = kept.glob(f"local/{first}/*/head.safetensors")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    shown = submit(api).json()
+
+    assert (shown["status"], shown["copied_from"]) == ("queued", None)
+    record = ledger.get(first)
+    assert record is not None
+    assert record.damaged == "head.safetensors"
+    assert [path for path in stored(kept) if shown["id"] in str(path) and "head" in path.name] == []
+    assert keyspace.leaks(ledger) == []

@@ -13,7 +13,7 @@ import pytest
 
 from headgraft.service.local import redis_server
 from headgraft.service.local.redis_server import ServerError
-from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.ledger.connections import connect
 from tests.processes import eventually
 
 

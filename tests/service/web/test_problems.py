@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from headgraft.service.local import redis_server
-from headgraft.workers.ledger.scripts import connect
+from headgraft.workers.ledger.connections import connect
 from tests.processes import Processes, eventually
 from tests.service.files import class_names, problem, stored, submit
 
@@ -57,7 +57,7 @@ def test_redis_away_should_be_a_503_that_says_when_to_come_back(
         redis.stop()
 
 
-def test_a_full_redis_should_be_a_507_that_waiting_does_not_lift(
+def test_a_full_redis_should_be_a_503_like_one_that_is_away(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     redis = redis_server.start(tmp_path_factory.mktemp("full"))
@@ -73,8 +73,8 @@ def test_a_full_redis_should_be_a_507_that_waiting_does_not_lift(
             before = stored(processes.store_folder)
             server.config_set("maxmemory", "1")
             for refused in (submit(client), submit(client, head, to="/v1/heads")):
-                problem(refused, 507, "redis_full")
-                assert "retry-after" not in refused.headers
+                problem(refused, 503, "redis_full")
+                assert refused.headers["retry-after"] == "1"
             assert client.get("/v1/injections").status_code == 200
             assert client.get("/readyz").status_code == 200
             assert stored(processes.store_folder) == before
@@ -119,7 +119,7 @@ def _answers(client: httpx.Client) -> bool:
 def test_an_unexpected_error_should_show_its_request_id_and_log_its_traceback(
     open_api: Processes, api: httpx.Client, redis_url: str
 ) -> None:
-    from headgraft.workers.ledger.scripts import connect
+    from headgraft.workers.ledger.connections import connect
 
     client = connect(redis_url)
     client.set("headgraft:job:inj_broken", "not a hash")

@@ -49,7 +49,15 @@ PLAIN = {**MANIFEST, "estimate": None, "verdict": None, "page": None, "encoder":
 STATUS = {"type": "status", "job": "inj_1", "at": 1764149647123, "status": "running", "attempt": 1}
 PROGRESS = {"type": "progress", "job": "inj_1", "at": 1764149647123, "progress": 1, "stage": "fit"}
 MINILM = {"dimension": 384, "digest": "d1", "kind": "sentence-transformers"}
-PRESENCE = {"name": "w1", "device": "cpu", "versions": {}, "encoders": {"minilm": MINILM}}
+LEASE = {"deaths": 1, "age_seconds": None, "is_stuck": False}
+PRESENCE = {
+    "name": "w1",
+    "device": "cpu",
+    "versions": {},
+    "encoders": {"minilm": MINILM},
+    "loops": {"lease": LEASE},
+    "replaced": 2,
+}
 
 
 @pytest.mark.parametrize(

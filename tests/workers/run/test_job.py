@@ -1,5 +1,6 @@
 """One injection from files to files: no Redis, no HTTP."""
 
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -15,6 +16,8 @@ from headgraft.models.progress import Progress, Stopped
 from headgraft.workers.formats.find_head import HeadTensors
 from headgraft.workers.jobs import spec as jobs
 from headgraft.workers.run.job import HEAD_FILE, REPORT_FILE, EncoderRegistry, run_job
+from headgraft.workers.store import Store
+from headgraft.workers.torch_files import confined, convert
 from headgraft.workers.torch_files.convert import ConversionLimits
 from tests import checkpoints
 from tests.models.conftest import save_local_dir
@@ -181,6 +184,30 @@ def test_a_torch_file_should_be_extended_as_safetensors(tmp_path: Path) -> None:
 
 def test_a_safetensors_file_should_not_be_called_converted(source: Path) -> None:
     assert run(spec(), source)["converted"] is None
+
+
+def test_a_torch_file_of_the_store_should_be_converted_any_number_of_times(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's own file stays as it is, with nothing beside it; without the process."""
+
+    def convert_here(source: Path, target: Path, **_limits: object) -> convert.Conversion:
+        verdict = confined.convert(source, target, LIMITS.memory_bytes)
+        assert verdict.conversion
+        return verdict.conversion
+
+    monkeypatch.setattr(convert, "convert", convert_here)
+    sent = files.write(tmp_path / "in.pt", checkpoints.tensors()).read_bytes()
+    store.write("ada/uploads/head_1/checkpoint.pt", sent)
+    sha256 = hashlib.sha256(sent).hexdigest()
+    for run in ("first", "second"):
+        folder = tmp_path / run
+        folder.mkdir()
+        fetched = store.fetch("ada/uploads/head_1/checkpoint.pt", folder, sha256)
+        _, target, _ = convert.converted(torch_spec(), fetched, limits=LIMITS, progress=Progress())
+        assert list(folder.iterdir()) == [target]
+    assert store.read("ada/uploads/head_1/checkpoint.pt") == sent
+    assert list(store.paths("")) == ["ada/uploads/head_1/checkpoint.pt"]
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,13 @@ local function notify(queue, job, id, retention_ms)
   end
 end
 
+-- Note for each upload that a live job needs (`uses`, by commas) that this job does, or no longer.
+local function note_uses(command, queue, job, id)
+  for upload in string.gmatch(redis.call('HGET', job, 'uses') or '', '[^,]+') do
+    redis.call(command, named(queue, 'used', upload), id)
+  end
+end
+
 -- The one way a job ends: record, message, event and expiry together.
 local function conclude(job, queue, events, group, channel, retention_ms, id, fields, body)
   local message = redis.call('HGET', job, 'message')
@@ -139,6 +146,7 @@ local function conclude(job, queue, events, group, channel, retention_ms, id, fi
     unpack(fields))
   drop_message(queue, group, message)
   redis.call('SREM', named(queue, 'live', redis.call('HGET', job, 'owner')), id)
+  note_uses('SREM', queue, job, id)
   event(events, channel, id, body)
   notify(queue, job, id, retention_ms)
   redis.call('PEXPIRE', job, retention_ms)

@@ -30,6 +30,7 @@ if manifest ~= '' then
 end
 redis.call('HSET', job, 'message', redis.call('XADD', queue, '*', 'job', id))
 redis.call('SADD', live, id)
+note_uses('SADD', queue, job, id)
 if deadline_seconds ~= '' then
   local deadline_at = at + deadline_seconds * 1000
   redis.call('HSET', job, 'deadline_at', deadline_at)
