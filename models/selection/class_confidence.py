@@ -200,7 +200,7 @@ def estimate_of(classes: Sequence[ClassConfidence], usual: HeadEstimate) -> Head
 def moved(interval: AccuracyInterval, value: float) -> AccuracyInterval:
     """Move an interval to another value, both ends as far in log odds."""
     low, high = (shifted(end, interval.value, value) for end in (interval.low, interval.high))
-    return AccuracyInterval(value, low, high)
+    return AccuracyInterval(value, min(low, value), max(high, value))
 
 
 def shifted(share: float, old: float, new: float) -> float:
