@@ -155,9 +155,8 @@ def reader_for(start: bytes) -> CheckpointReader | TorchReader:
     """Choose by a file's first bytes; HeaderError for what is no checkpoint, saying what it is."""
     if kind := foreign_kind(start):
         raise HeaderError(f"the checkpoint is {kind}")
-    is_legacy = start[: len(LEGACY_START)] == LEGACY_START[: len(start)]
-    if start.startswith(ZIP_START) or is_legacy:
-        return TorchReader(is_zip=not is_legacy)
+    if start.startswith((ZIP_START, LEGACY_START)):
+        return TorchReader(is_zip=start.startswith(ZIP_START))
     # 80 02 also begins the length of a header of 640 bytes.
     is_length = int.from_bytes(start[:LENGTH_BYTES], "little") <= HEADER_BYTES_MAX
     if start.startswith(PICKLE_STARTS) and not is_length:

@@ -107,7 +107,8 @@ FILES = {
     "-Inf in the bias": Case("row 3", checkpoint(head_tensors("F16", bad_bias=(3, -INF)))),
     "an integer head": Case("is I32; legal are F16, BF16, F32, F64", integer_head()),
     "fewer rows than names": Case(
-        f"has {SEEN} rows, one per class name", checkpoint(head_tensors(seen=SEEN - 1))
+        f"you gave {SEEN} class names, 'fc.weight' has {SEEN - 1} rows",
+        checkpoint(head_tensors(seen=SEEN - 1)),
     ),
     "a bias of another length": Case(
         f"of shape [{SEEN}]",
@@ -116,7 +117,8 @@ FILES = {
 }
 REQUESTS = {
     "more names than rows": Case(
-        f"has {SEEN + 1} rows", request=injection(class_names=class_names(SEEN + 1))
+        f"you gave {SEEN + 1} class names, 'fc.weight' has {SEEN} rows",
+        request=injection(class_names=class_names(SEEN + 1)),
     ),
     "a control character in a name": Case(
         "holds the control character U+0007",
