@@ -4,7 +4,7 @@ It starts a service for the occasion where none runs.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,6 @@ from headgraft.service.schemas.injections import InjectionResource as Injection
 from headgraft.workers.jobs.report import (
     Estimate,
     Figure,
-    NetworkPictures,
     OldClassLoss,
     Report,
     VerdictPart,
@@ -51,6 +50,8 @@ class InjectArguments:
     add: ClassList
     names: ClassList | None = None
     allow_twins: bool = False
+    key: str | None = None
+    allow_ungrown: Sequence[str] | None = None
     head: Mapping[str, Scalar] | None = None
     method: str | None = None
     settings: Mapping[str, JsonValue] | None = None
@@ -109,7 +110,6 @@ def carry_out(
         f"{target.folder or target.path}: {ended.seen_count} classes and {ended.unseen_count} new "
         f"ones, by {ended.result.method} in {seconds:.1f} s ({ended.id})"
         f"{_expected(report.estimate)}{_at_risk(report.old_classes_at_risk)}"
-        f"{_skipped(report.network)}"
     )
     return "\n".join([line, *_told(report, notes)])
 
@@ -169,11 +169,6 @@ def _at_risk(losses: list[OldClassLoss]) -> str:
     return f"\nold classes that lose most: {', '.join(named)}"
 
 
-def _skipped(network: NetworkPictures | None) -> str:
-    """Say why no picture was run through the network, where none was."""
-    return f"\n{network.skipped}" if network and network.skipped else ""
-
-
 @contextmanager
 def _service(url: str | None, progress: Progress) -> Iterator[tuple[str, bool]]:
     """Yield the URL of a service, and whether it was started here and ends here."""
@@ -209,6 +204,8 @@ def _run(
         features_id=features.id if features else None,
         class_names=names.entries if names else None,
         allow_twins=arguments.allow_twins or None,
+        key=arguments.key,
+        allow_ungrown=arguments.allow_ungrown,
         head=arguments.head,
         method=arguments.method,
         settings=arguments.settings,

@@ -38,6 +38,14 @@ def inject(
         bool,
         typer.Option("--allow-twins", help="Add a class that is another in another spelling, too."),
     ] = False,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Of a torch file with several state dicts: the one to extend."),
+    ] = None,
+    allow_ungrown: Annotated[
+        list[str] | None,
+        typer.Option(help="A tensor with a row a class that may stay as it is; '*': any."),
+    ] = None,
     head_weight: Annotated[str | None, typer.Option(help="Name of the head's weight.")] = None,
     head_bias: Annotated[str | None, typer.Option(help="Name of the head's bias.")] = None,
     metric: Annotated[
@@ -99,6 +107,8 @@ def inject(
         add=parsing.added(add or [], add_file),
         names=read_names(names) if names else None,
         allow_twins=allow_twins,
+        key=key,
+        allow_ungrown=allow_ungrown,
         head=parsing.given(weight=head_weight, bias=head_bias, metric=metric, scale=scale),
         method=method,
         settings=parsing.parse_settings(setting or []) or None,
@@ -116,6 +126,6 @@ def inject(
         target=out,
         may_overwrite=force,
     )
-    key = os.environ.get("HEADGRAFT_API_KEY")
-    line = cli_inject.carry_out(arguments, url, key, Console(stderr=True))
+    api_key = os.environ.get("HEADGRAFT_API_KEY")
+    line = cli_inject.carry_out(arguments, url, api_key, Console(stderr=True))
     sys.stdout.write(f"{line}\n")

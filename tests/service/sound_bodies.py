@@ -76,8 +76,8 @@ def _head(body: Document) -> Document:
     if request is None:
         return {**body, "checkpoint": Binary(_file({}))}
     if request.get("class_names"):
-        request = {**request, "class_names": _distinct(request["class_names"], set())}
-    request = {**request, "head": _fields(request)}
+        request = {**request, "class_names": _distinct(_two(request["class_names"]), set())}
+    request = _for_plain_files({**request, "head": _fields(request)})
     return {**body, "request": request, "checkpoint": Binary(_file(request))}
 
 
@@ -100,7 +100,7 @@ MAKERS = {
 
 def _request(asked: Document, seen: list[Any] | None) -> Document:
     used: set[str] = set()
-    classes = _distinct(seen or NAMES, used)
+    classes = _distinct(_two(seen or NAMES), used)
     add = _distinct(asked["add"], used)
     fields = {
         **asked,
@@ -122,7 +122,18 @@ def _request(asked: Document, seen: list[Any] | None) -> Document:
         fields["head"] = _fields(asked)
     if "calibration" in asked:
         fields["calibration"] = {**asked["calibration"], "add_bias": False}
-    return fields
+    return _for_plain_files(fields)
+
+
+def _for_plain_files(asked: Document) -> Document:
+    """Leave out what speaks of tensors, or state dicts, that the files sent here do not have."""
+    left_out = ("key", "allow_ungrown")
+    return {name: value for name, value in asked.items() if name not in left_out}
+
+
+def _two(entries: list[Any]) -> list[Any]:
+    """Return two classes at least: a head of one output is refused in its own words."""
+    return entries if len(entries) > 1 else [*entries, "another class"]
 
 
 def _distinct(entries: Iterable[Any], used: set[str]) -> list[Any]:
@@ -161,9 +172,10 @@ def _file(request: Document) -> bytes:
     head = request.get("head") or {}
     classes = request.get("class_names")
     rows = len(classes or NAMES)
-    weight, bias = head.get("weight") or "fc.weight", head.get("bias") or "fc.bias"
-    tensors: Tensors = {
-        bias: ("F32", (rows,), numbers((rows,))),
-        weight: ("F32", (rows, SIZE), numbers((rows, SIZE))),
-    }
+    weight = head.get("weight") or "fc.weight"
+    # A bias of another layer's name would stay behind, and is refused for it.
+    bias = head.get("bias") or (None if head.get("weight") else "fc.bias")
+    tensors: Tensors = {weight: ("F32", (rows, SIZE), numbers((rows, SIZE)))}
+    if bias:
+        tensors = {bias: ("F32", (rows,), numbers((rows,))), **tensors}
     return checkpoint(tensors, None if classes else {"class_names": json.dumps(NAMES)})

@@ -258,8 +258,9 @@ def test_nobody_listening_should_say_what_to_start(folder: Path) -> None:
 
 
 def test_no_command_should_take_a_key_or_import_torch(folder: Path) -> None:
-    for name in ("inject", "jobs", "cancel", "report", "methods", "up"):
+    for name in ("jobs", "cancel", "report", "methods", "up"):
         assert "--key" not in run(folder, name, "--help").stdout
+    assert "the one to extend" in run(folder, "inject", "--help").stdout  # its --key is no secret
     modules = "headgraft.service.cli.main, headgraft.service.cli.doctor"
     program = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

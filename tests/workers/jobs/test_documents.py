@@ -17,7 +17,12 @@ from tests.workers.report import reports
 
 HEAD = {"weight": "fc.weight", "bias": None, "feature_size": 16, "dtype": "F32"}
 FIGURE = {"value": 0.5, "low": 0.0, "high": 1.0}
-ESTIMATE = {**dict.fromkeys(("T1", "u", "s", "H"), FIGURE), "reasons": ["few"], "pictures": 0}
+ESTIMATE = {
+    **dict.fromkeys(("T1", "u", "s", "H"), FIGURE),
+    "reasons": ["few"],
+    "pictures": 0,
+    "ground": "rows",
+}
 SUMMARY = {
     "method": "ridge",
     "settings": {"gamma": 2, "names": ["löwe"]},
