@@ -49,7 +49,8 @@ class StateDict:
 def pick(loaded: object, key: str | None = None) -> StateDict:
     """Take the state dict: the one under `key`, the mapping itself, or one under a customary key.
 
-    Of several the averaged one, where it lies where timm looks for it. Left out, and named in
+    Under any other key where nothing else holds tensors. Of several the averaged one, where it lies
+    where timm looks for it. Left out, and named in
     `dropped`: whatever lies beside a nested one (epoch, optimizer, ...); within it whatever is no
     tensor and holds none. InjectionError for tensors within, for two state dicts (it lists their
     keys), or for none.
@@ -78,6 +79,11 @@ def _customary_key(loaded: Mapping[Any, object]) -> str | None:
     """Return the key of the only state dict, or of the averaged one; None: they lie at the top."""
     nested = [key for key in CUSTOMARY if _holds_tensors(loaded.get(key))]
     own = [_shown(key) for key, value in loaded.items() if _is_weight(value)]
+    if not nested and not own:
+        # Under a name of the user's own, where nothing else holds tensors.
+        nested = [
+            key for key, value in loaded.items() if isinstance(key, str) and _holds_tensors(value)
+        ]
     averaged = [key for key in AVERAGED if key in nested]
     if averaged:
         return averaged[0]

@@ -40,6 +40,12 @@ def test_averaged_weights_should_be_taken_where_timm_looks_for_them(averaged: st
     assert pick(beside, "state_dict").key == "state_dict"
 
 
+def test_the_only_state_dict_should_be_found_under_any_key() -> None:
+    assert pick({"linear_classifiers": FC, "iteration": 5}).key == "linear_classifiers"
+    with pytest.raises(InjectionError, match="under 'one', 'other': choose one as key"):
+        pick({"one": FC, "other": FC})
+
+
 def test_a_key_should_choose_and_a_wrong_one_be_told_the_right_ones() -> None:
     assert pick({"mine": FC, "epoch": 1}, "mine").tensors == FC
     with pytest.raises(InjectionError, match=r"no state dict under 'yours'.*under 'mine'"):
@@ -55,7 +61,7 @@ def test_a_number_kept_beside_the_state_dict_should_not_make_it_unclear() -> Non
     [
         ({"model": FC, "net": FC}, r"under 'model', 'net'.*choose one as key"),
         ({"state_dict": FC, "head.weight": torch.ones(2, 2)}, r"'state_dict' beside 'head.weight'"),
-        ({"mine": FC, "epoch": 1}, r"its keys are 'mine', 'epoch'.*model.state_dict\(\)"),
+        ({"mine": [FC], "epoch": 1}, r"its keys are 'mine', 'epoch'.*model.state_dict\(\)"),
         ({}, "its keys are none"),
         ([FC], "holds a 'list', not a state dict"),
         (torch.ones(2), "holds a 'Tensor'"),
