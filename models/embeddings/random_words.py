@@ -1,4 +1,4 @@
-"""Makes random words: their embeddings show what an encoder makes of a name it does not know."""
+"""Makes random words; encoded, they show where a text encoder puts words without a meaning."""
 
 import random
 from string import ascii_lowercase, digits

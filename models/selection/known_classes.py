@@ -1,6 +1,6 @@
 """How likely it is that class information means anything, beside that of the seen classes.
 
-A name that the encoder does not know has an embedding, too: that of a random word. Where random
+A text encoder gives an embedding to any text, also to a word without a meaning. Where random
 words were encoded, new classes are compared with them along the one direction that best tells them
 from seen classes; all are compared by how far they lie from the seen classes.
 """

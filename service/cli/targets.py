@@ -8,7 +8,7 @@ from headgraft.service.cli.parsing import TypedError
 from headgraft.service.schemas.formats import Format
 
 TORCH_SUFFIXES = (".pth.tar", ".pth", ".pt", ".bin", ".ckpt")
-# A file's name can ask for the head alone; .pt does so of a file that is none of torch's.
+# The suffixes that ask for the head alone, and the format of each.
 ALONE: dict[str, Format] = {".onnx": "onnx", ".npz": "npz", ".json": "labels", ".pt2": "pt2"}
 FILE_SUFFIXES = (".safetensors", *TORCH_SUFFIXES, *ALONE)
 LEGAL = ", ".join(FILE_SUFFIXES)

@@ -136,7 +136,10 @@ def _named_weight(header: Header, layer: str) -> str:
 
 
 def _hint(network: "Module", header: Header, class_count: int) -> str | None:
-    """Return the weight of the layer that timm names, where it is there and has so many rows."""
+    """Return the weight of the layer that timm names; None where it is missing or of another size.
+
+    Its size must be `class_count` rows.
+    """
     named: Any = (getattr(network, "pretrained_cfg", None) or {}).get("classifier")
     layer = named[0] if isinstance(named, tuple | list) and named else named
     if not isinstance(layer, str):
