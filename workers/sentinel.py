@@ -78,22 +78,24 @@ class _AsyncPool(redis_async.SentinelConnectionPool):
 
 def client(url: str, **options: Any) -> "redis.Redis":
     """Return a blocking client of the master, whichever that is."""
-    parts = parse(url)
-    ask = {**parts.sentinel_options, **_timeouts(options), "retry": Retry(NoBackoff(), 0)}
-    sentinel = Sentinel(parts.sentinels, sentinel_kwargs=ask)
-    about = {**parts.options, **options, "connection_pool_class": _Pool}
-    master: redis.Redis = sentinel.master_for(parts.master, **about)
+    master: redis.Redis = _master(url, options, Sentinel, Retry(NoBackoff(), 0), _Pool)
     return master
 
 
 def client_async(url: str, **options: Any) -> "redis_async.Redis":
     """Return an asyncio client of the master, whichever that is."""
-    parts = parse(url)
-    ask = {**parts.sentinel_options, **_timeouts(options), "retry": AsyncRetry(NoBackoff(), 0)}
-    sentinel = AsyncSentinel(parts.sentinels, sentinel_kwargs=ask)
-    about = {**parts.options, **options, "connection_pool_class": _AsyncPool}
-    master: redis_async.Redis = sentinel.master_for(parts.master, **about)
+    retry = AsyncRetry(NoBackoff(), 0)
+    master: redis_async.Redis = _master(url, options, AsyncSentinel, retry, _AsyncPool)
     return master
+
+
+def _master(
+    url: str, options: dict[str, Any], sentinel: Any, retry: Retry | AsyncRetry, pool: type
+) -> Any:
+    parts = parse(url)
+    ask = {**parts.sentinel_options, **_timeouts(options), "retry": retry}
+    about = {**parts.options, **options, "connection_pool_class": pool}
+    return sentinel(parts.sentinels, sentinel_kwargs=ask).master_for(parts.master, **about)
 
 
 def _timeouts(options: dict[str, Any]) -> dict[str, float]:

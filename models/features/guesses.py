@@ -11,7 +11,8 @@ from headgraft.models.features.labelled import (
     CalibrationFeatures,
     Source,
     UnlabelledFeatures,
-    calibration_features,
+    as_scored,
+    checked_features,
 )
 from headgraft.models.heads.head import Head
 
@@ -32,12 +33,13 @@ def guessed_features(
     `accuracy` is the head's own, where known; else it is estimated, or of generic ones assumed.
     """
     nothing_N = torch.zeros(len(unlabelled.features_ND), dtype=torch.long)
-    fitted = calibration_features(head, unlabelled.features_ND, nothing_N)
-    logits_NS = head.logits(unlabelled.features_ND.detach().cpu().float())
+    features_ND = checked_features(head, unlabelled.features_ND, nothing_N)
+    logits_NS = head.logits(features_ND)
     if accuracy is None:
         accuracy = ASSUMED if unlabelled.generic else _accuracy(logits_NS)
     source: Source = "generic" if unlabelled.generic else "unlabelled"
-    return CalibrationFeatures(fitted.features_NF, logits_NS.argmax(dim=1), accuracy, source)
+    labels_N = logits_NS.argmax(dim=1)
+    return CalibrationFeatures(as_scored(head, features_ND), labels_N, accuracy, source)
 
 
 def _accuracy(logits_NS: Tensor) -> float:

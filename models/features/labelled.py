@@ -78,14 +78,22 @@ def calibration_features(head: Head, features_ND: Tensor, labels_N: Tensor) -> C
     For a cosine head they are made as long as its scale, so that products with unit rows are
     logits.
     """
-    _check_fit(head, features_ND, labels_N)
-    features_ND, labels_N = features_ND.detach().to("cpu", torch.float32), labels_N.long()
+    features_ND, labels_N = checked_features(head, features_ND, labels_N), labels_N.long()
     right_N = head.logits(features_ND).argmax(dim=1).cpu() == labels_N
     weight_N = class_weights(labels_N)
     accuracy = float((right_N.float() * weight_N).sum() / weight_N.sum())
-    if head.metric == "cosine":
-        features_ND = head.scale * normalize(features_ND)
-    return CalibrationFeatures(features_ND, labels_N, accuracy)
+    return CalibrationFeatures(as_scored(head, features_ND), labels_N, accuracy)
+
+
+def checked_features(head: Head, features_ND: Tensor, labels_N: Tensor) -> Tensor:
+    """Return features (N, D) in float32 on the CPU; InjectionError where they do not fit a head."""
+    _check_fit(head, features_ND, labels_N)
+    return features_ND.detach().to("cpu", torch.float32)
+
+
+def as_scored(head: Head, features_ND: Tensor) -> Tensor:
+    """Make features (N, D) of a cosine head as long as its scale; others stay."""
+    return head.scale * normalize(features_ND) if head.metric == "cosine" else features_ND
 
 
 @dataclass(frozen=True, eq=False)

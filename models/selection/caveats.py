@@ -9,6 +9,7 @@ from headgraft.models.selection.search import Search, Trial
 # An estimate of T1 below so many times chance says that the embeddings carry nothing.
 NEAR_CHANCE = 3.0
 UNREACHED = 0.03
+KINDS = {"generic": "generic pictures", "unlabelled": "features without labels"}
 
 
 def find_caveats(
@@ -55,7 +56,7 @@ def _of_features(context: HeadContext, simulation: Simulation) -> list[str]:
             "the figures hold for pictures like these: if the head was trained on them, old "
             "classes will be recognised less often",
         ]
-    kind = "generic pictures" if simulation.ground == "generic" else "features without labels"
+    kind = KINDS[simulation.ground]
     caveats = [
         f"estimated from {pictures} {kind}: the head's own best guesses, {classes} classes, stand "
         "in for labels"
@@ -112,7 +113,7 @@ def _too_few(features: CalibrationFeatures, verdict: str) -> str:
 
 def _unused_guesses(guessed: CalibrationFeatures) -> str:
     classes = int((guessed.labels_N.bincount() > 0).sum())
-    kind = "generic pictures" if guessed.source == "generic" else "features without labels"
+    kind = KINDS[guessed.source]
     if crowded(guessed):
         return (
             f"the {kind} were not used: nearly all of them look to the head like a few of its "

@@ -64,8 +64,11 @@ class OldScores:
 
     def loss(self, new: Head) -> float:
         """Return the share of pictures, mean over old classes, that the new classes take."""
-        lost_N = self.right_N & (self.margins(new).amin(dim=1) < 0)
-        return float(self._class_means(lost_N.float()).nanmean())
+        return self._lost(self.margins(new).amin(dim=1))
+
+    def _lost(self, nearest_N: Tensor) -> float:
+        """Return the lost share, mean over old classes, by each picture's smallest margin."""
+        return float(self._class_means((self.right_N & (nearest_N < 0)).float()).nanmean())
 
     def class_losses(self, new: Head) -> tuple[Tensor, Tensor]:
         """Return the expected loss of each old class (S,), NaN without a feature, and to whom."""
@@ -74,7 +77,7 @@ class OldScores:
         width = SOFTNESS * float(nearest_N[self.right_N].std()) + 1e-12
         taken_N = torch.special.ndtr(-nearest_N / width) * self.right_N
         soft_S = self._class_means(taken_N)
-        scale = self.loss(new) / max(float(soft_S.nanmean()), 1e-12)
+        scale = self._lost(nearest_N) / max(float(soft_S.nanmean()), 1e-12)
         right_S = self._class_means(self.right_N.float())
         weight_NU = torch.special.ndtr(-margin_NU / width) * self.right_N[:, None]
         taken_SU = torch.zeros(len(soft_S), weight_NU.shape[1])
@@ -91,7 +94,8 @@ def _scores(
     features: LabelledFeatures, rows_CK: Tensor, mean_K: Tensor, head: Head, *, biased: bool
 ) -> Tensor:
     D = head.feature_size
-    # What all rows have in common moves no argmax, and simulated features do not know it.
+    # The mean row adds the same to every class's score. Simulated features leave it out, so that
+    # real ones must, too.
     scores_NC = features.scores(rows_CK[:, :D] - mean_K[:D])
     return scores_NC + (rows_CK[:, D] - mean_K[D]) if biased else scores_NC
 

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from headgraft.models.metrics import weighted_mean
+from headgraft.models.selection.caveats import NEAR_CHANCE
 from headgraft.models.selection.estimate import UNSEEN_WEIGHT
 from headgraft.models.selection.outlook import Outlook
 from headgraft.models.selection.solution import Solution
@@ -25,9 +26,9 @@ Action = Literal[
     "prefer_old",
 ]
 GOOD_H, USABLE_H = 0.6, 0.4
-# A T1 below so many times chance, and below this share of the way from chance to 1, tells next to
-# nothing apart.
-NEAR_CHANCE, LITTLE_ABOVE = 3.0, 0.1
+# The new classes count as not told apart where T1 is below NEAR_CHANCE times chance, and also below
+# chance + LITTLE_ABOVE * (1 - chance).
+LITTLE_ABOVE = 0.1
 LARGE_LOSS = 0.05  # of old accuracy: worth being avoided
 NAMES_SHOWN = 3
 SMALLEST = 0.001  # share that is worth a figure

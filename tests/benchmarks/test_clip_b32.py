@@ -6,19 +6,10 @@ from statistics import mean
 import pytest
 
 from headgraft.models.metrics import Gzsl
-from tests.benchmarks.clip_b32 import CLIP, Run, each_fold, line, main, measure, text_head
+from tests.benchmarks.clip_b32 import CLIP, Run, each_fold, line, measure, text_head
 from tests.benchmarks.clip_virtual import CONFIG, weigh
-from tests.benchmarks.data import bench_folder
 
 pytestmark = pytest.mark.soak
-
-
-@pytest.fixture
-def folder() -> Path:
-    found = bench_folder()
-    if found is None:
-        pytest.skip("HEADGRAFT_BENCH_DATA is not set")
-    return found
 
 
 def scores(T1: float, H: float) -> Gzsl:
@@ -41,16 +32,6 @@ def test_a_line_of_rows_that_nobody_calibrates_should_leave_those_cells_empty() 
     assert line(CLIP, [Run(scores(0.6, 0.2), None, None, 0.0)]) == (
         "| `clip` | 60.0 | 50.0 | 60.0 | 20.0 |  |  |  | 70.0 | 0.0 |"
     )
-
-
-def test_without_data_the_command_should_say_that_it_skips(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("HEADGRAFT_BENCH_DATA", raising=False)
-
-    main([])
-
-    assert capsys.readouterr().out == "skipped: HEADGRAFT_BENCH_DATA is not set\n"
 
 
 def test_text_rows_should_reach_t1_83_and_h_65(folder: Path) -> None:

@@ -5,20 +5,11 @@ from statistics import mean
 
 import pytest
 
-from tests.benchmarks.data import bench_folder
-from tests.benchmarks.heads import Outcome, main, run_case
+from tests.benchmarks.heads import Outcome, run_case
 from tests.benchmarks.population import cases
 
 pytestmark = pytest.mark.soak
 WORDS = "conceptnet+wiki2vec"
-
-
-@pytest.fixture
-def folder() -> Path:
-    found = bench_folder()
-    if found is None:
-        pytest.skip("HEADGRAFT_BENCH_DATA is not set")
-    return found
 
 
 def outcomes(folder: Path, name: str, embedding: str, ground: str) -> list[Outcome]:
@@ -49,13 +40,3 @@ def test_rows_alone_should_be_no_worse_than_the_rows_as_they_come(folder: Path) 
     found = outcomes(folder, "mobilenet_v2", "clip_vit_b32_text", "rows")
 
     assert mean(one.real.H - one.hindsight.raw for one in found) >= -0.01
-
-
-def test_without_data_the_command_should_say_that_it_skips(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("HEADGRAFT_BENCH_DATA", raising=False)
-
-    main([])
-
-    assert capsys.readouterr().out == "skipped: HEADGRAFT_BENCH_DATA is not set\n"

@@ -7,19 +7,11 @@ import pytest
 from torch import Tensor
 
 from headgraft.models.methods import ridge
-from tests.benchmarks.data import bench_folder, read_embeddings
-from tests.benchmarks.lite0 import main, move_starts, run_folds
+from tests.benchmarks.data import read_embeddings
+from tests.benchmarks.lite0 import move_starts, run_folds
 from tests.benchmarks.texts import encode_texts
 
 pytestmark = pytest.mark.soak
-
-
-@pytest.fixture
-def folder() -> Path:
-    found = bench_folder()
-    if found is None:
-        pytest.skip("HEADGRAFT_BENCH_DATA is not set")
-    return found
 
 
 def accuracy(folder: Path, embeddings_CA: Tensor) -> tuple[float, float]:
@@ -63,13 +55,3 @@ def test_auto_should_hardly_depend_on_where_its_search_starts(
 
     moved = run_folds(folder, embeddings_CA, "auto", {}, 4, 1)
     assert abs(mean(one.raw.H for one in moved) - mean(one.raw.H for one in usual)) <= 0.01
-
-
-def test_without_data_the_command_should_say_that_it_skips(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("HEADGRAFT_BENCH_DATA", raising=False)
-
-    main([])
-
-    assert capsys.readouterr().out == "skipped: HEADGRAFT_BENCH_DATA is not set\n"

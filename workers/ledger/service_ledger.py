@@ -12,6 +12,7 @@ from headgraft.workers.ledger.ledger import NoteDamage, delete_job, read_presenc
 from headgraft.workers.ledger.quota import UNLIMITED, UNRESERVED, Quota, Reservation
 from headgraft.workers.ledger.scripts import (
     AsyncRedisScripts,
+    Command,
     JobKeys,
     Key,
     Script,
@@ -170,7 +171,7 @@ class ServiceLedger(AsyncRedisScripts):
 
     async def events(self, job: str, *, after: str = "-", count: int = 500) -> list[Event]:
         """Return the job's events after stream id `after`, oldest first."""
-        return (await self.get_with_events(job, after=after, count=count))[1]
+        return _events(await self.command(*self._events_after(job, after, count)))
 
     async def get_with_events(
         self, job: str, *, after: str = "-", count: int = 500
@@ -179,18 +180,14 @@ class ServiceLedger(AsyncRedisScripts):
 
         The record is read first: one that is over has no events to come.
         """
-        start = after if after == "-" else f"({after}"
         fields, entries = await self.pipeline(
-            [
-                ("hgetall", self.key("job", job)),
-                ("xrange", self.key("events", job), start, "+", count),
-            ]
+            [("hgetall", self.key("job", job)), self._events_after(job, after, count)]
         )
-        events = [
-            Event(entry, EVENT_DATA.validate_json(entry_fields["data"]))
-            for entry, entry_fields in entries
-        ]
-        return read_record(fields), events
+        return read_record(fields), _events(entries)
+
+    def _events_after(self, job: str, after: str, count: int) -> Command:
+        start = after if after == "-" else f"({after}"
+        return ("xrange", self.key("events", job), start, "+", count)
 
     async def wakes(self) -> AsyncGenerator[str | None, None]:
         """Yield ids of jobs with news, None about once a second; LedgerError when cut off."""
@@ -226,6 +223,10 @@ def _uses(job: Record) -> str:
     """Return the uploads that a job needs, by their ids."""
     parts = (job.summary.head, job.summary.features)
     return ",".join(part.id for part in parts if part and part.id)
+
+
+def _events(entries: list[tuple[str, dict[str, str]]]) -> list[Event]:
+    return [Event(entry, EVENT_DATA.validate_json(fields["data"])) for entry, fields in entries]
 
 
 def _matches(

@@ -7,9 +7,9 @@ import pytest
 from headgraft.service.injections import checks
 from headgraft.service.schemas.requests import InjectionRequest
 from headgraft.workers.formats.find_head import HeadTensors
-from headgraft.workers.jobs import spec
 from headgraft.workers.jobs.presence import EncoderPresence
 from headgraft.workers.jobs.request import ClassEntry, NetworkFields
+from tests import documents
 
 SEEN = [ClassEntry(name=name) for name in ("cat", "dog")]
 
@@ -129,19 +129,8 @@ def test_a_network_that_no_picture_is_run_through_should_be_pointed_at(
 def test_a_network_beside_pictures_without_labels_should_be_pointed_at(
     unlabelled: int, refused: bool
 ) -> None:
-    features = spec.StoredFeatures(
-        path="x",
-        sha256="0",
-        bytes=1,
-        count=9,
-        feature_size=4,
-        dtype="F32",
-        label_dtype="I64",
-        label_min=0,
-        label_max=1,
-        classes=2,
-        unlabelled=unlabelled,
-    )
+    stored = documents.features_record().features
+    features = stored.model_copy(update={"count": 9, "classes": 2, "unlabelled": unlabelled})
     found = checks.network_problems(request(network=NETWORK), 60, features)
     assert [one.detail for one in found] == refused * [
         "pictures of your own without a label, in features_id, take the place of generic ones: "
